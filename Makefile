@@ -1,0 +1,54 @@
+# The project's commands. `make help` lists them; each prepares .venv itself, once, and again when pins change.
+#   PYTHON=…  the Python to make .venv with, where the newest suitable one found is not wanted
+#   ARGS=…    further arguments: make serve ARGS="--port 8080", make test ARGS="-k journal"
+
+.DEFAULT_GOAL := help
+.PHONY: help serve demo test check lint types layers format bench pins clean serving development
+MAKEFLAGS += --no-print-directory
+
+ARGS ?=
+export PYTHON
+BIN := .venv/bin
+CODE := $(wildcard execd kernels tests benchmarks scripts)
+SETUP = python="$$(scripts/find-python)" && "$$python" scripts/environment.py
+
+help:  ## Show this list
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1@\2/p' Makefile | column -t -s @ 2>/dev/null
+
+serve: serving  ## Run the service on 127.0.0.1:44772
+	@exec $(BIN)/execd serve $(ARGS)
+
+demo: serving  ## Show what the service does, against a service of its own
+	@exec $(BIN)/python scripts/demo.py $(ARGS)
+
+test: development  ## Run the tests, in parallel
+	@exec $(BIN)/python -m pytest -n auto --maxprocesses=4 $(ARGS)
+
+check: lint types layers  ## Check style, types and the direction of imports
+
+lint: development
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: development
+	$(BIN)/mypy $(CODE)
+
+layers: development
+	$(BIN)/lint-imports
+
+format: development  ## Put the code into its one format, and mend what ruff can
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: development  ## Measure the service against the raw floor, in one run
+	@exec $(BIN)/python -m benchmarks $(ARGS)
+
+pins:  ## Choose the versions in requirements/ anew (pip, Python 3.11; the same index gives the same files)
+	@PYTHON="$${PYTHON:-python3.11}"; export PYTHON; python="$$(scripts/find-python)" && "$$python" scripts/pins.py
+
+clean:  ## Remove .venv and every cache and build product
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist .coverage
+	@find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
+
+serving development:
+	@$(SETUP) $@
