@@ -34,7 +34,7 @@ types: development
 	$(BIN)/mypy $(CODE)
 
 layers: development
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-logo
 
 format: development  ## Put the code into its one format, and mend what ruff can
 	@$(BIN)/ruff check --fix .

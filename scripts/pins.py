@@ -1,8 +1,8 @@
 """Writes requirements/*.txt anew from pyproject.toml, with pip alone: `python3.11 scripts/pins.py`.
 
-The oldest supported Python chooses the versions, so that one list serves every supported Python: what runs on 3.11 is kept for
-3.12 and 3.13. development.txt is resolved first and the other lists are resolved within it, so a package has one version
-everywhere. The same package index gives the same files, byte for byte.
+The oldest supported Python chooses the versions, so that one list serves every supported Python: what runs on 3.11 is
+kept for 3.12 and 3.13. development.txt is resolved first and the other lists are resolved within it, so a package has
+one version everywhere. The same package index gives the same files, byte for byte.
 """
 
 import json
