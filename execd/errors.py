@@ -1,0 +1,153 @@
+"""Everything that execd refuses or fails with, in one tree.
+
+    ExecdError
+    ├── InvalidRequest            the request itself is wrong; `field` names where
+    │   ├── MissingQuery          a query parameter that must be there is not
+    │   ├── BodyTooLarge          more bytes than a body may have
+    │   └── WrongContentType      a JSON body that does not say that it is JSON
+    ├── NotFound
+    │   ├── ContextNotFound
+    │   └── ExecutionNotFound
+    ├── UnknownLanguage           no kernel for that language; the message names those that exist
+    ├── Conflict                  the thing is there, but in a state that forbids the call
+    │   └── NoInputWanted         an answer to `input()` that nobody asked for
+    ├── LimitReached              a bound of this service; later, or with less, it may work
+    │   ├── QueueFull             too many runs wait for one context
+    │   └── TooManyContexts
+    ├── KernelFailed
+    │   ├── KernelStartFailed     the kernel did not come up
+    │   └── WorkingFolderUnusable the `cwd` cannot be made or entered
+    ├── StorageFull               the disk cannot take more
+    └── ShuttingDown              the service takes no new work
+
+No class here knows HTTP: `execd.wire` has one table a dialect that gives each its status and its code, and a test
+that walks this tree.
+"""
+
+from __future__ import annotations
+
+
+class ExecdError(Exception):
+    """The root. `str(error)` is a sentence for a person that says what to do next."""
+
+
+class InvalidRequest(ExecdError):
+    """The request cannot be understood. `field` is the dotted path of the offending field, or empty."""
+
+    def __init__(self, message: str, field: str = "") -> None:
+        super().__init__(f"{field}: {message}" if field else message)
+        self.field = field
+
+
+class MissingQuery(InvalidRequest):
+    """A query parameter is missing."""
+
+    def __init__(self, name: str, expected: str) -> None:
+        super().__init__(f"missing query parameter, expected {expected}", name)
+
+
+class BodyTooLarge(InvalidRequest):
+    """The body is larger than `limit` bytes."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"the body is larger than the {limit} bytes that this service accepts")
+        self.limit = limit
+
+
+class WrongContentType(InvalidRequest):
+    """A JSON body came with another content type, or with none."""
+
+    def __init__(self, got: str) -> None:
+        seen = f"got {got!r}" if got else "got none"
+        super().__init__(f"expected application/json, {seen}", "Content-Type")
+
+
+class NotFound(ExecdError):
+    """There is no such thing, or it belongs to somebody else."""
+
+
+class ContextNotFound(NotFound):
+    """No context has this id."""
+
+    def __init__(self, context_id: str) -> None:
+        super().__init__(f"context not found: {context_id!r}; GET /code/contexts lists those that exist")
+
+
+class ExecutionNotFound(NotFound):
+    """No execution has this id, or its record was removed by the retention settings."""
+
+    def __init__(self, execution_id: str) -> None:
+        super().__init__(
+            f"execution not found: {execution_id!r}; it never existed, or its record was removed by the retention limits"
+        )
+
+
+class UnknownLanguage(ExecdError):
+    """There is no kernel for the language."""
+
+    def __init__(self, language: str, known: list[str]) -> None:
+        super().__init__(f"unknown language {language!r}; this service has: {', '.join(known) or 'none'}")
+        self.known = known
+
+
+class Conflict(ExecdError):
+    """The thing exists, but not in a state in which the call makes sense."""
+
+
+class NoInputWanted(Conflict):
+    """The execution does not wait for a line of input."""
+
+    def __init__(self, execution_id: str) -> None:
+        super().__init__(f"execution {execution_id!r} is not waiting for input; answer after an input_request event")
+
+
+class LimitReached(ExecdError):
+    """A bound of the service was met; `retry_after` is a guess in seconds."""
+
+    retry_after = 1
+
+
+class QueueFull(LimitReached):
+    """The context already has as many waiting runs as it may."""
+
+    def __init__(self, context_id: str, limit: int) -> None:
+        super().__init__(f"context {context_id!r} already has {limit} runs waiting; try again when some have ended")
+
+
+class TooManyContexts(LimitReached):
+    """The service already keeps as many contexts as it may."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"there are already {limit} contexts; delete one that is not needed, then try again")
+
+
+class KernelFailed(ExecdError):
+    """Something about a kernel went wrong that is not the request's fault."""
+
+
+class KernelStartFailed(KernelFailed):
+    """A kernel did not become ready."""
+
+    def __init__(self, language: str, why: str) -> None:
+        super().__init__(f"the {language} kernel did not start: {why}")
+
+
+class WorkingFolderUnusable(KernelFailed):
+    """The folder that a kernel was to start in cannot be used."""
+
+    def __init__(self, path: str, why: str) -> None:
+        super().__init__(f"context.cwd: expected a folder that exists or can be made, {path!r} is not: {why}")
+
+
+class StorageFull(ExecdError):
+    """The disk that keeps journals has no room."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"no room to keep this execution's output: {why}; free some disk space and try again")
+
+
+class ShuttingDown(ExecdError):
+    """The service is about to end and takes no new work."""
+
+    def __init__(self) -> None:
+        super().__init__("the service is shutting down; try again in a moment")

@@ -1,0 +1,287 @@
+"""What an execution can do: one frozen dataclass an event, and their one encoding.
+
+An encoded event is a JSON object on one line, ASCII only (clients split lines on U+2028 and its kin). It is at once
+the record that a journal keeps and the frame that the execd API sends, so nothing is encoded twice. `type` is always
+the first key, and `seq` (from 1, no gaps) and `timestamp` (integer Unix milliseconds) follow.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, ClassVar
+
+
+class Status(StrEnum):
+    """Where an execution is in its life."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def terminal(self) -> bool:
+        """Whether nothing can follow."""
+        return self in (Status.SUCCEEDED, Status.FAILED, Status.CANCELLED)
+
+
+class Reason(StrEnum):
+    """Why a failed execution failed."""
+
+    ERROR = "error"
+    TIMEOUT = "timeout"
+    OOM = "oom"
+    KERNEL_DIED = "kernel_died"
+    SERVICE_RESTARTED = "service_restarted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that an execution did. `late` marks what came after its end."""
+
+    type: ClassVar[str]
+    late: bool = False
+
+    def payload(self) -> dict[str, Any]:
+        """The fields of the encoded event besides type, seq, timestamp and late."""
+        return {}
+
+
+@dataclass(frozen=True, slots=True)
+class Init(Event):
+    """The execution was accepted. `text` is the context's id, as clients of the execd API expect."""
+
+    type: ClassVar[str] = "init"
+    context_id: str
+    execution_id: str
+
+    def payload(self) -> dict[str, Any]:
+        return {"text": self.context_id, "execution_id": self.execution_id, "context_id": self.context_id}
+
+
+@dataclass(frozen=True, slots=True)
+class StatusChanged(Event):
+    """A change that is not an end: queued (with the number of runs ahead), running, error."""
+
+    type: ClassVar[str] = "status"
+    text: str
+    position: int | None = None
+
+    def payload(self) -> dict[str, Any]:
+        return {"text": self.text} if self.position is None else {"text": self.text, "position": self.position}
+
+
+@dataclass(frozen=True, slots=True)
+class ContextRestarted(Event):
+    """The context's earlier state is lost: this run is the first in a new kernel."""
+
+    type: ClassVar[str] = "context_restarted"
+    generation: int
+    why: str
+
+    def payload(self) -> dict[str, Any]:
+        text = f"this context runs in a new kernel, its earlier variables are lost: {self.why}"
+        return {"text": text, "generation": self.generation, "why": self.why}
+
+
+@dataclass(frozen=True, slots=True)
+class Output(Event):
+    """Text on one of the two streams, as the kernel sent it."""
+
+    text: str
+
+    def payload(self) -> dict[str, Any]:
+        return {"text": self.text}
+
+
+@dataclass(frozen=True, slots=True)
+class Stdout(Output):
+    type: ClassVar[str] = "stdout"
+
+
+@dataclass(frozen=True, slots=True)
+class Stderr(Output):
+    type: ClassVar[str] = "stderr"
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionCount(Event):
+    """The number of the cell whose result follows."""
+
+    type: ClassVar[str] = "execution_count"
+    count: int
+
+    def payload(self) -> dict[str, Any]:
+        return {"execution_count": self.count}
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle(Event):
+    """A MIME bundle: `data` by MIME type, whole, with the kernel's metadata."""
+
+    data: Mapping[str, Any]
+    metadata: Mapping[str, Any]
+    display_id: str | None = None
+
+    def payload(self) -> dict[str, Any]:
+        text = self.data.get("text/plain", "")
+        fields: dict[str, Any] = {"results": {"text": text if isinstance(text, str) else "", **self.data}}
+        if self.metadata:
+            fields["metadata"] = dict(self.metadata)
+        if self.display_id is not None:
+            fields["display_id"] = self.display_id
+        return fields
+
+
+@dataclass(frozen=True, slots=True)
+class Result(Bundle):
+    """The value of the cell."""
+
+    type: ClassVar[str] = "result"
+
+    def payload(self) -> dict[str, Any]:
+        return {**Bundle.payload(self), "is_main_result": True}
+
+
+@dataclass(frozen=True, slots=True)
+class Display(Bundle):
+    """Something that the code displayed; clients see it as a result that is not the main one."""
+
+    type: ClassVar[str] = "result"
+
+    def payload(self) -> dict[str, Any]:
+        return {**Bundle.payload(self), "is_main_result": False}
+
+
+@dataclass(frozen=True, slots=True)
+class DisplayUpdate(Bundle):
+    """New content for every display that has this `display_id`."""
+
+    type: ClassVar[str] = "update_display_data"
+
+
+@dataclass(frozen=True, slots=True)
+class ClearOutput(Event):
+    """Forget the output so far; with `wait`, only when the next output comes."""
+
+    type: ClassVar[str] = "clear_output"
+    wait: bool
+
+    def payload(self) -> dict[str, Any]:
+        return {"wait": self.wait}
+
+
+@dataclass(frozen=True, slots=True)
+class InputRequest(Event):
+    """The code waits for a line; `POST /code/executions/{id}/input` answers."""
+
+    type: ClassVar[str] = "input_request"
+    prompt: str
+    password: bool
+
+    def payload(self) -> dict[str, Any]:
+        return {"text": self.prompt, "prompt": self.prompt, "password": self.password}
+
+
+@dataclass(frozen=True, slots=True)
+class Error(Event):
+    """The code raised, or the run ended in a way that a client must see as an error."""
+
+    type: ClassVar[str] = "error"
+    ename: str
+    evalue: str
+    traceback: tuple[str, ...] = ()
+
+    def payload(self) -> dict[str, Any]:
+        return {"error": {"ename": self.ename, "evalue": self.evalue, "traceback": list(self.traceback)}}
+
+
+@dataclass(frozen=True, slots=True)
+class Truncated(Event):
+    """The output budget was met: `dropped_bytes` of the stream's `total_bytes` stand nowhere in the journal."""
+
+    type: ClassVar[str] = "truncated"
+    stream: str
+    dropped_bytes: int
+    total_bytes: int
+
+    def payload(self) -> dict[str, Any]:
+        text = f"{self.dropped_bytes} of {self.total_bytes} bytes of {self.stream} were left out here"
+        return {
+            "text": text,
+            "stream": self.stream,
+            "dropped_bytes": self.dropped_bytes,
+            "total_bytes": self.total_bytes,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Interruption:
+    """What stopped a run: the rung of the ladder that worked, and whether the context kept its variables."""
+
+    rung: str
+    state_kept: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Complete(Event):
+    """The end: exactly one a journal. Times in ms, CPU in seconds, memory in bytes; None where it is not known."""
+
+    type: ClassVar[str] = "execution_complete"
+    status: Status
+    reason: Reason | None = None
+    exit_code: int | None = None
+    duration_ms: int = 0
+    cpu_seconds: float | None = None
+    peak_memory_bytes: int | None = None
+    interruption: Interruption | None = None
+
+    def payload(self) -> dict[str, Any]:
+        fields: dict[str, Any] = {"execution_time": self.duration_ms, "status": self.status.value}
+        optional = {
+            "reason": self.reason.value if self.reason else None,
+            "exit_code": self.exit_code,
+            "cpu_seconds": self.cpu_seconds,
+            "peak_memory_bytes": self.peak_memory_bytes,
+        }
+        fields |= {name: value for name, value in optional.items() if value is not None}
+        if self.interruption is not None:
+            kept = "kept" if self.interruption.state_kept else "lost"
+            fields["interruption"] = {"rung": self.interruption.rung, "state": kept}
+        return fields
+
+
+_TERMINAL_PREFIX = b'{"type":"execution_complete",'
+_encoder = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+
+
+def encode(event: Event, seq: int, timestamp: int) -> bytes:
+    """The event as one line of ASCII JSON, without a line end. NaN and the infinities become null."""
+    fields: dict[str, Any] = {"type": event.type, "seq": seq, "timestamp": timestamp}
+    if event.late:
+        fields["late"] = True
+    fields |= event.payload()
+    try:
+        return _encoder.encode(fields).encode("ascii")
+    except ValueError:
+        return _encoder.encode(_finite(fields)).encode("ascii")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value
+
+
+def is_terminal(record: bytes) -> bool:
+    """Whether an encoded event is the end of its journal."""
+    return record.startswith(_TERMINAL_PREFIX)

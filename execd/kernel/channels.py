@@ -1,0 +1,106 @@
+"""The ZMQ sockets to one kernel, read from the event loop without a thread, a poll or a cancelled read.
+
+A ZMQ socket's file descriptor is edge-triggered: it becomes readable once, and then the socket must be drained, and
+looked at again after every send (http://api.zeromq.org/4-3:zmq-getsockopt, ZMQ_FD and ZMQ_EVENTS). A drain stops
+after a while and continues in the loop's next turn, so that one loud kernel leaves room for the others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+import zmq
+
+from execd.kernel.connection import Connection
+from execd.kernel.messages import Codec, MalformedMessage, Message
+
+_MESSAGES_PER_TURN = 64
+_RECONNECT_MS = 10
+
+log = structlog.get_logger(__name__)
+
+Deliver = Callable[[Message], None]
+
+
+class Channel:
+    """One socket to a kernel. `deliver` is called in the event loop for each message, in order; it must not raise."""
+
+    def __init__(self, socket: zmq.Socket[bytes], codec: Codec, deliver: Deliver) -> None:
+        self._socket = socket
+        self._codec = codec
+        self._deliver = deliver
+        self._loop = asyncio.get_running_loop()
+        self._fd: int = socket.FD
+        self._loop.add_reader(self._fd, self.drain)
+        self._loop.call_soon(self.drain)
+
+    def send(self, msg_type: str, content: dict[str, object]) -> str:
+        """Send a request; returns its msg_id. Never blocks: the queue has no limit on this side."""
+        msg_id, frames = self._codec.pack(msg_type, content)
+        self._socket.send_multipart(frames, zmq.NOBLOCK)
+        self._loop.call_soon(self.drain)
+        return msg_id
+
+    def drain(self) -> bool:
+        """Deliver what has arrived, up to a bound a turn. Returns whether there was anything."""
+        for count in range(_MESSAGES_PER_TURN):
+            if self._socket.closed:
+                return False
+            try:
+                frames = self._socket.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                return count > 0
+            self._deliver_frames(frames)
+        self._loop.call_soon(self.drain)
+        return True
+
+    def close(self) -> None:
+        """Close the socket; nothing is delivered after. Safe to call twice."""
+        if not self._socket.closed:
+            self._loop.remove_reader(self._fd)
+            self._socket.close(linger=0)
+
+    def _deliver_frames(self, frames: list[bytes]) -> None:
+        try:
+            self._deliver(self._codec.unpack(frames))
+        except MalformedMessage as error:
+            log.warning("kernel_message_malformed", why=str(error))
+
+
+class Channels:
+    """The shell, iopub, stdin and control channels of one kernel. There is no heartbeat: a pidfd tells of its death."""
+
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], connection: Connection, deliver: Deliver) -> None:
+        codec = Codec(connection.key)
+
+        def connect(name: str, kind: int) -> Channel:
+            socket = context.socket(kind)
+            socket.linger = 0
+            socket.sndhwm = 0
+            socket.reconnect_ivl = _RECONNECT_MS
+            if kind == zmq.SUB:
+                socket.subscribe(b"")
+            else:
+                socket.identity = codec.identity
+            socket.connect(connection.endpoint(name))
+            return Channel(socket, codec, deliver)
+
+        self.iopub = connect("iopub", zmq.SUB)
+        self.shell = connect("shell", zmq.DEALER)
+        self.stdin = connect("stdin", zmq.DEALER)
+        self.control = connect("control", zmq.DEALER)
+
+    def drain(self) -> bool:
+        """Deliver whatever has arrived on any channel. Returns whether there was anything."""
+        return any([channel.drain() for channel in self._all])
+
+    def close(self) -> None:
+        """Close every socket. Safe to call twice."""
+        for channel in self._all:
+            channel.close()
+
+    @property
+    def _all(self) -> tuple[Channel, ...]:
+        return (self.iopub, self.shell, self.stdin, self.control)

@@ -1,0 +1,83 @@
+"""The languages that exist: a folder each, with a Jupyter kernelspec in it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import execd
+from execd.errors import UnknownLanguage
+
+
+@dataclass(frozen=True, slots=True)
+class KernelSpec:
+    """A language's kernel.json (https://jupyter-client.readthedocs.io/en/stable/kernels.html#kernel-specs)."""
+
+    language: str
+    display_name: str
+    argv: tuple[str, ...]
+    env: tuple[tuple[str, str], ...]
+    folder: Path
+    interrupt_mode: str = "signal"
+
+    def command(self, connection_file: Path) -> list[str]:
+        """The argv to start this kernel with, its placeholders filled in."""
+        places = {"{connection_file}": str(connection_file), "{resource_dir}": str(self.folder)}
+        return [_fill(argument, places) for argument in self.argv]
+
+
+def _fill(argument: str, places: dict[str, str]) -> str:
+    for place, value in places.items():
+        argument = argument.replace(place, value)
+    return argument
+
+
+class Kernelspecs:
+    """The kernelspecs of one folder, by language. Read once: a service that serves does not change languages."""
+
+    def __init__(self, specs: dict[str, KernelSpec]) -> None:
+        self._specs = specs
+
+    @classmethod
+    def read(cls, folder: Path, python: Path) -> Kernelspecs:
+        """Every `*/kernel.json` below `folder`; a leading `python` in an argv becomes `python`, the interpreter."""
+        found = (_read(path) for path in sorted(folder.glob("*/kernel.json")))
+        return cls({spec.language: _with_interpreter(spec, python) for spec in found})
+
+    @property
+    def languages(self) -> list[str]:
+        """The languages that exist, sorted."""
+        return sorted(self._specs)
+
+    def get(self, language: str) -> KernelSpec:
+        """The kernelspec of a language. Raises UnknownLanguage, which names those that exist."""
+        try:
+            return self._specs[language]
+        except KeyError:
+            raise UnknownLanguage(language, self.languages) from None
+
+
+def bundled_kernels() -> Path:
+    """The folder of kernels that comes with execd: inside the package when installed, beside it in a checkout."""
+    package = Path(execd.__file__).parent
+    installed = package / "kernels"
+    return installed if installed.is_dir() else package.parent / "kernels"
+
+
+def _read(path: Path) -> KernelSpec:
+    spec = json.loads(path.read_text("utf-8"))
+    return KernelSpec(
+        language=spec["language"],
+        display_name=spec["display_name"],
+        argv=tuple(spec["argv"]),
+        env=tuple(spec.get("env", {}).items()),
+        folder=path.parent,
+        interrupt_mode=spec.get("interrupt_mode", "signal"),
+    )
+
+
+def _with_interpreter(spec: KernelSpec, python: Path) -> KernelSpec:
+    if spec.argv[:1] != ("python",):
+        return spec
+    return replace(spec, argv=(str(python), *spec.argv[1:]))

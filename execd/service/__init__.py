@@ -1,0 +1,1 @@
+"""The nouns that execd is about: sandboxes, contexts, executions and their journals."""

@@ -1,0 +1,233 @@
+"""A context: one stateful interpreter with a FIFO of executions, which one task works off in order.
+
+    submit ──▶ waiting (bounded) ──▶ serve: one at a time ──▶ Run on the kernel
+                                        └─ no kernel, or a dead one? start it; say `context_restarted` if state was lost
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+import structlog
+
+from execd.errors import KernelFailed, QueueFull
+from execd.events import Complete, ContextRestarted, Error, Reason, Status, StatusChanged
+from execd.kernel.kernel import Kernel
+from execd.kernel.kernelspec import KernelSpec
+from execd.kernel.process import describe_exit
+from execd.service.execution import Execution
+from execd.service.run import Ending, Run
+
+log = structlog.get_logger(__name__)
+
+# How executions end whose context goes away under them.
+CONTEXT_DELETED = Ending(Status.CANCELLED, None, Error("ContextDeleted", "the context was deleted"))
+SERVICE_ENDED = Ending(
+    Status.FAILED, Reason.SERVICE_RESTARTED, Error("ServiceEnded", "the service ended before this run did")
+)
+
+StartKernel = Callable[[KernelSpec, Path], Awaitable[Kernel]]
+
+
+@dataclass(frozen=True, slots=True)
+class ContextLimits:
+    """What bounds a context. Times in seconds."""
+
+    queue: int
+    run_timeout: float
+    run_timeout_max: float
+    interrupt_grace: float
+
+    def timeout(self, asked: float | None) -> float:
+        """The time limit of a run that asks for `asked`."""
+        return min(self.run_timeout if asked is None else asked, self.run_timeout_max)
+
+
+class Context:
+    """One interpreter. Its id stays for good; its kernel may be replaced, and then `generation` grows."""
+
+    def __init__(
+        self, context_id: str, spec: KernelSpec, cwd: Path, limits: ContextLimits, start_kernel: StartKernel
+    ) -> None:
+        self.id = context_id
+        self.spec = spec
+        self.cwd = cwd
+        self.generation = 0
+        self.kernel: Kernel | None = None
+        self.running: Execution | None = None
+        self.created_at = time.time_ns() // 1_000_000
+        self._limits = limits
+        self._start_kernel = start_kernel
+        self._waiting: deque[Execution] = deque()
+        self._work = anyio.Event()
+        self._starting = anyio.Lock()
+        self._state_lost: str | None = None
+        self._idle_since = time.monotonic()
+        self._closing = SERVICE_ENDED
+        self._scope = anyio.CancelScope()
+        self._closed = anyio.Event()
+
+    def __repr__(self) -> str:
+        return f"<Context {self.id} {self.language}, {self.state}, {len(self._waiting)} waiting>"
+
+    @property
+    def language(self) -> str:
+        """The language that it speaks."""
+        return self.spec.language
+
+    @property
+    def state(self) -> str:
+        """What it does now: busy, idle, or dormant when it has no living kernel."""
+        if self.running is not None:
+            return "busy"
+        return "idle" if self.kernel is not None and self.kernel.alive else "dormant"
+
+    @property
+    def waiting(self) -> int:
+        """How many executions wait for their turn."""
+        return len(self._waiting)
+
+    def idle_seconds(self) -> float:
+        """How long nothing has run or waited here; 0 while something does."""
+        busy = self.running is not None or self._waiting
+        return 0.0 if busy else time.monotonic() - self._idle_since
+
+    def check_room(self) -> None:
+        """Raise QueueFull if `submit` would."""
+        if len(self._waiting) >= self._limits.queue:
+            raise QueueFull(self.id, self._limits.queue)
+
+    def submit(self, execution: Execution) -> None:
+        """Put an execution at the end of the line. Raises QueueFull."""
+        self.check_room()
+        ahead = len(self._waiting) + (self.running is not None)
+        self._waiting.append(execution)
+        if ahead:
+            execution.wait_in_line(ahead)
+        self._work.set()
+
+    async def interrupt(self) -> Execution | None:
+        """Stop what runs now, if anything, and return it once it has ended. What waits is not touched."""
+        execution = self.running
+        if execution is not None:
+            execution.cancel()
+            await execution.ended.wait()
+        return execution
+
+    async def cancel(self, execution: Execution) -> None:
+        """Stop this execution, running or waiting; returns when it has ended. Nothing for one that has."""
+        execution.cancel()
+        if execution in self._waiting:
+            self._waiting.remove(execution)
+            execution.finish(Complete(Status.CANCELLED))
+            self._tell_positions()
+        await execution.ended.wait()
+
+    def answer_input(self, value: str) -> None:
+        """Give the running code's `input()` its line."""
+        if self.kernel is not None and self.running is not None:
+            self.running.awaiting_input = False
+            self.kernel.answer_input(value)
+
+    async def warm(self) -> None:
+        """Have a living kernel. Raises KernelFailed."""
+        await self._ready_kernel()
+
+    async def hibernate(self, why: str) -> None:
+        """End the kernel of an idle context; its next run starts a new one and says so."""
+        async with self._starting:
+            if self.kernel is not None and self.running is None and not self._waiting:
+                log.info("context_hibernates", context_id=self.id, why=why)
+                await self._drop_kernel(why)
+
+    async def close(self, ending: Ending) -> None:
+        """End for good: what runs and what waits ends like this, and the kernel with it."""
+        self._closing = ending
+        self._scope.cancel()
+        await self._closed.wait()
+
+    async def serve(self) -> None:
+        """Work off the line until `close`. Runs as a task of its own."""
+        try:
+            with self._scope:
+                while True:
+                    await self._next_turn()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._wind_up()
+
+    async def _next_turn(self) -> None:
+        if not self._waiting:
+            self._work = anyio.Event()
+            await self._work.wait()
+            return
+        self.running = self._waiting.popleft()
+        self._tell_positions()
+        await self._carry_out(self.running)
+        self.running = None
+        self._idle_since = time.monotonic()
+
+    async def _carry_out(self, execution: Execution) -> None:
+        try:
+            await self._run(execution)
+        except KernelFailed as error:
+            execution.fail(Reason.KERNEL_DIED, Error("KernelFailed", str(error)))
+        except Exception:
+            # A defect of ours must not take the other contexts along; the kernel's state is no longer known.
+            log.exception("run_broke", execution_id=execution.id)
+            await self._drop_kernel("execd failed while it ran code")
+            if not execution.journal.ended:
+                execution.fail(Reason.ERROR, Error("InternalError", "execd failed while it ran this code; see its log"))
+
+    async def _run(self, execution: Execution) -> None:
+        kernel = await self._ready_kernel()
+        if execution.cancel_requested.is_set():
+            execution.finish(Complete(Status.CANCELLED))
+            return
+        if self._state_lost is not None:
+            execution.emit(ContextRestarted(self.generation, self._state_lost))
+            self._state_lost = None
+        execution.start()
+        run = Run(execution, kernel, self._limits.timeout(execution.request.timeout), self._limits.interrupt_grace)
+        await run.carry_out()
+        if run.kernel_exits:
+            await self._drop_kernel("the code called exit()")
+
+    async def _ready_kernel(self) -> Kernel:
+        async with self._starting:
+            if self.kernel is not None and not self.kernel.alive:
+                await self._drop_kernel(f"its kernel ended {describe_exit(self.kernel.process.exit_code)}")
+            if self.kernel is None:
+                self.kernel = await self._start_kernel(self.spec, self.cwd)
+                self.generation += 1
+            return self.kernel
+
+    async def _drop_kernel(self, why: str) -> None:
+        if self.kernel is not None:
+            await self.kernel.shutdown()
+            self.kernel = None
+            self._state_lost = why
+
+    def _tell_positions(self) -> None:
+        for position, execution in enumerate(self._waiting, start=1):
+            execution.wait_in_line(position)
+
+    async def _wind_up(self) -> None:
+        await self._drop_kernel("the context was closed")
+        for execution in (self.running, *self._waiting):
+            if execution is not None and not execution.journal.ended:
+                self._foreclose(execution)
+        self.running = None
+        self._waiting.clear()
+        self._closed.set()
+
+    def _foreclose(self, execution: Execution) -> None:
+        if self._closing.error is not None:
+            execution.emit(StatusChanged("error"))
+            execution.emit(self._closing.error)
+        execution.finish(Complete(self._closing.status, self._closing.reason, duration_ms=execution.elapsed_ms()))

@@ -1,0 +1,123 @@
+"""The contexts of a sandbox: made, found, listed, deleted, and put to sleep when nobody uses them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import anyio
+import anyio.abc
+import structlog
+
+from execd.errors import ContextNotFound, ShuttingDown, TooManyContexts, WorkingFolderUnusable
+from execd.identifiers import new_id
+from execd.kernel.kernelspec import Kernelspecs, KernelSpec
+from execd.service.context import CONTEXT_DELETED, SERVICE_ENDED, Context, ContextLimits, StartKernel
+
+log = structlog.get_logger(__name__)
+
+
+class Contexts:
+    """Every context by id, and the default one of each language. Their tasks belong to `tasks`."""
+
+    def __init__(
+        self,
+        kernelspecs: Kernelspecs,
+        start_kernel: StartKernel,
+        workspace: Path,
+        limits: ContextLimits,
+        most: int,
+        tasks: anyio.abc.TaskGroup,
+    ) -> None:
+        self._kernelspecs = kernelspecs
+        self._start_kernel = start_kernel
+        self._workspace = workspace
+        self._limits = limits
+        self._most = most
+        self._tasks = tasks
+        self._all: dict[str, Context] = {}
+        self._defaults: dict[str, Context] = {}
+        self._open = True
+
+    def get(self, context_id: str) -> Context:
+        """The context with this id. Raises ContextNotFound."""
+        try:
+            return self._all[context_id]
+        except KeyError:
+            raise ContextNotFound(context_id) from None
+
+    def list(self, language: str | None = None) -> list[Context]:
+        """The contexts from the oldest to the newest, optionally of one language."""
+        return [context for context in self._all.values() if language in (None, context.language)]
+
+    async def create(self, language: str, cwd: str | None = None) -> Context:
+        """A new context with a living kernel. Raises UnknownLanguage, TooManyContexts, KernelFailed."""
+        context = self._add(self._kernelspecs.get(language), cwd)
+        try:
+            await context.warm()
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await self._remove(context)
+            raise
+        return context
+
+    def default(self, language: str, cwd: str | None = None) -> Context:
+        """The language's default context, made when there is none; `cwd` counts only then. Its kernel starts with
+        its first run. Raises UnknownLanguage, TooManyContexts, WorkingFolderUnusable."""
+        spec = self._kernelspecs.get(language)
+        if language not in self._defaults:
+            self._defaults[language] = self._add(spec, cwd)
+        return self._defaults[language]
+
+    async def delete(self, context_id: str) -> None:
+        """End a context and what it runs. Raises ContextNotFound."""
+        await self._remove(self.get(context_id))
+
+    async def delete_all(self, language: str) -> None:
+        """End every context of a language, its default one included."""
+        for context in self.list(language):
+            await self._remove(context)
+
+    async def hibernate_idle(self, idle_timeout: float) -> None:
+        """End the kernels of contexts that have been idle for `idle_timeout` seconds."""
+        for context in self.list():
+            if context.state == "idle" and context.idle_seconds() >= idle_timeout:
+                await context.hibernate(f"it was idle for more than {idle_timeout:g} s")
+
+    async def close(self) -> None:
+        """End every context, all at once, and accept no new one."""
+        self._open = False
+        async with anyio.create_task_group() as group:
+            for context in self.list():
+                group.start_soon(context.close, SERVICE_ENDED)
+
+    def _add(self, spec: KernelSpec, cwd: str | None) -> Context:
+        if not self._open:
+            raise ShuttingDown
+        if len(self._all) >= self._most:
+            raise TooManyContexts(self._most)
+        folder = usable_folder(self._workspace, cwd)
+        context = Context(new_id("ctx"), spec, folder, self._limits, self._start_kernel)
+        self._all[context.id] = context
+        self._tasks.start_soon(context.serve)
+        log.info("context_created", context_id=context.id, language=context.language)
+        return context
+
+    async def _remove(self, context: Context) -> None:
+        self._all.pop(context.id, None)
+        if self._defaults.get(context.language) is context:
+            del self._defaults[context.language]
+        await context.close(CONTEXT_DELETED)
+        log.info("context_deleted", context_id=context.id)
+
+
+def usable_folder(workspace: Path, cwd: str | None) -> Path:
+    """The folder that a kernel starts in, made when it is missing. Raises WorkingFolderUnusable."""
+    path = workspace if not cwd else workspace / cwd
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        if not os.access(path, os.X_OK):
+            raise PermissionError("it cannot be entered")
+    except (OSError, ValueError) as error:
+        raise WorkingFolderUnusable(str(cwd), getattr(error, "strerror", None) or str(error)) from error
+    return path

@@ -1,0 +1,155 @@
+"""An execution: one piece of work, its record and its journal. It belongs to no request; requests only look at it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, replace
+
+import anyio
+
+from execd.events import Complete, Error, Event, ExecutionCount, Init, Reason, Status, StatusChanged
+from execd.service.budget import EVENT_OVERHEAD, OutputBudget, byte_size
+from execd.service.journal import Journal, Slice
+
+_LATE_BYTES = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class ExecuteRequest:
+    """What is asked for, whatever dialect it came in. `timeout` in seconds, None for the service's default."""
+
+    code: str
+    timeout: float | None = None
+    allow_stdin: bool = False
+
+
+class IllegalTransition(Exception):
+    """A status that cannot follow the present one: a defect of execd."""
+
+
+_NEXT: dict[Status, frozenset[Status]] = {
+    Status.QUEUED: frozenset({Status.RUNNING, Status.FAILED, Status.CANCELLED}),
+    Status.RUNNING: frozenset({Status.SUCCEEDED, Status.FAILED, Status.CANCELLED}),
+    Status.SUCCEEDED: frozenset(),
+    Status.FAILED: frozenset(),
+    Status.CANCELLED: frozenset(),
+}
+
+
+def may_follow(before: Status, after: Status) -> bool:
+    """Whether an execution may go from one status to the other."""
+    return after in _NEXT[before]
+
+
+class Execution:
+    """One run in a context. Its times are Unix milliseconds and never go backwards."""
+
+    def __init__(
+        self,
+        execution_id: str,
+        request: ExecuteRequest,
+        context_id: str,
+        language: str,
+        journal: Journal,
+        budget: OutputBudget,
+        on_end: Callable[[Execution], None],
+    ) -> None:
+        self.id = execution_id
+        self.request = request
+        self.context_id = context_id
+        self.language = language
+        self.journal = journal
+        self.status = Status.QUEUED
+        self.position = 0
+        self.execution_count: int | None = None
+        self.error: Error | None = None
+        self.complete: Complete | None = None
+        self.awaiting_input = False
+        self.created_at = journal.clock()
+        self.started_at: int | None = None
+        self.finished_at: int | None = None
+        self.cancel_requested = anyio.Event()
+        self.ended = anyio.Event()
+        self._budget = budget
+        self._on_end = on_end
+        self._late_room = _LATE_BYTES
+        journal.append(Init(context_id, self.id))
+
+    def __repr__(self) -> str:
+        return f"<Execution {self.id} {self.status} in {self.context_id}, {self.journal.last_seq} events>"
+
+    def wait_in_line(self, position: int) -> None:
+        """Say how many runs are ahead."""
+        if position != self.position:
+            self.position = position
+            self.journal.append(StatusChanged("queued", position))
+
+    def start(self) -> None:
+        """From queued to running; only a run that waited says so in its journal."""
+        waited = self.position > 0
+        self._become(Status.RUNNING)
+        self.position = 0
+        self.started_at = max(self.journal.clock(), self.created_at)
+        if waited:
+            self.journal.append(StatusChanged("running"))
+
+    def emit(self, event: Event) -> None:
+        """Journal an event of the running code, within the output budget. After the end it is journaled as late."""
+        if self.journal.ended:
+            self._emit_late(event)
+            return
+        self._note(event)
+        for admitted in self._budget.admit(event):
+            self.journal.append(admitted)
+        if self.journal.storage_failed and not self._budget.exhausted:
+            self._budget.exhaust()
+
+    def finish(self, complete: Complete) -> None:
+        """The one end. Journals what the budget kept of the tail, then the terminal event."""
+        self._become(complete.status)
+        for event in self._budget.settle():
+            self.journal.append(event)
+        self.complete = complete
+        self.finished_at = max(self.journal.clock(), self.started_at or self.created_at)
+        self.journal.append(complete)
+        self.journal.settle()
+        self.awaiting_input = False
+        self.ended.set()
+        self._on_end(self)
+
+    def fail(self, reason: Reason, error: Error) -> None:
+        """End as failed without having come to an end of its own."""
+        self.emit(StatusChanged("error"))
+        self.emit(error)
+        self.finish(Complete(Status.FAILED, reason, duration_ms=self.elapsed_ms()))
+
+    def elapsed_ms(self) -> int:
+        """How long it has been running, 0 before that."""
+        return 0 if self.started_at is None else max((self.finished_at or self.journal.clock()) - self.started_at, 0)
+
+    def cancel(self) -> None:
+        """Ask for its end. Whoever carries it out climbs the ladder; `ended` tells when it is over."""
+        self.cancel_requested.set()
+
+    def follow(self, after: int = 0) -> AsyncIterator[Slice]:
+        """The journal's records after the seq `after`, as they come."""
+        return self.journal.follow(after)
+
+    def _become(self, status: Status) -> None:
+        if not may_follow(self.status, status):
+            raise IllegalTransition(f"{self.id}: {self.status} to {status}")
+        self.status = status
+
+    def _note(self, event: Event) -> None:
+        match event:
+            case Error():
+                self.error = event
+            case ExecutionCount(count=count):
+                self.execution_count = count
+
+    def _emit_late(self, event: Event) -> None:
+        size = EVENT_OVERHEAD + byte_size(repr(event))
+        if size > self._late_room:
+            return
+        self._late_room -= size
+        self.journal.append(replace(event, late=True))

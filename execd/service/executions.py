@@ -1,0 +1,101 @@
+"""All executions that can be fetched, and the retention that bounds them."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from execd.errors import ExecutionNotFound
+from execd.events import Status
+from execd.identifiers import new_id
+from execd.service.budget import OutputBudget
+from execd.service.execution import ExecuteRequest, Execution
+from execd.service.journal import Journal, now_ms
+from execd.service.spool import Spool
+from execd.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How much of the past is kept: a number of executions, an age in seconds, a size of journals in bytes."""
+
+    count: int
+    age: float
+    size: int
+
+
+def oldest_goes(count: int, size: int, oldest_end: int, retention: Retention, now: int) -> bool:
+    """Whether the execution that ended first must go, `count` ended ones with `size` bytes of journals being there.
+
+    `oldest_end` and `now` are Unix ms. One that is too large alone stays until the next one ends.
+    """
+    too_old = now - oldest_end > retention.age * 1000
+    return too_old or count > retention.count or (size > retention.size and count > 1)
+
+
+class Executions:
+    """The executions of this service by id, and the folder of their journals."""
+
+    def __init__(self, settings: Settings, folder: Path) -> None:
+        self._settings = settings
+        self._folder = folder
+        self._retention = Retention(
+            settings.keep_executions, settings.keep_executions_age, settings.keep_executions_size
+        )
+        self._all: OrderedDict[str, Execution] = OrderedDict()
+        self._ended: OrderedDict[str, Execution] = OrderedDict()
+        self._ended_size = 0
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def new(self, request: ExecuteRequest, context_id: str, language: str) -> Execution:
+        """A queued execution, recorded."""
+        settings = self._settings
+        budget = OutputBudget(settings.output_budget, settings.output_tail, settings.rich_output_budget)
+        execution_id = new_id("run")
+        journal = Journal(Spool(self._folder / execution_id))
+        execution = Execution(execution_id, request, context_id, language, journal, budget, self._note_end)
+        self._all[execution.id] = execution
+        return execution
+
+    def get(self, execution_id: str) -> Execution:
+        """The execution with this id. Raises ExecutionNotFound."""
+        self.prune()
+        try:
+            return self._all[execution_id]
+        except KeyError:
+            raise ExecutionNotFound(execution_id) from None
+
+    def newest_first(self, context_id: str | None = None, status: Status | None = None) -> Iterator[Execution]:
+        """The executions, optionally of one context or in one status."""
+        self.prune()
+        for execution in reversed(self._all.values()):
+            if context_id in (None, execution.context_id) and status in (None, execution.status):
+                yield execution
+
+    def prune(self) -> None:
+        """Remove what the retention does not keep."""
+        while self._ended:
+            oldest = next(iter(self._ended.values()))
+            finished_at = oldest.finished_at or 0
+            if not oldest_goes(len(self._ended), self._ended_size, finished_at, self._retention, now_ms()):
+                return
+            self._remove(oldest)
+
+    def _note_end(self, execution: Execution) -> None:
+        self._ended[execution.id] = execution
+        self._ended_size += execution.journal.size
+        self.prune()
+
+    def _remove(self, execution: Execution) -> None:
+        del self._all[execution.id], self._ended[execution.id]
+        self._ended_size -= execution.journal.size
+        execution.journal.remove()
+        log.info("execution_removed", execution_id=execution.id, why="retention")

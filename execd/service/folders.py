@@ -1,0 +1,75 @@
+"""The folders that a service works in: its data, and a private runtime folder for sockets that ends with it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from execd.errors import ExecdError
+from execd.settings import Settings
+
+
+class FolderInUse(ExecdError):
+    """Another service already works in the data folder."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(f"another execd already uses {folder}; stop it, or give this one a folder of its own by EXECD_DATA_DIR")
+
+
+@dataclass(frozen=True, slots=True)
+class Folders:
+    """Where things are while the service runs."""
+
+    workspace: Path
+    journals: Path
+    runtime: Path
+
+    @classmethod
+    @contextmanager
+    def claim(cls, settings: Settings) -> Iterator[Folders]:
+        """Make the folders and hold the data folder's lock. Raises FolderInUse, and OSError where one cannot be made."""
+        data = settings.data_dir.absolute()
+        data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        workspace = settings.workspace_dir.absolute()
+        workspace.mkdir(parents=True, exist_ok=True)
+        with _locked(data), _fresh(data / "journals") as journals, _runtime() as runtime:
+            yield cls(workspace, journals, runtime)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    fd = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise FolderInUse(folder) from None
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def _fresh(folder: Path) -> Iterator[Path]:
+    # What a service left that was killed; its executions are gone with its memory.
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _runtime() -> Iterator[Path]:
+    # Directly below /tmp, whatever TMPDIR says: a unix socket's path must be short.
+    folder = Path(tempfile.mkdtemp(prefix="execd-", dir="/tmp"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

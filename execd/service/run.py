@@ -1,0 +1,268 @@
+"""One run on a kernel: sent, watched, stopped where it must be, ended once.
+
+What to do next is decided by `decide`, a pure function of what is known; `Run` does the I/O and wakes up whenever one
+of the facts changes: the reply or the idle status came, the kernel died, somebody cancelled, a deadline passed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import anyio
+import structlog
+
+from execd.events import (
+    Complete,
+    Error,
+    Event,
+    InputRequest,
+    Interruption,
+    Reason,
+    Status,
+    StatusChanged,
+)
+from execd.kernel.kernel import Kernel
+from execd.kernel.ladder import Rung, Step, ladder
+from execd.kernel.messages import Message
+from execd.kernel.process import describe_exit
+from execd.kernel.request import PendingRequest
+from execd.kernel.translate import events_of
+from execd.service.execution import Execution
+
+log = structlog.get_logger(__name__)
+
+# How long the second of reply and idle may be missing once the first is in.
+HALF_ENDED_PATIENCE = 5.0
+
+
+class Cause(StrEnum):
+    """Why a run is being stopped."""
+
+    CANCEL = "cancel"
+    TIMEOUT = "timeout"
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """All that a decision depends on. Times are seconds of one monotonic clock; `rung_until` is the end of the
+    patience with the present rung, None on none or on the last."""
+
+    now: float
+    deadline: float
+    ended: bool = False
+    half_ended_since: float | None = None
+    dead: bool = False
+    cancel_requested: bool = False
+    cause: Cause | None = None
+    rung_until: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """The run is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Climb:
+    """Take the next rung of the interrupt ladder."""
+
+    cause: Cause
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Nothing to do before this time, unless a fact changes."""
+
+    until: float | None
+
+
+Decision = Finish | Climb | Wait
+
+
+def decide(facts: Facts) -> Decision:
+    """What to do next."""
+    if facts.dead or facts.ended:
+        return Finish()
+    if facts.half_ended_since is not None:
+        give_up = facts.half_ended_since + HALF_ENDED_PATIENCE
+        return Finish() if facts.now >= give_up else Wait(give_up)
+    if facts.cause is not None:
+        if facts.rung_until is not None and facts.now >= facts.rung_until:
+            return Climb(facts.cause)
+        return Wait(facts.rung_until)
+    if facts.cancel_requested:
+        return Climb(Cause.CANCEL)
+    if facts.now >= facts.deadline:
+        return Climb(Cause.TIMEOUT)
+    return Wait(facts.deadline)
+
+
+class Run:
+    """Carries one execution out on one kernel. `carry_out` returns once the execution has ended."""
+
+    def __init__(self, execution: Execution, kernel: Kernel, timeout: float, interrupt_grace: float) -> None:
+        self._execution = execution
+        self._kernel = kernel
+        self._timeout = timeout
+        self._rungs = iter(ladder(interrupt_grace))
+        self._wake = asyncio.Event()
+        self._request: PendingRequest
+        self._deadline = 0.0
+        self._half_ended_since: float | None = None
+        self._cause: Cause | None = None
+        self._rung: Step | None = None
+        self._rung_until: float | None = None
+        self._held_error: Error | None = None
+
+    async def carry_out(self) -> None:
+        """Run the code to its end, whatever end that is."""
+        cpu_before = self._kernel.process.cpu_seconds()
+        self._kernel.process.reset_peak_memory()
+        self._deadline = time.monotonic() + self._timeout
+        wanted = self._execution.request
+        self._request = self._kernel.execute(wanted.code, wanted.allow_stdin, self._receive, self._wake.set)
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._wake_when, self._kernel.process.dead)
+            group.start_soon(self._wake_when, self._execution.cancel_requested)
+            await self._until_over()
+            group.cancel_scope.cancel()
+        self._finish(cpu_before)
+
+    @property
+    def kernel_exits(self) -> bool:
+        """Whether the code asked the kernel to end, as `exit()` does."""
+        return self._request.kernel_exits
+
+    async def _until_over(self) -> None:
+        while True:
+            self._wake.clear()
+            match decide(self._facts()):
+                case Finish():
+                    break
+                case Climb(cause):
+                    await self._climb(cause)
+                case Wait(until):
+                    await self._sleep(until)
+        if not self._kernel.alive:
+            await self._kernel.last_words()
+
+    def _facts(self) -> Facts:
+        now = time.monotonic()
+        if self._request.half_ended and self._half_ended_since is None:
+            self._half_ended_since = now
+        return Facts(
+            now=now,
+            deadline=self._deadline,
+            ended=self._request.ended,
+            half_ended_since=self._half_ended_since,
+            dead=not self._kernel.alive,
+            cancel_requested=self._execution.cancel_requested.is_set(),
+            cause=self._cause,
+            rung_until=self._rung_until,
+        )
+
+    async def _sleep(self, until: float | None) -> None:
+        pause = None if until is None else max(until - time.monotonic(), 0)
+        with anyio.move_on_after(pause):
+            await self._wake.wait()
+
+    async def _wake_when(self, event: anyio.Event) -> None:
+        await event.wait()
+        self._wake.set()
+
+    async def _climb(self, cause: Cause) -> None:
+        self._cause = cause
+        step = self._rung = next(self._rungs)
+        self._rung_until = None if step.patience is None else time.monotonic() + step.patience
+        log.info("run_stopping", execution_id=self._execution.id, cause=cause.value, rung=step.rung.value)
+        match step.rung:
+            case Rung.INTERRUPT | Rung.INTERRUPT_AGAIN:
+                await self._kernel.interrupt()
+                if step.rung is Rung.INTERRUPT_AGAIN:
+                    self._kernel.nudge()
+            case Rung.NUDGE:
+                self._kernel.nudge()
+            case Rung.KILL:
+                await self._kernel.process.kill()
+
+    def _receive(self, message: Message) -> None:
+        for event in events_of(message):
+            self._emit(event)
+
+    def _emit(self, event: Event) -> None:
+        self._execution.awaiting_input = isinstance(event, InputRequest)
+        if self._cause is Cause.TIMEOUT and not self._execution.ended.is_set():
+            # The KeyboardInterrupt is ours: it becomes the traceback of the timeout.
+            if isinstance(event, Error):
+                self._held_error = event
+                return
+            if isinstance(event, StatusChanged):
+                return
+        self._execution.emit(event)
+
+    def _finish(self, cpu_before: float | None) -> None:
+        cpu_after = self._kernel.process.cpu_seconds()
+        measured = cpu_before is not None and cpu_after is not None
+        ending = self._ending()
+        if ending.error is not None:
+            self._execution.emit(StatusChanged("error"))
+            self._execution.emit(ending.error)
+        self._execution.finish(
+            Complete(
+                ending.status,
+                ending.reason,
+                exit_code=self._kernel.process.exit_code,
+                duration_ms=self._execution.elapsed_ms(),
+                cpu_seconds=round(cpu_after - cpu_before, 3) if measured else None,  # type: ignore[operator]
+                peak_memory_bytes=self._kernel.process.peak_memory(),
+                interruption=self._interruption(),
+            )
+        )
+
+    def _interruption(self) -> Interruption | None:
+        return None if self._rung is None else Interruption(self._rung.rung.value, self._kernel.alive)
+
+    def _ending(self) -> Ending:
+        died = None if self._kernel.alive or self._request.ended else describe_exit(self._kernel.process.exit_code)
+        shown = self._held_error or self._execution.error
+        return ending_of(self._cause, self._timeout, died, self._request.reply, shown)
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a run ended, and the error that clients are still to be shown."""
+
+    status: Status
+    reason: Reason | None = None
+    error: Error | None = None
+
+
+def ending_of(
+    cause: Cause | None, timeout: float, died: str | None, reply: dict[str, Any] | None, raised: Error | None
+) -> Ending:
+    """The status, the reason and the error still to be sent.
+
+    `died` says how the kernel ended, None if it lives; `raised` is the error that the kernel reported on the way.
+    """
+    if cause is Cause.TIMEOUT:
+        what = _LOST if died else "it was interrupted, and the context keeps its variables"
+        message = f"the run exceeded its time limit of {timeout:g} s; {what}"
+        return Ending(Status.FAILED, Reason.TIMEOUT, Error("TimeoutError", message, raised.traceback if raised else ()))
+    if cause is Cause.CANCEL:
+        return Ending(Status.CANCELLED, error=Error("KeyboardInterrupt", f"cancelled; {_LOST}") if died else None)
+    if died is not None:
+        message = f"the kernel ended {died} while the code ran; output so far is kept, variables are lost"
+        return Ending(Status.FAILED, Reason.KERNEL_DIED, Error("KernelDied", message))
+    if reply is None:
+        return Ending(Status.FAILED, Reason.ERROR) if raised else Ending(Status.SUCCEEDED)
+    if reply.get("status") == "ok":
+        return Ending(Status.SUCCEEDED)
+    untold = Error(str(reply.get("ename", "Error")), str(reply.get("evalue", "")), tuple(reply.get("traceback") or ()))
+    return Ending(Status.FAILED, Reason.ERROR, None if raised else untold)
+
+
+_LOST = "its kernel did not survive being stopped, and the context's variables are lost"

@@ -1,0 +1,104 @@
+"""Every option of the service, in one place.
+
+Each field is an environment variable (`EXECD_` and the name in capitals) and an option of `execd serve`; the README's
+table and `--help` are made from, or tested against, the descriptions here.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+MIB = 1024 * 1024
+
+
+def _default_data_dir() -> Path:
+    base = os.environ.get("XDG_DATA_HOME")
+    return (Path(base) if base else Path.home() / ".local" / "share") / "execd"
+
+
+class Settings(BaseSettings):
+    """What an operator can choose. Times are seconds and sizes are bytes unless the name says otherwise."""
+
+    model_config = SettingsConfigDict(env_prefix="EXECD_", extra="ignore", frozen=True)
+
+    host: str = Field("127.0.0.1", description="Address to listen on. Anything but loopback wants a token.")
+    port: int = Field(44772, ge=0, le=65535, description="Port to listen on; 0 takes a free one and prints it.")
+    access_token: str | None = Field(
+        None,
+        description="Token that X-EXECD-ACCESS-TOKEN must carry. Unset on loopback: none is wanted; "
+        "unset elsewhere: one is made and printed.",
+    )
+    allowed_hosts: list[str] = Field(
+        [],
+        description="Host names, besides loopback's own, that requests may be addressed to while no token is set "
+        "(JSON list).",
+    )
+    allowed_origins: list[str] = Field(
+        [], description='Origins of web pages that may call the API, such as "https://app.example" (JSON list).'
+    )
+
+    data_dir: Path = Field(
+        default_factory=_default_data_dir,
+        description="Folder for the workspace and the journals; one service at a time.",
+    )
+    workspace: Path | None = Field(
+        None, description="Folder that contexts start in when they name no cwd. Default: workspace/ in the data folder."
+    )
+    kernels_dir: Path | None = Field(None, description="Folder of kernels, one folder a language. Default: our own.")
+    kernel_python: Path = Field(
+        Path(sys.executable), description="Python interpreter, with ipykernel, that Python kernels run in."
+    )
+    kernel_env: list[str] = Field(
+        ["LANG", "LC_*", "TZ", "PATH", "HOME", "USER", "TERM", "TMPDIR"],
+        description="Names of the service's environment variables that kernels get; a trailing * matches any rest "
+        "(JSON list). Never a variable that starts with EXECD_.",
+    )
+
+    run_timeout: float = Field(86400, gt=0, description="Time limit of a run that asks for none.")
+    run_timeout_max: float = Field(86400, gt=0, description="The longest time limit that a run may ask for.")
+    interrupt_grace: float = Field(
+        2.0, gt=0, description="How long each step of an interrupt may take before the next, harder one."
+    )
+    kernel_start_timeout: float = Field(60, gt=0, description="How long a kernel may take to come up.")
+    max_contexts: int = Field(100, ge=1, description="How many contexts may exist at once.")
+    max_queue: int = Field(64, ge=1, description="How many runs may wait for one context.")
+    context_idle_timeout: float = Field(
+        0,
+        ge=0,
+        description="End the kernel of a context that was idle this long; its id stays, and its next run says that "
+        "the variables are lost. 0: never.",
+    )
+
+    output_budget: int = Field(
+        256 * MIB, ge=4096, description="Bytes of stdout and stderr that a run's journal keeps, head and tail together."
+    )
+    output_tail: int = Field(
+        MIB, ge=1024, description="Bytes of that budget that are kept for the end of the output."
+    )
+    rich_output_budget: int = Field(
+        256 * MIB, ge=4096, description="Bytes of results and displays that a run's journal keeps, each whole."
+    )
+    keep_executions: int = Field(1000, ge=1, description="How many ended executions can be fetched.")
+    keep_executions_age: float = Field(86400, gt=0, description="How long an ended execution can be fetched.")
+    keep_executions_size: int = Field(
+        4096 * MIB, ge=4096, description="Bytes of journals of ended executions that are kept in all."
+    )
+
+    max_body: int = Field(16 * MIB, ge=1024, description="The largest JSON body that is accepted.")
+    ping_interval: float = Field(3.0, gt=0, description="Time between two ping events on a stream.")
+    shutdown_grace: float = Field(5.0, ge=0, description="How long open requests may take to end at shutdown.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least level that is logged.")
+    log_format: Literal["auto", "console", "json"] = Field(
+        "auto", description="Log lines for people or for machines; auto: console on a terminal, json elsewhere."
+    )
+
+    @property
+    def workspace_dir(self) -> Path:
+        """The folder that contexts start in."""
+        return self.workspace or self.data_dir / "workspace"
