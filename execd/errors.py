@@ -18,6 +18,8 @@
     │   ├── KernelStartFailed     the kernel did not come up
     │   └── WorkingFolderUnusable the `cwd` cannot be made or entered
     ├── StorageFull               the disk cannot take more
+    ├── CannotServe               the service cannot start as it is configured
+    │   └── FolderInUse           another service works in the data folder
     └── ShuttingDown              the service takes no new work
 
 No class here knows HTTP: `execd.wire` has one table a dialect that gives each its status and its code, and a test
@@ -78,7 +80,7 @@ class ExecutionNotFound(NotFound):
 
     def __init__(self, execution_id: str) -> None:
         super().__init__(
-            f"execution not found: {execution_id!r}; it never existed, or its record was removed by the retention limits"
+            f"execution not found: {execution_id!r}; it never was, or the retention limits have removed its record"
         )
 
 
@@ -144,6 +146,17 @@ class StorageFull(ExecdError):
 
     def __init__(self, why: str) -> None:
         super().__init__(f"no room to keep this execution's output: {why}; free some disk space and try again")
+
+
+class CannotServe(ExecdError):
+    """The service cannot start as it is configured; the message says what to change."""
+
+
+class FolderInUse(CannotServe):
+    """Another service already works in the data folder."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__(f"another execd already uses {folder}; stop it, or name another folder by EXECD_DATA_DIR")
 
 
 class ShuttingDown(ExecdError):

@@ -78,9 +78,7 @@ class Settings(BaseSettings):
     output_budget: int = Field(
         256 * MIB, ge=4096, description="Bytes of stdout and stderr that a run's journal keeps, head and tail together."
     )
-    output_tail: int = Field(
-        MIB, ge=1024, description="Bytes of that budget that are kept for the end of the output."
-    )
+    output_tail: int = Field(MIB, ge=1024, description="Bytes of that budget that are kept for the end of the output.")
     rich_output_budget: int = Field(
         256 * MIB, ge=4096, description="Bytes of results and displays that a run's journal keeps, each whole."
     )
@@ -93,7 +91,9 @@ class Settings(BaseSettings):
     max_body: int = Field(16 * MIB, ge=1024, description="The largest JSON body that is accepted.")
     ping_interval: float = Field(3.0, gt=0, description="Time between two ping events on a stream.")
     shutdown_grace: float = Field(5.0, ge=0, description="How long open requests may take to end at shutdown.")
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least level that is logged.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="The least level that is logged."
+    )
     log_format: Literal["auto", "console", "json"] = Field(
         "auto", description="Log lines for people or for machines; auto: console on a terminal, json elsewhere."
     )

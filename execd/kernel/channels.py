@@ -94,7 +94,8 @@ class Channels:
 
     def drain(self) -> bool:
         """Deliver whatever has arrived on any channel. Returns whether there was anything."""
-        return any([channel.drain() for channel in self._all])
+        drained = [channel.drain() for channel in self._all]
+        return any(drained)
 
     def close(self) -> None:
         """Close every socket. Safe to call twice."""

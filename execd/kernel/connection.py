@@ -55,10 +55,19 @@ class Connection:
         longest = len(f"{self._stem}-1")
         if longest > _LONGEST_SOCKET_PATH:
             self.remove()
-            raise OSError(f"the runtime folder's path is too long for unix sockets: {self.folder} ({longest} characters)")
+            raise OSError(
+                f"the runtime folder's path is too long for unix sockets: {self.folder} ({longest} characters)"
+            )
 
     def _write(self) -> None:
-        ports = {f"{channel}_port": port for channel, port in _CHANNELS.items()}
         write_connection_file(
-            str(self.file), ip=self._stem, key=self.key, transport="ipc", signature_scheme="hmac-sha256", **ports
+            str(self.file),
+            shell_port=_CHANNELS["shell"],
+            iopub_port=_CHANNELS["iopub"],
+            stdin_port=_CHANNELS["stdin"],
+            control_port=_CHANNELS["control"],
+            hb_port=_CHANNELS["hb"],
+            ip=self._stem,
+            key=self.key,
+            transport="ipc",
         )

@@ -13,7 +13,8 @@ from pathlib import Path
 import anyio
 import psutil
 from jupyter_client.kernelspec import KernelSpec as JupyterKernelSpec
-from jupyter_client.provisioning import KernelProvisionerBase, KernelProvisionerFactory
+from jupyter_client.provisioning.factory import KernelProvisionerFactory
+from jupyter_client.provisioning.provisioner_base import KernelProvisionerBase
 
 from execd.kernel.connection import Connection
 from execd.kernel.kernelspec import KernelSpec

@@ -1,7 +1,7 @@
 """A context: one stateful interpreter with a FIFO of executions, which one task works off in order.
 
-    submit ──▶ waiting (bounded) ──▶ serve: one at a time ──▶ Run on the kernel
-                                        └─ no kernel, or a dead one? start it; say `context_restarted` if state was lost
+submit ──▶ waiting (bounded) ──▶ serve: one at a time ──▶ Run on the kernel
+                                    └─ no kernel, or a dead one? start it; say `context_restarted` if state was lost
 """
 
 from __future__ import annotations
@@ -153,6 +153,8 @@ class Context:
 
     async def serve(self) -> None:
         """Work off the line until `close`. Runs as a task of its own."""
+        # The task lives longer than the request that made it.
+        structlog.contextvars.clear_contextvars()
         try:
             with self._scope:
                 while True:

@@ -11,7 +11,7 @@ import structlog
 
 from execd.errors import ContextNotFound, ShuttingDown, TooManyContexts, WorkingFolderUnusable
 from execd.identifiers import new_id
-from execd.kernel.kernelspec import Kernelspecs, KernelSpec
+from execd.kernel.kernelspec import KernelSpec, Kernelspecs
 from execd.service.context import CONTEXT_DELETED, SERVICE_ENDED, Context, ContextLimits, StartKernel
 
 log = structlog.get_logger(__name__)

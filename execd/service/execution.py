@@ -23,6 +23,15 @@ class ExecuteRequest:
     allow_stdin: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Who an execution is and where it belongs."""
+
+    execution_id: str
+    context_id: str
+    language: str
+
+
 class IllegalTransition(Exception):
     """A status that cannot follow the present one: a defect of execd."""
 
@@ -46,18 +55,16 @@ class Execution:
 
     def __init__(
         self,
-        execution_id: str,
+        origin: Origin,
         request: ExecuteRequest,
-        context_id: str,
-        language: str,
         journal: Journal,
         budget: OutputBudget,
         on_end: Callable[[Execution], None],
     ) -> None:
-        self.id = execution_id
+        self.id = origin.execution_id
+        self.context_id = origin.context_id
+        self.language = origin.language
         self.request = request
-        self.context_id = context_id
-        self.language = language
         self.journal = journal
         self.status = Status.QUEUED
         self.position = 0
@@ -73,7 +80,7 @@ class Execution:
         self._budget = budget
         self._on_end = on_end
         self._late_room = _LATE_BYTES
-        journal.append(Init(context_id, self.id))
+        journal.append(Init(self.context_id, self.id))
 
     def __repr__(self) -> str:
         return f"<Execution {self.id} {self.status} in {self.context_id}, {self.journal.last_seq} events>"

@@ -13,7 +13,7 @@ from execd.errors import ExecutionNotFound
 from execd.events import Status
 from execd.identifiers import new_id
 from execd.service.budget import OutputBudget
-from execd.service.execution import ExecuteRequest, Execution
+from execd.service.execution import ExecuteRequest, Execution, Origin
 from execd.service.journal import Journal, now_ms
 from execd.service.spool import Spool
 from execd.settings import Settings
@@ -59,10 +59,11 @@ class Executions:
         """A queued execution, recorded."""
         settings = self._settings
         budget = OutputBudget(settings.output_budget, settings.output_tail, settings.rich_output_budget)
-        execution_id = new_id("run")
-        journal = Journal(Spool(self._folder / execution_id))
-        execution = Execution(execution_id, request, context_id, language, journal, budget, self._note_end)
+        origin = Origin(new_id("run"), context_id, language)
+        journal = Journal(Spool(self._folder / origin.execution_id))
+        execution = Execution(origin, request, journal, budget, self._note_end)
         self._all[execution.id] = execution
+        log.info("execution_queued", execution_id=execution.id, context_id=context_id)
         return execution
 
     def get(self, execution_id: str) -> Execution:
@@ -90,6 +91,8 @@ class Executions:
             self._remove(oldest)
 
     def _note_end(self, execution: Execution) -> None:
+        reason = execution.complete.reason if execution.complete else None
+        log.info("execution_ended", execution_id=execution.id, status=execution.status.value, reason=reason)
         self._ended[execution.id] = execution
         self._ended_size += execution.journal.size
         self.prune()

@@ -11,15 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from execd.errors import ExecdError
+from execd.errors import FolderInUse
 from execd.settings import Settings
-
-
-class FolderInUse(ExecdError):
-    """Another service already works in the data folder."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(f"another execd already uses {folder}; stop it, or give this one a folder of its own by EXECD_DATA_DIR")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +26,7 @@ class Folders:
     @classmethod
     @contextmanager
     def claim(cls, settings: Settings) -> Iterator[Folders]:
-        """Make the folders and hold the data folder's lock. Raises FolderInUse, and OSError where one cannot be made."""
+        """Make the folders and hold the data folder's lock. Raises FolderInUse, or OSError where one cannot be made."""
         data = settings.data_dir.absolute()
         data.mkdir(parents=True, exist_ok=True, mode=0o700)
         workspace = settings.workspace_dir.absolute()
@@ -49,7 +42,7 @@ def _locked(folder: Path) -> Iterator[None]:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
     except BlockingIOError:
-        raise FolderInUse(folder) from None
+        raise FolderInUse(str(folder)) from None
     finally:
         os.close(fd)
 

@@ -103,7 +103,7 @@ class Journal:
         return Slice(after + 1, _first_bytes(records, most))
 
     async def follow(self, after: int = 0) -> AsyncIterator[Slice]:
-        """Records after `after` as they come, until the terminal one. From the terminal one on: the late ones so far."""
+        """Records after `after` as they come, until the terminal one; from that one on, the late ones so far."""
         late_only = self._over(after)
         while True:
             found = self.read(after)

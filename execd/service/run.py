@@ -91,14 +91,11 @@ def decide(facts: Facts) -> Decision:
         give_up = facts.half_ended_since + HALF_ENDED_PATIENCE
         return Finish() if facts.now >= give_up else Wait(give_up)
     if facts.cause is not None:
-        if facts.rung_until is not None and facts.now >= facts.rung_until:
-            return Climb(facts.cause)
-        return Wait(facts.rung_until)
+        impatient = facts.rung_until is not None and facts.now >= facts.rung_until
+        return Climb(facts.cause) if impatient else Wait(facts.rung_until)
     if facts.cancel_requested:
         return Climb(Cause.CANCEL)
-    if facts.now >= facts.deadline:
-        return Climb(Cause.TIMEOUT)
-    return Wait(facts.deadline)
+    return Climb(Cause.TIMEOUT) if facts.now >= facts.deadline else Wait(facts.deadline)
 
 
 class Run:

@@ -11,7 +11,7 @@ import anyio
 import zmq
 
 from execd.kernel.kernel import Kernel
-from execd.kernel.kernelspec import Kernelspecs, KernelSpec, bundled_kernels
+from execd.kernel.kernelspec import KernelSpec, Kernelspecs, bundled_kernels
 from execd.service.context import Context, ContextLimits
 from execd.service.contexts import Contexts
 from execd.service.environment import sandbox_environment
@@ -27,7 +27,9 @@ _IDLE_CHECKS_A_TIMEOUT = 4
 class Sandbox:
     """Where code runs: contexts, executions and what they share. Made by `open_sandbox`."""
 
-    def __init__(self, settings: Settings, contexts: Contexts, executions: Executions, kernelspecs: Kernelspecs) -> None:
+    def __init__(
+        self, settings: Settings, contexts: Contexts, executions: Executions, kernelspecs: Kernelspecs
+    ) -> None:
         self.settings = settings
         self.contexts = contexts
         self.executions = executions
@@ -45,6 +47,10 @@ class Sandbox:
         if not execution.ended.is_set():
             await self.contexts.get(execution.context_id).cancel(execution)
 
+    async def close(self) -> None:
+        """End every run and every context. Safe to call twice."""
+        await self.contexts.close()
+
 
 class KernelStarter:
     """Starts kernels in one sandbox: its environment, its runtime folder, one ZMQ context for all."""
@@ -59,9 +65,7 @@ class KernelStarter:
     async def __call__(self, spec: KernelSpec, cwd: Path) -> Kernel:
         """A ready kernel, started in `cwd`. Raises KernelStartFailed."""
         env = self._env | {"PWD": str(cwd), "IPYTHONDIR": str(self._runtime_dir / "ipython")}
-        return await Kernel.start(
-            self._zmq, spec, self._runtime_dir, cwd, env, self._settings.kernel_start_timeout
-        )
+        return await Kernel.start(self._zmq, spec, self._runtime_dir, cwd, env, self._settings.kernel_start_timeout)
 
     def close(self) -> None:
         """Give ZMQ's threads and sockets back."""
@@ -75,22 +79,22 @@ async def open_sandbox(settings: Settings) -> AsyncIterator[Sandbox]:
     Raises FolderInUse or OSError when the data folder cannot be used.
     """
     kernelspecs = Kernelspecs.read(settings.kernels_dir or bundled_kernels(), settings.kernel_python)
-    limits = ContextLimits(
-        settings.max_queue, settings.run_timeout, settings.run_timeout_max, settings.interrupt_grace
-    )
+    limits = ContextLimits(settings.max_queue, settings.run_timeout, settings.run_timeout_max, settings.interrupt_grace)
     with Folders.claim(settings) as folders:
         starter = KernelStarter(settings, folders.runtime)
         executions = Executions(settings, folders.journals)
         try:
             async with anyio.create_task_group() as tasks:
-                contexts = Contexts(
-                    kernelspecs, starter, folders.workspace, limits, settings.max_contexts, tasks
-                )
+                contexts = Contexts(kernelspecs, starter, folders.workspace, limits, settings.max_contexts, tasks)
                 if settings.context_idle_timeout:
                     tasks.start_soon(_hibernate_idle, contexts, settings.context_idle_timeout)
-                yield Sandbox(settings, contexts, executions, kernelspecs)
-                await contexts.close()
-                tasks.cancel_scope.cancel()
+                sandbox = Sandbox(settings, contexts, executions, kernelspecs)
+                try:
+                    yield sandbox
+                finally:
+                    with anyio.CancelScope(shield=True):
+                        await sandbox.close()
+                    tasks.cancel_scope.cancel()
         finally:
             starter.close()
 

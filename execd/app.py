@@ -1,0 +1,63 @@
+"""The composition root: settings in, an ASGI application out. Everything that lives hangs off its lifespan."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TypedDict
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+
+from execd.service.sandbox import Sandbox, open_sandbox
+from execd.settings import Settings
+from execd.wire.execd import code, contexts, executions, ping
+from execd.wire.fallbacks import FALLBACKS
+from execd.wire.guard import TOKEN_HEADER, Guard, Policy
+from execd.wire.openapi import openapi_route
+from execd.wire.operation import Operation
+from execd.wire.request_log import REQUEST_ID_HEADER, RequestLog
+
+OPERATIONS: tuple[Operation, ...] = (
+    *ping.OPERATIONS,
+    *code.OPERATIONS,
+    *contexts.OPERATIONS,
+    *executions.OPERATIONS,
+)
+
+
+class State(TypedDict):
+    """What the lifespan gives to every request."""
+
+    sandbox: Sandbox
+
+
+def create_app(settings: Settings) -> Starlette:
+    """The service as an ASGI application. Its lifespan makes and ends the sandbox; `app.state.sandbox` is it."""
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[State]:
+        async with open_sandbox(settings) as sandbox:
+            app.state.sandbox = sandbox
+            yield {"sandbox": sandbox}
+
+    return Starlette(
+        routes=[*(operation.route() for operation in OPERATIONS), openapi_route(OPERATIONS)],
+        middleware=_middleware(settings),
+        exception_handlers=FALLBACKS,
+        lifespan=lifespan,
+    )
+
+
+def _middleware(settings: Settings) -> list[Middleware]:
+    policy = Policy(settings.access_token, frozenset(settings.allowed_hosts), frozenset(settings.allowed_origins))
+    cors = Middleware(
+        CORSMiddleware,
+        allow_origins=settings.allowed_origins,
+        allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+        allow_headers=["Content-Type", "Last-Event-ID", TOKEN_HEADER, REQUEST_ID_HEADER],
+        expose_headers=[REQUEST_ID_HEADER, "EXECD-EXECUTION-ID", "EXECD-INTERRUPT-RUNG", "EXECD-CONTEXT-STATE"],
+    )
+    # CORS before the guard: a browser's preflight carries no token.
+    return [Middleware(RequestLog), *([cors] if settings.allowed_origins else []), Middleware(Guard, policy=policy)]

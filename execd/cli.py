@@ -1,0 +1,67 @@
+"""The command line. Every option of `execd serve` is a field of Settings, so there is one list of them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+
+import execd
+from execd.errors import ExecdError
+from execd.logs import configure_logs
+from execd.server import run
+from execd.settings import Settings
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(execd.__version__, prog_name="execd")
+def main() -> None:
+    """execd runs code for agents: stateful Jupyter kernels in sandboxes, behind one HTTP service."""
+
+
+def _serve(**options: Any) -> None:
+    """Serve until Ctrl-C or SIGTERM. Each option can also be set by the environment variable shown with it."""
+    given = {name: _value(name, value) for name, value in options.items() if value is not None}
+    try:
+        settings = Settings(**given)
+    except ValidationError as error:
+        raise click.UsageError(_complaint(error)) from None
+    configure_logs(settings)
+    try:
+        run(settings)
+    except ExecdError as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _value(name: str, value: str) -> Any:
+    # Lists are JSON, as they are in the environment.
+    if Settings.model_fields[name].annotation != list[str]:
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        raise click.UsageError(f'--{name.replace("_", "-")}: expected a JSON list, such as \'["a", "b"]\'') from None
+
+
+def _complaint(error: ValidationError) -> str:
+    lines = [f"{'.'.join(map(str, found['loc']))}: {found['msg']}" for found in error.errors(include_url=False)]
+    return "; ".join(lines)
+
+
+def _option(name: str, field: FieldInfo) -> click.Option:
+    default = "" if field.default_factory or field.default is None else f" Default: {field.default}."
+    text = f"{field.description}{default}  [env: EXECD_{name.upper()}]"
+    return click.Option([f"--{name.replace('_', '-')}"], help=text, metavar="VALUE")
+
+
+main.add_command(
+    click.Command(
+        "serve",
+        callback=_serve,
+        params=[_option(name, field) for name, field in Settings.model_fields.items()],
+        help=_serve.__doc__,
+    )
+)

@@ -1,0 +1,115 @@
+"""The HTTP server: uvicorn, told to let every run come to an honest end before it closes its connections."""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+import resource
+import secrets
+import socket
+
+import structlog
+import uvicorn
+from starlette.applications import Starlette
+
+from execd.app import create_app
+from execd.errors import CannotServe
+from execd.service.folders import Folders
+from execd.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+_BACKLOG = 2048
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server. At shutdown it first ends the runs, so that open streams get their terminal event."""
+
+    def __init__(self, config: uvicorn.Config, app: Starlette) -> None:
+        super().__init__(config)
+        self._app = app
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End the runs, then the connections."""
+        log.info("shutting_down")
+        await self._app.state.sandbox.close()
+        await super().shutdown(sockets)
+
+
+def run(settings: Settings) -> None:
+    """Serve until a signal says stop. Raises CannotServe before anything was started."""
+    settings = with_token(settings)
+    _raise_descriptor_limit()
+    with listen(settings) as listener:
+        _check_folders(settings)
+        app = create_app(settings)
+        grace = math.ceil(settings.shutdown_grace)
+        config = uvicorn.Config(
+            app,
+            http="httptools",
+            loop="asyncio",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=grace,
+        )
+        log.info("serving", url=url_of(listener), data_dir=str(settings.data_dir))
+        Server(config, app).run(sockets=[listener])
+
+
+def with_token(settings: Settings) -> Settings:
+    """The settings, with an access token made and printed where one is needed and none is set."""
+    if settings.access_token is not None or is_loopback(settings.host):
+        return settings
+    token = secrets.token_urlsafe(24)
+    log.warning(
+        "access_token_made",
+        why=f"{settings.host} can be reached from other machines",
+        token=token,
+        how="send it as X-EXECD-ACCESS-TOKEN; set EXECD_ACCESS_TOKEN to choose it yourself",
+    )
+    return settings.model_copy(update={"access_token": token})
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only programs on this machine can reach a server bound to `host`."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def listen(settings: Settings) -> socket.socket:
+    """The listening socket. Raises CannotServe, saying why and what to do."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server(address[:2], family=family, backlog=_BACKLOG)
+    except OSError as error:
+        where = f"{settings.host}:{settings.port}"
+        raise CannotServe(
+            f"cannot listen on {where}: {error.strerror or error}; try another --host or --port"
+        ) from error
+
+
+def url_of(listener: socket.socket) -> str:
+    """The URL at which a listening socket is reached."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _check_folders(settings: Settings) -> None:
+    try:
+        with Folders.claim(settings):
+            return
+    except OSError as error:
+        raise CannotServe(f"cannot use the data folder: {error}; EXECD_DATA_DIR names another") from error
+
+
+def _raise_descriptor_limit() -> None:
+    # A kernel takes about six descriptors; the usual soft limit of 1024 would be met at some 150 contexts.
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

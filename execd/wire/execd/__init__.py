@@ -1,0 +1,1 @@
+"""The execd dialect: OpenSandbox's daemon API, and what execd adds to it on the same paths."""

@@ -1,0 +1,65 @@
+"""The execd dialect's errors: `{"code", "message"}`, with the codes that its clients know and a few of our own."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from execd.errors import (
+    BodyTooLarge,
+    Conflict,
+    ContextNotFound,
+    ExecdError,
+    ExecutionNotFound,
+    InvalidRequest,
+    LimitReached,
+    MissingQuery,
+    NotFound,
+    ShuttingDown,
+    StorageFull,
+    WrongContentType,
+)
+from execd.wire.errors import ErrorTable, Rendering
+
+
+class Code(StrEnum):
+    """Every code that an error of this dialect can carry."""
+
+    INVALID_REQUEST_BODY = "INVALID_REQUEST_BODY"
+    MISSING_QUERY = "MISSING_QUERY"
+    RUNTIME_ERROR = "RUNTIME_ERROR"
+    CONTEXT_NOT_FOUND = "CONTEXT_NOT_FOUND"
+    EXECUTION_NOT_FOUND = "EXECUTION_NOT_FOUND"
+    NOT_FOUND = "NOT_FOUND"
+    METHOD_NOT_ALLOWED = "METHOD_NOT_ALLOWED"
+    FORBIDDEN = "FORBIDDEN"
+    CONFLICT = "CONFLICT"
+    LIMIT_REACHED = "LIMIT_REACHED"
+    SERVICE_UNAVAILABLE = "SERVICE_UNAVAILABLE"
+    STORAGE_FULL = "STORAGE_FULL"
+    UNKNOWN = "UNKNOWN"
+
+
+EXECD_ERRORS = ErrorTable(
+    {
+        ExecdError: Rendering(500, Code.RUNTIME_ERROR),
+        InvalidRequest: Rendering(400, Code.INVALID_REQUEST_BODY),
+        MissingQuery: Rendering(400, Code.MISSING_QUERY),
+        BodyTooLarge: Rendering(413, Code.INVALID_REQUEST_BODY),
+        WrongContentType: Rendering(415, Code.INVALID_REQUEST_BODY),
+        NotFound: Rendering(404, Code.NOT_FOUND),
+        ContextNotFound: Rendering(404, Code.CONTEXT_NOT_FOUND),
+        ExecutionNotFound: Rendering(404, Code.EXECUTION_NOT_FOUND),
+        Conflict: Rendering(409, Code.CONFLICT),
+        LimitReached: Rendering(429, Code.LIMIT_REACHED),
+        StorageFull: Rendering(507, Code.STORAGE_FULL),
+        ShuttingDown: Rendering(503, Code.SERVICE_UNAVAILABLE),
+    }
+)
+
+# Running code in, or interrupting, what is not there: clients of this API expect 500 here, and 404 elsewhere.
+RUN_ERRORS = EXECD_ERRORS.overridden(
+    {
+        ContextNotFound: Rendering(500, Code.RUNTIME_ERROR),
+        ExecutionNotFound: Rendering(500, Code.RUNTIME_ERROR),
+    }
+)

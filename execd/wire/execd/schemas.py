@@ -1,0 +1,104 @@
+"""The bodies of the execd dialect, in and out."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+
+def _encodable(text: str) -> str:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise ValueError("expected valid Unicode, without lone surrogates") from None
+    return text
+
+
+def _path(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("expected a path without NUL bytes")
+    return _encodable(text)
+
+
+Text = Annotated[str, AfterValidator(_encodable)]
+PathText = Annotated[str, AfterValidator(_path)]
+
+
+class Body(BaseModel):
+    """A request's body: unknown fields are ignored."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+
+class ContextRef(Body):
+    """The context that code shall run in: by id, or the language's default one."""
+
+    id: Text = Field("", description="Id of a context. Empty: the default context of the language.")
+    language: Text = Field("", description="Language of the default context; not looked at when an id is given.")
+    cwd: PathText | None = Field(None, description="Where the default context starts, when this run makes it.")
+
+
+class RunCode(Body):
+    """POST /code."""
+
+    code: Text = Field(min_length=1, description="The code to run.")
+    context: ContextRef = Field(default_factory=lambda: ContextRef(id="", language="", cwd=None))
+    timeout: int | None = Field(None, gt=0, description="Time limit in ms; the service's settings bound it.")
+    allow_stdin: bool = Field(False, description="Whether input() may ask; if not, it fails at once.")
+
+
+class NewContext(Body):
+    """POST /code/context."""
+
+    language: Text = Field(min_length=1, description="Language of the new context.")
+    cwd: PathText | None = Field(None, description="Folder that its kernel starts in; made when missing.")
+
+
+class InputLine(Body):
+    """POST /code/executions/{id}/input."""
+
+    value: Text = Field(description="The line that input() returns, without its line end.")
+
+
+class ContextInfo(BaseModel):
+    """A context."""
+
+    id: str
+    language: str
+    cwd: str | None = None
+    state: str = Field(description="busy, idle, or dormant: without a kernel until its next run")
+    generation: int = Field(description="How many kernels it has had; its variables live as long as one.")
+    waiting: int = Field(description="How many runs wait for their turn.")
+    created_at: int = Field(description="Unix ms.")
+
+
+class ExecutionInfo(BaseModel):
+    """An execution's record. Times in Unix ms, durations in ms."""
+
+    id: str
+    context_id: str
+    language: str
+    status: str
+    reason: str | None = None
+    position: int | None = Field(None, description="Runs ahead in the queue, while it waits.")
+    code: str
+    created_at: int
+    started_at: int | None = None
+    finished_at: int | None = None
+    duration_ms: int
+    execution_count: int | None = None
+    exit_code: int | None = None
+    cpu_seconds: float | None = None
+    peak_memory_bytes: int | None = None
+    error: dict[str, Any] | None = None
+    interruption: dict[str, str] | None = None
+    awaiting_input: bool = False
+    last_seq: int = Field(description="The seq of the journal's last event.")
+
+
+class ErrorBody(BaseModel):
+    """Every error of this dialect."""
+
+    code: str
+    message: str

@@ -1,0 +1,93 @@
+"""Event streams: a journal's records, framed for one kind of client, with pings in between.
+
+A batch of records leaves in one send, already encoded. sse-starlette serves the stream: it passes bytes through,
+sends the pings and notices when the client goes away, which ends the stream and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+import anyio
+from sse_starlette import EventSourceResponse
+
+from execd.service.journal import Slice, now_ms
+
+Records = AsyncIterator[Slice]
+
+
+class Framing(Protocol):
+    """How records look on the wire."""
+
+    def frames(self, records: Slice) -> bytes:
+        """The records, each as a frame of its own."""
+
+    def ping(self) -> bytes:
+        """A frame that only says that the stream is alive."""
+
+
+class ServerSentEvents:
+    """`id: <seq>`, `data: <record>`, an empty line (https://html.spec.whatwg.org/multipage/server-sent-events.html)."""
+
+    def frames(self, records: Slice) -> bytes:
+        """The records as events whose ids are their seqs."""
+        numbered = enumerate(records.records, start=records.first)
+        return b"".join([piece for seq, record in numbered for piece in (b"id: %d\ndata: " % seq, record, b"\n\n")])
+
+    def ping(self) -> bytes:
+        """A ping event; it has no id, for it is in no journal."""
+        return b"data: %s\n\n" % _ping_record()
+
+
+class BareJson:
+    """The record and an empty line: for clients that take every line for JSON."""
+
+    def frames(self, records: Slice) -> bytes:
+        """The records, an empty line after each."""
+        return b"\n\n".join([*records.records, b""])
+
+    def ping(self) -> bytes:
+        """A ping event."""
+        return b"%s\n\n" % _ping_record()
+
+
+def framing_for(user_agent: str) -> Framing:
+    """The framing that a client can read: OpenSandbox's Kotlin SDK parses each line as JSON, all others read SSE."""
+    return BareJson() if "kotlin" in user_agent.lower() else ServerSentEvents()
+
+
+def event_stream(
+    records: Records, framing: Framing, ping_interval: float, shutdown_grace: float, headers: dict[str, str]
+) -> EventSourceResponse:
+    """The HTTP answer: the first record, a ping, and then whatever comes, with a ping every `ping_interval` seconds."""
+    return EventSourceResponse(
+        _with_first_ping(records, framing),
+        sep="\n",
+        ping=ping_interval,
+        ping_message_factory=framing.ping,  # type: ignore[arg-type]  # bytes are sent as they are
+        shutdown_event=anyio.Event(),
+        shutdown_grace_period=shutdown_grace,
+        headers={"Content-Encoding": "identity", **headers},
+    )
+
+
+async def _with_first_ping(records: Records, framing: Framing) -> AsyncIterator[bytes]:
+    first = True
+    async for found in records:
+        if first:
+            yield _split_by_ping(found, framing)
+            first = False
+        else:
+            yield framing.frames(found)
+
+
+def _split_by_ping(found: Slice, framing: Framing) -> bytes:
+    head = Slice(found.first, found.records[:1])
+    rest = Slice(found.first + 1, found.records[1:])
+    return framing.frames(head) + framing.ping() + (framing.frames(rest) if rest.records else b"")
+
+
+def _ping_record() -> bytes:
+    return json.dumps({"type": "ping", "text": "pong", "timestamp": now_ms()}, separators=(",", ":")).encode()
