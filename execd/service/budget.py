@@ -30,7 +30,7 @@ def byte_size(text: str) -> int:
 
 
 def split_head(text: str, room: int) -> tuple[str, str]:
-    """The text as (what fits into `room` bytes, the rest): cut at the last line end that fits, or between characters."""
+    """The text as what fits into `room` bytes and the rest, cut at the last line end that fits or between characters."""
     if byte_size(text) <= room:
         return text, ""
     fitting = _prefix(text, room)

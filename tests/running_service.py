@@ -1,0 +1,80 @@
+"""A real service in a process of its own, as its users have it, for tests that talk to it over HTTP."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+
+@dataclass(frozen=True)
+class RunningService:
+    """`python -m execd serve` on a free port of 127.0.0.1. Its log goes to `log_file`, JSON lines."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+    data_dir: Path
+    log_file: Path
+
+    @property
+    def authority(self) -> str:
+        """The host and port, as clients want them that make their own URLs."""
+        return self.url.removeprefix("http://")
+
+    def client(self, **options: Any) -> httpx.Client:
+        """An HTTP client for it, without a time limit on reading."""
+        options.setdefault("timeout", httpx.Timeout(30, read=None))
+        return httpx.Client(base_url=self.url, **options)
+
+    def stop(self, signum: signal.Signals = signal.SIGTERM) -> int:
+        """End it with a signal and return its exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(signum)
+        return self.process.wait(30)
+
+
+@contextmanager
+def running_service(folder: Path, **settings: object) -> Iterator[RunningService]:
+    """A service whose data is in `folder`, with `settings` as EXECD_ variables; it ends with the block."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("EXECD_")}
+    environment |= {"EXECD_PORT": "0", "EXECD_DATA_DIR": str(folder / "data"), "EXECD_LOG_FORMAT": "json"}
+    environment |= {f"EXECD_{name.upper()}": _text(value) for name, value in settings.items()}
+    log_file = folder / "service.log"
+    with log_file.open("wb") as log:
+        process = subprocess.Popen([sys.executable, "-m", "execd", "serve"], env=environment, stdout=log, stderr=log)
+    try:
+        yield RunningService(_wait_for_url(process, log_file), process, folder / "data", log_file)
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _wait_for_url(process: subprocess.Popen[bytes], log_file: Path) -> str:
+    # The kernel gives no event for "a line was written"; `tail -f` would be a second process to look after.
+    while process.poll() is None:
+        for line in log_file.read_text().splitlines():
+            if '"event": "serving"' in line:
+                return str(json.loads(line)["url"])
+        try:
+            process.wait(0.02)
+        except subprocess.TimeoutExpired:
+            continue
+    raise AssertionError(f"the service did not start: {log_file.read_text()}")
