@@ -1,5 +1,6 @@
 """Kernels started from the kernelspec folder, as any Jupyter client starts one, and what a cell gave."""
 
+import json
 import os
 import shutil
 import tempfile
@@ -114,6 +115,15 @@ class OneFolder(KernelSpecManager):
         return KernelSpec.from_resource_dir(str(self._folder))
 
 
+def strict_json(data: bytes) -> Any:
+    """What a kernel sent, which must be UTF-8 and JSON to the letter: no NaN, no infinities."""
+
+    def refuse(constant: str) -> None:
+        raise ValueError(f"{constant} is not JSON")
+
+    return json.loads(data.decode(), parse_constant=refuse)
+
+
 StartKernel = Callable[..., Kernel]
 
 
@@ -129,6 +139,7 @@ def running(folder: Path | None, env: dict[str, str], stderr: Path | None = None
         manager.start_kernel(env=env, cwd=place, stderr=err)
         stack.callback(manager.shutdown_kernel, now=True)
         client = manager.client()
+        client.session.unpack = strict_json
         client.start_channels()
         stack.callback(client.stop_channels)
         client.wait_for_ready(timeout=DEADLINE)

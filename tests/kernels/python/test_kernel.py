@@ -80,13 +80,17 @@ def test_home_may_be_unset(start_kernel: "StartKernel", kernel_env: dict[str, st
     assert kernel.run("1 + 1").values("text/plain") == ["2"]
 
 
-def test_a_profile_in_the_home_is_read(start_kernel: "StartKernel", tmp_path: Path, kernel_env: dict[str, str]) -> None:
+def test_a_profile_in_the_home_is_only_read(
+    start_kernel: "StartKernel", tmp_path: Path, kernel_env: dict[str, str]
+) -> None:
     profile = tmp_path / ".ipython" / "profile_default"
     (profile / "startup").mkdir(parents=True)
     (profile / "startup" / "first.py").write_text("greeting = 'hello'\n")
     (profile / "ipython_config.py").write_text("c.InteractiveShell.ast_node_interactivity = 'all'\n")
+    before = sorted(tmp_path.rglob("*"))
     cell = start_kernel(env=kernel_env | {"HOME": str(tmp_path)}).run("greeting\n2")
     assert cell.values("text/plain") == ["'hello'", "2"]
+    assert sorted(tmp_path.rglob("*")) == before, "and nothing is written beside it"
 
 
 def test_bookmarks_and_stored_variables_last_as_long_as_the_kernel(kernel: "Kernel") -> None:

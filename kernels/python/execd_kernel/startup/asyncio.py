@@ -19,4 +19,4 @@ def show(
     """Show `error` as IPython does, the hint below it where it helps."""
     if any(symptom in str(error) for symptom in SYMPTOMS) and HINT not in getattr(error, "__notes__", ()):
         error.add_note(HINT)
-    shell.showtraceback((kind, error, trace), tb_offset=tb_offset, running_compiled_code=True)
+    shell.showtraceback((kind, error, trace), tb_offset=tb_offset)
