@@ -12,7 +12,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from execd.service.sandbox import Sandbox, open_sandbox
 from execd.settings import Settings
-from execd.wire.execd import code, commands, contexts, executions, ping
+from execd.wire.execd import code, commands, contexts, executions, ping, sessions
 from execd.wire.fallbacks import FALLBACKS
 from execd.wire.guard import TOKEN_HEADER, Guard, Policy
 from execd.wire.openapi import openapi_route
@@ -25,6 +25,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *commands.OPERATIONS,
     *contexts.OPERATIONS,
     *executions.OPERATIONS,
+    *sessions.OPERATIONS,
 )
 
 

@@ -33,7 +33,8 @@ OnOutput = Callable[[str, bytes], None]
 
 @dataclass(frozen=True, slots=True)
 class ChildSpec:
-    """What to start: `marker` identifies the process tree, `uid` and `gid` None stay as they are."""
+    """What to start: `marker` identifies the process tree, `uid` and `gid` None stay as they are, `stdin` is a file
+    descriptor that the child gets as its own, as it gets `pass_fds` under their numbers."""
 
     argv: Sequence[str]
     cwd: Path
@@ -42,18 +43,21 @@ class ChildSpec:
     uid: int | None = None
     gid: int | None = None
     merge_stderr: bool = False
+    stdin: int = subprocess.DEVNULL
+    pass_fds: tuple[int, ...] = ()
 
 
 class ChildProcess:
     """A running process. `on_output` gets `stdout` or `stderr` and bytes, in the event loop; b"" at a stream's end."""
 
-    def __init__(self, spec: ChildSpec, on_output: OnOutput) -> None:
-        """Start it, as the leader of a session of its own, stdin at /dev/null. Raises OSError."""
+    def __init__(self, spec: ChildSpec, on_output: OnOutput, on_exit: Callable[[], None] | None = None) -> None:
+        """Start it, in a session of its own. `on_exit` is called once its output is in. Raises OSError."""
         self.exited = anyio.Event()
         self.exit_code: int | None = None
         self.usage: resource.struct_rusage | None = None
         self.marker = spec.marker
         self._on_output = on_output
+        self._on_exit = on_exit
         self._loop = asyncio.get_running_loop()
         self._streams: dict[int, str] = {}
         self._popen = self._spawn(spec)
@@ -90,7 +94,8 @@ class ChildProcess:
         try:
             return subprocess.Popen(
                 spec.argv,
-                stdin=subprocess.DEVNULL,
+                stdin=spec.stdin,
+                pass_fds=spec.pass_fds,
                 stdout=stdout_end,
                 stderr=stderr_end,
                 cwd=spec.cwd,
@@ -134,12 +139,13 @@ class ChildProcess:
         os.close(self._pidfd)
         _, status, self.usage = os.wait4(self.pid, 0)
         self.exit_code = self._popen.returncode = os.waitstatus_to_exitcode(status)
-        self._drain()
+        self.drain()
         self.exited.set()
+        if self._on_exit is not None:
+            self._on_exit()
 
-    def _drain(self) -> None:
-        # All that the leader wrote is in the pipes by now; the most that a pipe holds bounds this loop even when a
-        # grandchild keeps writing.
+    def drain(self) -> None:
+        """Pass on what is in the pipes now. Bounded by what a pipe holds, even when somebody keeps writing."""
         for fd in list(self._streams):
             rounds = _PIPE_SIZE // _CHATTY
             while rounds and self._pump(fd):

@@ -17,7 +17,7 @@ from execd.kernel.connection import Connection
 from execd.kernel.kernelspec import KernelSpec
 from execd.kernel.messages import Message
 from execd.kernel.process import KernelProcess, describe_exit
-from execd.kernel.request import Emit, PendingRequest
+from execd.kernel.request import Emit, ExecuteRequest, PendingRequest
 from execd.waiting import first_of
 
 log = structlog.get_logger(__name__)
@@ -74,14 +74,14 @@ class Kernel:
         """Whether the process still runs."""
         return self.process.alive
 
-    def execute(self, code: str, allow_stdin: bool, emit: Emit, changed: Callable[[], None]) -> PendingRequest:
+    def execute(self, wanted: ExecuteRequest, emit: Emit, changed: Callable[[], None]) -> PendingRequest:
         """Send code to run. `emit` and `changed` as in PendingRequest. The caller sends one at a time."""
         content: dict[str, object] = {
-            "code": code,
+            "code": wanted.code,
             "silent": False,
             "store_history": True,
             "user_expressions": {},
-            "allow_stdin": allow_stdin,
+            "allow_stdin": wanted.allow_stdin,
             "stop_on_error": True,
         }
         msg_id = self._channels.shell.send("execute_request", content)

@@ -13,6 +13,17 @@ from execd.kernel.translate import events_of
 Emit = Callable[[Event], None]
 
 
+@dataclass(frozen=True, slots=True)
+class ExecuteRequest:
+    """What is asked for, whatever dialect it came in. `timeout` in seconds, None for the service's default; `cwd` is
+    for shells, which go there first."""
+
+    code: str
+    timeout: float | None = None
+    allow_stdin: bool = False
+    cwd: str | None = None
+
+
 @dataclass(slots=True, eq=False)
 class PendingRequest:
     """What is known of a request. It has ended when the reply *and* the idle status of this very request are in.
@@ -25,6 +36,7 @@ class PendingRequest:
     changed: Callable[[], None]
     reply: dict[str, Any] | None = None
     idle: bool = False
+    exit_code: int | None = None
     kernel_exits: bool = field(default=False)
 
     @property

@@ -15,9 +15,10 @@ import anyio.abc
 
 from execd.errors import CommandNotFound, InvalidRequest, NotRunning, ShuttingDown
 from execd.kernel.child import ChildSpec
+from execd.kernel.request import ExecuteRequest
 from execd.service.command import Command
-from execd.service.environment import Environment, expand_path
-from execd.service.execution import ExecuteRequest, Execution, Origin
+from execd.service.environment import Environment, check_folder, expand_path
+from execd.service.execution import Execution, Origin
 from execd.service.executions import Executions
 from execd.service.output_log import OutputLog
 
@@ -123,9 +124,7 @@ class Commands:
         if not cwd:
             return self._workspace
         folder = self._workspace / expand_path(cwd, self._environment.lasting(), "cwd")
-        if not folder.is_dir():
-            what = "it is no folder" if folder.exists() else "there is none"
-            raise InvalidRequest(f"expected a folder that exists, at {str(folder)!r} {what}", "cwd")
+        check_folder(folder, "cwd")
         return folder
 
 

@@ -53,6 +53,13 @@ class Environment:
             return ""
 
 
+def check_folder(folder: Path, field: str) -> None:
+    """Raise InvalidRequest unless there is such a folder."""
+    if not folder.is_dir():
+        what = "it is no folder" if folder.exists() else "there is none"
+        raise InvalidRequest(f"expected a folder that exists, at {str(folder)!r} {what}", field)
+
+
 def expand_path(path: str, environment: Mapping[str, str], field: str) -> str:
     """The path with `~`, `$NAME` and `${NAME}` expanded. Raises InvalidRequest for a variable that is not set."""
 

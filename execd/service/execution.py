@@ -8,19 +8,11 @@ from dataclasses import dataclass, replace
 import anyio
 
 from execd.events import Complete, Error, Event, ExecutionCount, Init, Reason, Status, StatusChanged
+from execd.kernel.request import ExecuteRequest
 from execd.service.budget import EVENT_OVERHEAD, OutputBudget, byte_size
 from execd.service.journal import Journal, Slice
 
 _LATE_BYTES = 256 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class ExecuteRequest:
-    """What is asked for, whatever dialect it came in. `timeout` in seconds, None for the service's default."""
-
-    code: str
-    timeout: float | None = None
-    allow_stdin: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,9 @@ import structlog
 
 from execd.errors import ExecutionNotFound
 from execd.events import Status
+from execd.kernel.request import ExecuteRequest
 from execd.service.budget import OutputBudget
-from execd.service.execution import ExecuteRequest, Execution, Origin
+from execd.service.execution import Execution, Origin
 from execd.service.journal import Journal, now_ms
 from execd.service.spool import Spool
 from execd.settings import Settings

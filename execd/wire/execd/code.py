@@ -15,8 +15,9 @@ from execd.errors import (
     NotRunning,
     UnknownLanguage,
 )
+from execd.kernel.request import ExecuteRequest
 from execd.service.context import Context
-from execd.service.execution import ExecuteRequest, Execution
+from execd.service.execution import Execution
 from execd.service.sandbox import Sandbox
 from execd.wire.body import read_model
 from execd.wire.execd.errors import RUN_ERRORS

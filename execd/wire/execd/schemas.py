@@ -83,6 +83,26 @@ class RunCommand(Body):
         return self
 
 
+class NewSession(Body):
+    """POST /session; the body may be missing."""
+
+    cwd: PathText | None = Field(None, description="Folder that the shell starts in; made when missing.")
+
+
+class RunInSession(Body):
+    """POST /session/{id}/run."""
+
+    command: Text = Field(min_length=1, description="What to run in the session's shell.")
+    cwd: PathText | None = Field(None, description="Go there first; it must exist.")
+    timeout: int | None = Field(None, ge=0, description="Time limit in ms; 0 or absent: the service's.")
+
+
+class SessionInfo(BaseModel):
+    """A new session."""
+
+    session_id: str
+
+
 class CommandStatus(BaseModel):
     """GET /command/status/{id}. Times are RFC 3339."""
 
