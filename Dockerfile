@@ -30,7 +30,7 @@ WORKDIR /home/execd
 VOLUME /var/lib/execd
 EXPOSE 44772
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --start-interval=1s --retries=3 \
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
     CMD ["/opt/execd/bin/python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:44772/ping', timeout=4)"]
 ENTRYPOINT ["execd"]
 CMD ["serve", "--host", "0.0.0.0"]

@@ -33,7 +33,18 @@ NEEDS = {
 def committed(*folders: str) -> list[Path]:
     """The files that git keeps, or would keep with the next commit."""
     listing = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z", "--", *folders],
+        [
+            "git",
+            "-c",
+            "safe.directory=*",
+            "ls-files",
+            "--cached",
+            "--others",
+            "--exclude-standard",
+            "-z",
+            "--",
+            *folders,
+        ],
         cwd=ROOT,
         check=True,
         capture_output=True,
