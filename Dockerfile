@@ -24,7 +24,7 @@ RUN apt-get update -qq \
     && useradd --uid 1000 --gid execd --create-home execd \
     && install -d -o execd -g execd -m 0700 /var/lib/execd
 COPY --from=build /opt/execd /opt/execd
-ENV PATH=/opt/execd/bin:$PATH PYTHONUNBUFFERED=1 EXECD_DATA=/var/lib/execd
+ENV PATH=/opt/execd/bin:$PATH PYTHONUNBUFFERED=1 EXECD_DATA_DIR=/var/lib/execd
 USER 1000:1000
 WORKDIR /home/execd
 VOLUME /var/lib/execd
