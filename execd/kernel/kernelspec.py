@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import execd
-from execd.errors import UnknownLanguage
+from execd.errors import CannotServe, UnknownLanguage
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,10 @@ class Kernelspecs:
 
     @classmethod
     def read(cls, folder: Path, python: Path) -> Kernelspecs:
-        """Every `*/kernel.json` below `folder`; a leading `python` in an argv becomes `python`, the interpreter."""
+        """Every `*/kernel.json` below `folder`; a leading `python` in an argv becomes `python`, the interpreter.
+
+        Raises CannotServe, naming the file, for one that is no kernelspec.
+        """
         found = (_read(path) for path in sorted(folder.glob("*/kernel.json")))
         return cls({spec.language: _with_interpreter(spec, python) for spec in found})
 
@@ -72,18 +75,21 @@ def bundled_kernels() -> Path:
 
 
 def _read(path: Path) -> KernelSpec:
-    spec = json.loads(path.read_text("utf-8"))
-    ours = spec.get("metadata", {}).get("execd", {})
-    return KernelSpec(
-        language=spec["language"],
-        display_name=spec["display_name"],
-        argv=tuple(spec["argv"]),
-        env=tuple(spec.get("env", {}).items()),
-        folder=path.parent,
-        interrupt_mode=spec.get("interrupt_mode", "signal"),
-        engine=ours.get("engine", "jupyter"),
-        prelude=path.parent / ours["prelude"] if "prelude" in ours else None,
-    )
+    try:
+        spec = json.loads(path.read_text("utf-8"))
+        ours = spec.get("metadata", {}).get("execd", {})
+        return KernelSpec(
+            language=spec["language"],
+            display_name=spec["display_name"],
+            argv=tuple(spec["argv"]),
+            env=tuple(spec.get("env", {}).items()),
+            folder=path.parent,
+            interrupt_mode=spec.get("interrupt_mode", "signal"),
+            engine=ours.get("engine", "jupyter"),
+            prelude=path.parent / ours["prelude"] if "prelude" in ours else None,
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CannotServe(f"{path} is no kernelspec: {error!r}") from error
 
 
 def _with_interpreter(spec: KernelSpec, python: Path) -> KernelSpec:

@@ -61,11 +61,15 @@ class PendingRequest:
 
     def _receive_reply(self, content: dict[str, Any]) -> None:
         self.reply = content
-        payloads = content.get("payload") or []
-        self.kernel_exits = any(payload.get("source") == "ask_exit" for payload in payloads)
+        self.kernel_exits = _asks_exit(content.get("payload"))
         self.changed()
 
     def _receive_status(self, state: object) -> None:
         if state == "idle":
             self.idle = True
             self.changed()
+
+
+def _asks_exit(payload: object) -> bool:
+    actions = payload if isinstance(payload, list) else []
+    return any(isinstance(action, dict) and action.get("source") == "ask_exit" for action in actions)

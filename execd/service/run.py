@@ -27,8 +27,10 @@ from execd.events import (
 )
 from execd.kernel.interpreter import Interpreter
 from execd.kernel.ladder import Rung, Step, ladder
+from execd.kernel.messages import MalformedMessage
 from execd.kernel.process import describe_exit
 from execd.kernel.request import PendingRequest
+from execd.kernel.translate import error_of
 from execd.service.execution import Execution
 
 log = structlog.get_logger(__name__)
@@ -256,8 +258,14 @@ def ending_of(
         return Ending(Status.FAILED, Reason.ERROR) if raised else Ending(Status.SUCCEEDED)
     if reply.get("status") == "ok":
         return Ending(Status.SUCCEEDED)
-    untold = Error(str(reply.get("ename", "Error")), str(reply.get("evalue", "")), tuple(reply.get("traceback") or ()))
-    return Ending(Status.FAILED, Reason.ERROR, None if raised else untold)
+    return Ending(Status.FAILED, Reason.ERROR, None if raised else _untold(reply))
+
+
+def _untold(reply: dict[str, Any]) -> Error:
+    try:
+        return error_of({"ename": "Error", **reply})
+    except MalformedMessage:
+        return Error("Error", "the kernel failed to say which")
 
 
 _LOST = "its kernel did not survive being stopped, and the context's variables are lost"

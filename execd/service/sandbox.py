@@ -146,7 +146,10 @@ async def open_sandbox(settings: Settings) -> AsyncIterator[Sandbox]:
 
 
 def _environment(settings: Settings, folders: Folders) -> Environment:
+    programs = f"{settings.kernel_python.parent}:{os.environ.get('PATH', os.defpath)}"
     fixed = {
+        # `pip` and `python` are those of the kernels.
+        "PATH": programs,
         # Clients of the code interpreter wait until something listens on this port: we do.
         "JUPYTER_PORT": str(settings.port),
         "HOME": os.environ.get("HOME", str(folders.workspace)),
