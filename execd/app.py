@@ -12,11 +12,11 @@ from starlette.middleware.cors import CORSMiddleware
 
 from execd.service.sandbox import Sandbox, open_sandbox
 from execd.settings import Settings
-from execd.wire.execd import code, commands, contexts, executions, ping, sessions
+from execd.wire.execd import code, commands, contexts, executions, ping, proxy, sessions, terminals
 from execd.wire.fallbacks import FALLBACKS
 from execd.wire.guard import TOKEN_HEADER, Guard, Policy
 from execd.wire.openapi import openapi_route
-from execd.wire.operation import Operation
+from execd.wire.operation import Operation, Passage
 from execd.wire.request_log import REQUEST_ID_HEADER, RequestLog
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -26,7 +26,9 @@ OPERATIONS: tuple[Operation, ...] = (
     *contexts.OPERATIONS,
     *executions.OPERATIONS,
     *sessions.OPERATIONS,
+    *terminals.OPERATIONS,
 )
+PASSAGES: tuple[Passage, ...] = (*terminals.PASSAGES, *proxy.PASSAGES)
 
 
 class State(TypedDict):
@@ -45,7 +47,11 @@ def create_app(settings: Settings) -> Starlette:
             yield {"sandbox": sandbox}
 
     return Starlette(
-        routes=[*(operation.route() for operation in OPERATIONS), openapi_route(OPERATIONS)],
+        routes=[
+            *(operation.route() for operation in OPERATIONS),
+            *(route for passage in PASSAGES for route in passage.routes()),
+            openapi_route(OPERATIONS, PASSAGES),
+        ],
         middleware=_middleware(settings),
         exception_handlers=FALLBACKS,
         lifespan=lifespan,

@@ -114,7 +114,7 @@ class Line:
                 return b""
             raise
 
-    def write(self, data: bytes) -> int:
+    def write(self, data: bytearray) -> int:
         """How many bytes of `data` were taken; 0 when the shell has to read first. Raises OSError (EPIPE, EIO) when it
         never will."""
         try:

@@ -6,6 +6,7 @@ import os
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -25,30 +26,26 @@ from execd.service.environment import Environment, sandbox_environment
 from execd.service.execution import Execution, Origin
 from execd.service.executions import Executions
 from execd.service.folders import Folders
+from execd.service.proxy import Proxy
+from execd.service.terminals import Terminals
 from execd.settings import Settings
 
 _ZMQ_MOST_SOCKETS = 65536
 _IDLE_CHECKS_A_TIMEOUT = 4
 
 
+@dataclass(frozen=True, slots=True)
 class Sandbox:
     """Where code runs: contexts, executions and what they share. Made by `open_sandbox`."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        kernelspecs: Kernelspecs,
-        executions: Executions,
-        contexts: Contexts,
-        sessions: Contexts,
-        commands: Commands,
-    ) -> None:
-        self.settings = settings
-        self.kernelspecs = kernelspecs
-        self.executions = executions
-        self.contexts = contexts
-        self.sessions = sessions
-        self.commands = commands
+    settings: Settings
+    kernelspecs: Kernelspecs
+    executions: Executions
+    contexts: Contexts
+    sessions: Contexts
+    commands: Commands
+    terminals: Terminals
+    proxy: Proxy
 
     def submit(self, context: Context, request: ExecuteRequest) -> Execution:
         """A recorded execution at the end of the context's line. Raises QueueFull."""
@@ -77,11 +74,12 @@ class Sandbox:
         return self.sessions.get(identity) if self.sessions.has(identity) else self.contexts.get(identity)
 
     async def close(self) -> None:
-        """End every run, command and context. Safe to call twice."""
+        """End every run, command, context and terminal. Safe to call twice."""
         async with anyio.create_task_group() as group:
             group.start_soon(self.contexts.close)
             group.start_soon(self.sessions.close)
             group.start_soon(self.commands.close)
+            group.start_soon(self.terminals.close)
 
 
 class KernelStarter:
@@ -128,11 +126,12 @@ async def open_sandbox(settings: Settings) -> AsyncIterator[Sandbox]:
         starter = KernelStarter(environment, folders, settings.kernel_start_timeout)
         executions = Executions(settings, folders.journals)
         try:
-            async with anyio.create_task_group() as tasks:
+            async with Proxy.opened(settings.port) as proxy, anyio.create_task_group() as tasks:
                 make = partial(Contexts, kernelspecs, starter, folders.workspace, limits, tasks)
                 contexts, sessions = make(partial(new_id, "ctx")), make(lambda: str(uuid.uuid4()))
                 commands = Commands(executions, environment, folders.workspace, tasks)
-                sandbox = Sandbox(settings, kernelspecs, executions, contexts, sessions, commands)
+                terminals = Terminals(environment, folders.workspace, settings.max_terminals, tasks)
+                sandbox = Sandbox(settings, kernelspecs, executions, contexts, sessions, commands, terminals, proxy)
                 if settings.context_idle_timeout:
                     tasks.start_soon(_hibernate_idle, contexts, settings.context_idle_timeout)
                 try:

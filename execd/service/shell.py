@@ -11,8 +11,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+from anyio import to_thread
+
+from execd.kernel.child import MARKER, marked_processes
 from execd.service.line import Line, Mode
-from execd.service.session import Session
+from execd.service.process_session import ProcessSession
 
 # posix_spawn knows no working folder. A shell keeps the folder that it left in OLDPWD: ours is nobody's business.
 _ENTER_AND_RUN = 'cd -- "$0" && unset OLDPWD && exec "$@"'
@@ -22,10 +26,12 @@ _FOR_THE_KEYBOARD = frozenset({signal.SIGINT, signal.SIGQUIT, signal.SIGTERM})
 
 @dataclass(frozen=True, slots=True)
 class ShellCommand:
-    """What to start: an interactive shell, or `shell -c command` where there is a command."""
+    """What to start: an interactive shell, or `shell -c command` where there is a command. `marker` is the value of
+    the variable by which all that descends from it is found (`execd.kernel.child.MARKER`)."""
 
     cwd: Path
     environment: Mapping[str, str]
+    marker: str
     command: str = ""
 
     def argv(self) -> list[str]:
@@ -39,10 +45,11 @@ class Shell:
     """A running shell, the leader of its own session; `line` is its connection. `on_exit` is called once, with its
     exit code: what it gave to exit(3), or 128 and the signal that ended it, as shells count."""
 
-    def __init__(self, pid: int, line: Line, on_exit: Callable[[int], None]) -> None:
+    def __init__(self, pid: int, line: Line, marker: str, on_exit: Callable[[int], None]) -> None:
         self.pid = pid
         self.line = line
-        self.session = Session(pid)
+        self._marker = marker
+        self.session = ProcessSession(pid)
         self._on_exit = on_exit
         self._pidfd = os.pidfd_open(pid)
         asyncio.get_running_loop().add_reader(self._pidfd, self._exited)
@@ -56,14 +63,14 @@ class Shell:
             pid = os.posix_spawn(
                 "/bin/sh",
                 ["sh", "-c", _ENTER_AND_RUN, str(command.cwd), *command.argv()],
-                command.environment,
+                {**command.environment, MARKER: command.marker},
                 file_actions=actions,
                 setsid=True,
                 setsigmask=[],
                 # A signal that we ignore, or were started to ignore, would be ignored by all that runs in there.
                 setsigdef=signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP},
             )
-            return cls(pid, line, on_exit)
+            return cls(pid, line, command.marker, on_exit)
 
     @property
     def running(self) -> bool:
@@ -82,12 +89,15 @@ class Shell:
                 os.killpg(group, signum)
 
     async def end(self) -> None:
-        """End everything in its session, and reap it."""
+        """End everything in its session, and what left the session, and reap it."""
         await self.session.end()
         if self.running:
             # The loop will not come round to the pidfd before this is over.
             self._exited()
         self.session.reap()
+        for process in await to_thread.run_sync(marked_processes, self._marker):
+            with contextlib.suppress(psutil.Error):
+                process.kill()
 
     def forget(self) -> bool:
         """Reap it if it has ended and nothing is left in its session; whether that is so."""
@@ -97,11 +107,11 @@ class Shell:
         return True
 
     def _exited(self) -> None:
+        # Not reaped: its number is the session's.
+        status = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)
+        if status is None:
+            return
         asyncio.get_running_loop().remove_reader(self._pidfd)
         os.close(self._pidfd)
         self._pidfd = -1
-        # Not reaped: its number is the session's.
-        status = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
-        assert status is not None
-        code = status.si_status if status.si_code == os.CLD_EXITED else 128 + status.si_status
-        self._on_exit(code)
+        self._on_exit(status.si_status if status.si_code == os.CLD_EXITED else 128 + status.si_status)

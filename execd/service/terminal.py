@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
+from collections.abc import Callable
 
 import anyio
 import structlog
@@ -30,7 +31,7 @@ class Terminal:
     Everything happens in callbacks of the event loop; there is no task and no thread of its own.
     """
 
-    def __init__(self, terminal_id: str, command: ShellCommand) -> None:
+    def __init__(self, terminal_id: str, command: Callable[[Mode], ShellCommand]) -> None:
         self.id = terminal_id
         self.created_at = int(time.time() * 1000)
         self.mode: Mode | None = None
@@ -115,7 +116,7 @@ class Terminal:
     def _start(self, mode: Mode) -> None:
         self._survived = [shell for shell in self._survived if not shell.forget()]
         try:
-            self._shell = Shell.start(self._command, mode, self._exited)
+            self._shell = Shell.start(self._command(mode), mode, self._exited)
         except OSError as error:
             raise TerminalStartFailed(self.id, error.strerror or str(error)) from error
         self.mode = mode

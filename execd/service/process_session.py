@@ -14,7 +14,7 @@ HANGUP_GRACE = 1.0
 _KILL_PATIENCE = 5.0
 
 
-class Session:
+class ProcessSession:
     """Everything in the session of `leader`, in all its process groups.
 
     The leader's number stays the session's as long as the leader is not reaped: only then could another process get
@@ -23,9 +23,12 @@ class Session:
 
     def __init__(self, leader: int) -> None:
         self.leader = leader
+        self._reaped = False
 
     def living(self) -> list[int]:
         """The pids of its processes that have not ended, the leader's included."""
+        if self._reaped:
+            return []
         return [pid for pid in psutil.pids() if _session_of(pid) == self.leader and not _is_zombie(pid)]
 
     def signal(self, signum: signal.Signals) -> None:
@@ -49,9 +52,10 @@ class Session:
                 await self._wait(living)
 
     def reap(self) -> None:
-        """Give the leader's number back; it has ended. Safe to call twice."""
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(self.leader, os.WNOHANG)
+        """Give the leader's number back, if it has ended. Safe to call twice."""
+        if not self._reaped:
+            pid, _ = os.waitpid(self.leader, os.WNOHANG)
+            self._reaped = pid == self.leader
 
     async def _gone(self) -> None:
         while living := self.living():
