@@ -70,16 +70,33 @@ class ProcessSession:
     @contextlib.contextmanager
     def _held(self, pid: int) -> Iterator[int | None]:
         """A pidfd of the process; None when it is gone, or no longer one of ours."""
-        try:
-            pidfd = os.pidfd_open(pid)
-        except ProcessLookupError:
-            yield None
-            return
-        try:
+        with _opened(pid) as pidfd:
             # Asked again now that the process is held: its pid may have been another's before.
             yield pidfd if _session_of(pid) == self.leader else None
-        finally:
-            os.close(pidfd)
+
+
+async def kill_all(processes: Iterable[psutil.Process]) -> None:
+    """Kill processes, and return when they are gone."""
+    with anyio.move_on_after(_KILL_PATIENCE):
+        for process in processes:
+            with _opened(process.pid) as pidfd:
+                # psutil compares the times of their starts: this is not another one with the same pid.
+                if pidfd is not None and process.is_running():
+                    _send(pidfd, signal.SIGKILL)
+                    await anyio.wait_readable(pidfd)
+
+
+@contextlib.contextmanager
+def _opened(pid: int) -> Iterator[int | None]:
+    try:
+        pidfd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        yield None
+        return
+    try:
+        yield pidfd
+    finally:
+        os.close(pidfd)
 
 
 def _send(pidfd: int, signum: signal.Signals) -> None:

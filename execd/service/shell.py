@@ -11,12 +11,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
 from anyio import to_thread
 
 from execd.kernel.child import MARKER, marked_processes
 from execd.service.line import Line, Mode
-from execd.service.process_session import ProcessSession
+from execd.service.process_session import ProcessSession, kill_all
 
 # posix_spawn knows no working folder. A shell keeps the folder that it left in OLDPWD: ours is nobody's business.
 _ENTER_AND_RUN = 'cd -- "$0" && unset OLDPWD && exec "$@"'
@@ -95,9 +94,7 @@ class Shell:
             # The loop will not come round to the pidfd before this is over.
             self._exited()
         self.session.reap()
-        for process in await to_thread.run_sync(marked_processes, self._marker):
-            with contextlib.suppress(psutil.Error):
-                process.kill()
+        await kill_all(await to_thread.run_sync(marked_processes, self._marker))
 
     def forget(self) -> bool:
         """Reap it if it has ended and nothing is left in its session; whether that is so."""

@@ -91,7 +91,7 @@ def decode(message: str | bytes) -> ClientFrame:
     try:
         frame = _text_frame.validate_json(message)
     except ValidationError as error:
-        raise InvalidFrame(str(invalid(error))) from error
+        raise _meaningless(error) from error
     match frame:
         case StdinText():
             return Input(frame.data.encode())
@@ -106,6 +106,15 @@ def _decode_binary(message: bytes) -> Input:
         got = f"0x{message[0]:02x}" if message else "nothing"
         raise InvalidFrame(f"expected a binary message that starts with 0x00 (stdin), got {got}")
     return Input(message[1:])
+
+
+def _meaningless(error: ValidationError) -> InvalidFrame:
+    first = error.errors()[0]
+    if first["type"] == "json_invalid":
+        return InvalidFrame(f"expected a JSON object: {first['msg'].removeprefix('Invalid JSON: ')}")
+    if first["type"].startswith("union_tag"):
+        return InvalidFrame("expected one of stdin, signal, resize, ping", "type")
+    return InvalidFrame(str(invalid(error)))
 
 
 def output(stream: Stream, data: bytes) -> bytes:
