@@ -107,9 +107,11 @@ def _own_origin(name: str, value: str, route: Route) -> str:
 
 def _forwarded(given: Headers, route: Route) -> Headers:
     before = {name.lower(): value for name, value in given if name.lower() in _FORWARDED}
-    chain = [before["x-forwarded-for"]] if "x-forwarded-for" in before else []
+    chain = [hop.strip() for hop in before.get("x-forwarded-for", "").split(",") if hop.strip()]
+    # The server in front believes a gateway on this machine, and tells us the client that it has named.
+    chain = chain if route.client in chain else [*chain, route.client]
     return [
-        ("X-Forwarded-For", ", ".join([*chain, route.client])),
+        ("X-Forwarded-For", ", ".join(chain)),
         ("X-Forwarded-Proto", before.get("x-forwarded-proto", route.scheme)),
         ("X-Forwarded-Host", before.get("x-forwarded-host", route.host)),
         ("X-Forwarded-Prefix", route.prefix),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 
@@ -74,6 +74,13 @@ async def open_terminal(folder: Path, command: str = "") -> AsyncIterator[Termin
     finally:
         with anyio.CancelScope(shield=True):
             await terminal.close()
+
+
+async def eventually(condition: Callable[[], bool]) -> None:
+    """Return once something is so that nobody tells about, such as a file that a program makes."""
+    with anyio.fail_after(PATIENCE):
+        while not condition():  # noqa: ASYNC110
+            await anyio.sleep(0.01)
 
 
 def attach(terminal: Terminal, mode: Mode = Mode.PTY, since: int = 0, *, takeover: bool = False) -> Probe:

@@ -6,10 +6,10 @@ import contextlib
 import hashlib
 import os
 import signal
-import subprocess
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 import psutil
 import pytest
 
@@ -18,7 +18,7 @@ from execd.service.attachment import HIGH_WATER, Exited
 from execd.service.line import Mode
 from execd.service.shell import ShellCommand
 from execd.service.terminal import INPUT_LIMIT, Terminal
-from tests.service.terminal_probe import ENVIRONMENT, PATIENCE, Probe, attach, open_terminal
+from tests.service.terminal_probe import ENVIRONMENT, Probe, attach, eventually, open_terminal
 
 
 def has_ended(process: psutil.Process) -> bool:
@@ -40,10 +40,9 @@ def last_words_of_command_lines(processes: list[psutil.Process]) -> set[str]:
 
 async def test_no_shell_runs_before_somebody_attaches(tmp_path: Path) -> None:
     async with open_terminal(tmp_path) as terminal:
-        assert not terminal.running
+        assert (terminal.running, terminal.attached) == (False, False)
         attach(terminal)
-        assert terminal.running
-        assert terminal.attached
+        assert (terminal.running, terminal.attached) == (True, True)
 
 
 async def test_a_command_runs_in_its_folder_and_gives_its_exit_code(tmp_path: Path) -> None:
@@ -145,9 +144,7 @@ async def test_output_goes_on_while_nobody_is_attached(tmp_path: Path) -> None:
         before = terminal.output_offset
         await probe.say("")
         probe.attachment.detach()
-        with anyio.fail_after(PATIENCE):
-            while not (tmp_path / "done").exists():
-                await anyio.sleep(0.01)
+        await eventually((tmp_path / "done").exists)
         whole = b"\r\n" + (tmp_path / "numbers").read_bytes().replace(b"\n", b"\r\n")
         again = attach(terminal, since=before)
         start, missed = again.attachment.replay
@@ -162,9 +159,7 @@ async def test_a_slow_client_holds_the_shell_up_and_loses_nothing(tmp_path: Path
     script = "head -c 3000000 /dev/urandom | base64 -w 100 | tee copy; touch done"
     async with open_terminal(tmp_path, script) as terminal:
         probe = attach(terminal)
-        with anyio.fail_after(PATIENCE):
-            while not probe.attachment.behind:
-                await anyio.sleep(0.01)
+        await eventually(lambda: probe.attachment.behind)
         stuck_at = terminal.output_offset
         assert HIGH_WATER <= stuck_at < HIGH_WATER + 64 * 1024
         assert not (tmp_path / "done").exists()
@@ -258,7 +253,7 @@ async def test_much_input_waits_for_a_shell_that_does_not_read(tmp_path: Path) -
             group.start_soon(type_it)
             await anyio.wait_all_tasks_blocked()
             assert not typed.is_set()
-            subprocess.run(["sh", "-c", "echo >go"], cwd=tmp_path, check=True)
+            await anyio.to_thread.run_sync((tmp_path / "go").write_text, "now\n")
             await typed.wait()
             assert int((await probe.rest()).split()[0]) == 4 * INPUT_LIMIT
 
@@ -288,16 +283,13 @@ async def test_closing_kills_every_process_group_of_the_session_and_what_left_it
         await probe.until(rb"ready")
         assert terminal._shell is not None
         leader = psutil.Process(terminal._shell.pid)
-        family = [leader]
-        with anyio.fail_after(PATIENCE):
-            while not {"1001", "1002", "1003", "1004", "1005"} <= last_words_of_command_lines(family):
-                await anyio.sleep(0.01)
-                family = [leader, *leader.children(recursive=True)]
+        wanted = {"1001", "1002", "1003", "1004", "1005"}
+        await eventually(lambda: wanted <= last_words_of_command_lines(leader.children(recursive=True)))
+        family = [leader, *leader.children(recursive=True)]
         await terminal.close()
         assert isinstance(probe.attachment.ending, TerminalGone)
         assert [process for process in family if not has_ended(process)] == []
-        with pytest.raises(ChildProcessError):
-            os.waitpid(leader.pid, os.WNOHANG)
+        assert not psutil.pid_exists(leader.pid)
 
 
 async def test_a_program_may_tidy_up_when_its_terminal_is_closed(tmp_path: Path) -> None:

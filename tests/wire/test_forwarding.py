@@ -64,6 +64,11 @@ def test_a_gateway_in_front_of_us_is_named_first() -> None:
     ]
 
 
+def test_a_client_that_was_named_already_is_not_named_twice() -> None:
+    given = [("X-Forwarded-For", "192.0.2.7,198.51.100.1")]
+    assert request_headers(given, ROUTE)[0] == ("X-Forwarded-For", "192.0.2.7, 198.51.100.1")
+
+
 @pytest.mark.parametrize(
     ("origin", "expected"),
     [

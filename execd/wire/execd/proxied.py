@@ -19,7 +19,7 @@ def target_of(connection: HTTPConnection, proxy: Proxy) -> Target:
     given = str(connection.path_params["port"])
     slashes = _prefix(connection).count("/") + 1
     parts = bytes(scope["raw_path"]).split(b"/", slashes)
-    if len(parts) <= slashes:
+    if len(parts) <= slashes or b"%2f" in b"/".join(parts[:-1]).lower():
         raise InvalidPort(given, "expected /proxy/{port}/, with its slashes as they are")
     return Target(proxy.port(given), "/" + _printable(parts[-1]), _printable(scope["query_string"]))
 
