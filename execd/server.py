@@ -44,6 +44,7 @@ def run(settings: Settings) -> None:
     with listen(settings) as listener:
         _check_folders(settings)
         _check_kernels(settings)
+        settings = settings.model_copy(update={"port": listener.getsockname()[1]})
         app = create_app(settings)
         grace = math.ceil(settings.shutdown_grace)
         config = uvicorn.Config(

@@ -31,6 +31,7 @@ GIVEN: dict[str, tuple[str, object]] = {
     "kernels_dir": ("/kernels", Path("/kernels")),
     "kernel_python": ("/usr/bin/python3", Path("/usr/bin/python3")),
     "kernel_env": ('["PATH"]', ["PATH"]),
+    "envs": ("/envs", Path("/envs")),
     "run_timeout": ("1.5", 1.5),
     "run_timeout_max": ("2", 2.0),
     "interrupt_grace": ("0.5", 0.5),

@@ -12,7 +12,11 @@ from execd.errors import CannotServe, UnknownLanguage
 
 @dataclass(frozen=True, slots=True)
 class KernelSpec:
-    """A language's kernel.json (https://jupyter-client.readthedocs.io/en/stable/kernels.html#kernel-specs)."""
+    """A language's kernel.json (https://jupyter-client.readthedocs.io/en/stable/kernels.html#kernel-specs).
+
+    Its metadata may name, under `execd`, an `engine` other than `jupyter` (there is `bash`) and the file with which
+    that engine begins.
+    """
 
     language: str
     display_name: str
@@ -20,6 +24,8 @@ class KernelSpec:
     env: tuple[tuple[str, str], ...]
     folder: Path
     interrupt_mode: str = "signal"
+    engine: str = "jupyter"
+    prelude: Path | None = None
 
     def command(self, connection_file: Path) -> list[str]:
         """The argv to start this kernel with, its placeholders filled in."""
@@ -71,6 +77,7 @@ def bundled_kernels() -> Path:
 def _read(path: Path) -> KernelSpec:
     try:
         spec = json.loads(path.read_text("utf-8"))
+        ours = spec.get("metadata", {}).get("execd", {})
         return KernelSpec(
             language=spec["language"],
             display_name=spec["display_name"],
@@ -78,6 +85,8 @@ def _read(path: Path) -> KernelSpec:
             env=tuple(spec.get("env", {}).items()),
             folder=path.parent,
             interrupt_mode=spec.get("interrupt_mode", "signal"),
+            engine=ours.get("engine", "jupyter"),
+            prelude=path.parent / ours["prelude"] if "prelude" in ours else None,
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CannotServe(f"{path} is no kernelspec: {error!r}") from error

@@ -50,6 +50,7 @@ class Operation:
     dialect: ErrorTable
     answer: Answer
     body: type[BaseModel] | None = None
+    body_required: bool = True
     parameters: tuple[Parameter, ...] = ()
     errors: tuple[type[ExecdError], ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)

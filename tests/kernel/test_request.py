@@ -20,9 +20,9 @@ class Watched:
     """A request, and what it told."""
 
     def __init__(self) -> None:
-        self.sunk: list[str] = []
+        self.emitted: list[str] = []
         self.changes = 0
-        self.request = PendingRequest("m1", lambda found: self.sunk.append(found.type), self._count)
+        self.request = PendingRequest("m1", lambda found: self.emitted.append(found.type), self._count)
 
     def _count(self) -> None:
         self.changes += 1
@@ -59,10 +59,10 @@ def test_it_has_ended_when_both_ends_are_in(
 @pytest.mark.parametrize(
     "order", list(itertools.permutations([REPLY, IDLE, message("stream", name="stdout", text="x")]))
 )
-def test_output_reaches_the_sink_before_and_after_the_ends(order: tuple[Message, ...]) -> None:
+def test_events_are_emitted_before_and_after_the_ends(order: tuple[Message, ...]) -> None:
     watched = Watched().receive(*order)
     assert watched.request.ended
-    assert watched.sunk == ["stream"]
+    assert watched.emitted == ["stdout"]
 
 
 @pytest.mark.parametrize(
