@@ -9,8 +9,9 @@ import anyio
 
 from execd.events import Complete, Error, Event, ExecutionCount, Init, Reason, Status, StatusChanged
 from execd.kernel.request import ExecuteRequest
-from execd.service.budget import EVENT_OVERHEAD, OutputBudget, byte_size
+from execd.service.budget import OutputBudget
 from execd.service.journal import Journal, Slice
+from execd.service.tail import EVENT_OVERHEAD, byte_size
 
 _LATE_BYTES = 256 * 1024
 

@@ -31,7 +31,7 @@ def message(kind: str, content: Any) -> Message:
     return Message(kind, "m1", json.dumps(content).encode())
 
 
-PNG = {"data": {"image/png": "aGk="}, "metadata": {"image/png": {"width": 640}}}
+PNG: dict[str, dict[str, Any]] = {"data": {"image/png": "aGk="}, "metadata": {"image/png": {"width": 640}}}
 
 TABLE: list[tuple[str, dict[str, Any], list[Event]]] = [
     ("stream", {"name": "stdout", "text": "hi\n"}, [Stdout("hi\n")]),
