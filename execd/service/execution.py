@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import anyio
 
-from execd.events import Complete, Error, Event, ExecutionCount, Init, Reason, Status, StatusChanged
+from execd.events import Complete, Error, Event, ExecutionCount, Init, InputRequest, Reason, Status, StatusChanged
 from execd.kernel.request import ExecuteRequest
 from execd.service.budget import OutputBudget
 from execd.service.journal import Journal, Slice
@@ -146,6 +146,8 @@ class Execution:
                 self.error = event
             case ExecutionCount(count=count):
                 self.execution_count = count
+            case InputRequest():
+                self.awaiting_input = True
 
     def _emit_late(self, event: Event) -> None:
         size = EVENT_OVERHEAD + byte_size(repr(event))
