@@ -15,7 +15,7 @@ from pathlib import Path
 import anyio
 import structlog
 
-from execd.errors import KernelFailed, QueueFull
+from execd.errors import ContextNotFound, KernelFailed, QueueFull, ShuttingDown
 from execd.events import Complete, ContextRestarted, Error, Reason, Status, StatusChanged
 from execd.kernel.interpreter import Interpreter
 from execd.kernel.kernelspec import KernelSpec
@@ -69,7 +69,9 @@ class Context:
         self._starting = anyio.Lock()
         self._state_lost: str | None = None
         self._idle_since = time.monotonic()
+        self._open = True
         self._closing = SERVICE_ENDED
+        self._warming: set[anyio.CancelScope] = set()
         self._scope = anyio.CancelScope()
         self._closed = anyio.Event()
 
@@ -99,12 +101,13 @@ class Context:
         return 0.0 if busy else time.monotonic() - self._idle_since
 
     def check_room(self) -> None:
-        """Raise QueueFull if `submit` would."""
+        """Raise QueueFull, ContextNotFound or ShuttingDown if `submit` would."""
+        self._check_open()
         if len(self._waiting) >= self._limits.queue:
             raise QueueFull(self.id, self._limits.queue)
 
     def submit(self, execution: Execution) -> None:
-        """Put an execution at the end of the line. Raises QueueFull."""
+        """Put an execution at the end of the line. Raises as `check_room` does."""
         self.check_room()
         ahead = len(self._waiting) + (self.running is not None)
         self._waiting.append(execution)
@@ -136,8 +139,15 @@ class Context:
             self.kernel.answer_input(value)
 
     async def warm(self) -> None:
-        """Have a living kernel. Raises KernelFailed."""
-        await self._ready_kernel()
+        """Have a living kernel. Raises KernelFailed, and ContextNotFound or ShuttingDown if it is closed meanwhile."""
+        self._check_open()
+        with anyio.CancelScope() as scope:
+            self._warming.add(scope)
+            try:
+                await self._ready_kernel()
+            finally:
+                self._warming.discard(scope)
+        self._check_open()
 
     async def hibernate(self, why: str) -> None:
         """End the kernel of an idle context; its next run starts a new one and says so."""
@@ -148,7 +158,9 @@ class Context:
 
     async def close(self, ending: Ending) -> None:
         """End for good: what runs and what waits ends like this, and the kernel with it."""
-        self._closing = ending
+        if self._open:
+            self._closing = ending
+        self._refuse_more()
         self._scope.cancel()
         await self._closed.wait()
 
@@ -220,8 +232,19 @@ class Context:
         for position, execution in enumerate(self._waiting, start=1):
             execution.wait_in_line(position)
 
+    def _check_open(self) -> None:
+        if not self._open:
+            raise ShuttingDown if self._closing is SERVICE_ENDED else ContextNotFound(self.id)
+
+    def _refuse_more(self) -> None:
+        self._open = False
+        for scope in self._warming:
+            scope.cancel()
+
     async def _wind_up(self) -> None:
-        await self._drop_kernel("the context was closed")
+        self._refuse_more()
+        async with self._starting:
+            await self._drop_kernel("the context was closed")
         for execution in (self.running, *self._waiting):
             if execution is not None and not execution.journal.ended:
                 self._foreclose(execution)
