@@ -8,7 +8,17 @@ import pytest
 from tests.live.reading import CANCELLED, SUCCEEDED, Stream, end_of, is_a, kinds, of_type, run, running, says, text_of
 
 ON = "print('on', flush=True)\n"
-STUBBORN = ON + "while True:\n    try:\n        while True: pass\n    except KeyboardInterrupt: pass"
+STUBBORN = """
+told = False
+while True:
+    try:
+        if not told:
+            told = True
+            print('on', flush=True)
+        while True: pass
+    except KeyboardInterrupt: pass
+"""
+SOFT = ("interrupt", "nudge")  # the second follows the first by itself, on a slow machine before the code has ended
 
 STOPPABLE = {
     "loop": ON + "while True: pass",
@@ -43,7 +53,9 @@ def test_code_is_stopped_and_variables_survive(client: httpx.Client, context_id:
     run(client, "kept = 1", id=context_id)
     with running(client, STOPPABLE[what], id=context_id) as stream:
         rung, state = stopped(client, stream, context_id if by == "context" else stream.execution_id)
-    assert (rung in ("interrupt", "nudge"), state) == (True, "kept")
+    # IPython's `!` takes an interrupt for itself when it comes while the shell is being started.
+    assert rung in (*SOFT, "interrupt_again") if what == "shell" else rung in SOFT
+    assert state == "kept"
     events = run(client, "print(kept)", id=context_id)
     assert kinds(events) == ["init", "stdout", "execution_complete"]
     assert text_of(events) == "1\n"
@@ -59,7 +71,7 @@ def test_the_interrupted_code_shows_where_it_was(client: httpx.Client, context_i
 
 
 def test_code_that_swallows_one_interrupt_gets_a_second(tight: httpx.Client) -> None:
-    code = ON + "try:\n    while True: pass\nexcept KeyboardInterrupt: pass\nwhile True: pass"
+    code = "try:\n    print('on', flush=True)\n    while True: pass\nexcept KeyboardInterrupt: pass\nwhile True: pass"
     run(tight, "kept = 1")
     with running(tight, code) as stream:
         assert stopped(tight, stream, stream.execution_id) == ("interrupt_again", "kept")
@@ -106,7 +118,7 @@ def test_an_interrupt_before_the_kernel_has_begun_stops_the_run(client: httpx.Cl
     with running(client, "while True: pass", id=context_id) as stream:
         answer = interrupt(client, stream.execution_id)
         assert end_of(stream.rest()) == CANCELLED
-    assert answer.headers["execd-interrupt-rung"] in ("interrupt", "nudge", "none")
+    assert answer.headers["execd-interrupt-rung"] in (*SOFT, "none")
     assert answer.headers["execd-context-state"] == "kept"
 
 
@@ -115,8 +127,8 @@ def test_two_interrupts_at_once_are_one(client: httpx.Client, context_id: str) -
         running(client, STOPPABLE["loop"], id=context_id) as stream,
         running(client, "print(1)", id=context_id) as last,
     ):
-        stopped(client, stream, stream.execution_id)
-        assert interrupt(client, stream.execution_id).headers["execd-interrupt-rung"] == "interrupt"
+        rung, _ = stopped(client, stream, stream.execution_id)
+        assert interrupt(client, stream.execution_id).headers["execd-interrupt-rung"] == rung
         assert end_of(last.rest()) == SUCCEEDED
 
 
