@@ -10,6 +10,7 @@ from pathlib import Path
 import anyio
 import zmq
 
+from execd.errors import ContextNotFound
 from execd.kernel.kernel import Kernel
 from execd.kernel.kernelspec import KernelSpec, Kernelspecs, bundled_kernels
 from execd.service.context import Context, ContextLimits
@@ -36,7 +37,7 @@ class Sandbox:
         self.kernelspecs = kernelspecs
 
     def submit(self, context: Context, request: ExecuteRequest) -> Execution:
-        """A recorded execution at the end of the context's line. Raises QueueFull."""
+        """A recorded execution at the end of the context's line. Raises what the context's `submit` does."""
         context.check_room()
         execution = self.executions.new(request, context.id, context.language)
         context.submit(execution)
@@ -44,8 +45,11 @@ class Sandbox:
 
     async def cancel(self, execution: Execution) -> None:
         """Stop an execution, wherever it is in its life; returns when it has ended."""
-        if not execution.ended.is_set():
+        try:
             await self.contexts.get(execution.context_id).cancel(execution)
+        except ContextNotFound:
+            # It was deleted, which ends its executions, if it has not done so already.
+            await execution.ended.wait()
 
     async def close(self) -> None:
         """End every run and every context. Safe to call twice."""
