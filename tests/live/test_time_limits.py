@@ -60,7 +60,7 @@ def test_the_service_bounds_what_a_run_may_ask_for(tmp_path: Path) -> None:
         assert "0.5 s" in of_type(events, "error")[0]["error"]["evalue"]
 
 
-@pytest.mark.parametrize("timeout", [10**15, 10**400])
+@pytest.mark.parametrize("timeout", [10**15, 10**400], ids=["long", "longer than a float"])
 def test_a_limit_longer_than_any_is_the_longest_there_is(client: httpx.Client, timeout: int) -> None:
     assert end_of(run(client, "1", timeout=timeout)) == SUCCEEDED
 
