@@ -47,7 +47,8 @@ class PendingRequest:
     def _receive_reply(self, content: dict[str, Any]) -> None:
         self.reply = content
         payloads = content.get("payload") or []
-        self.kernel_exits = any(payload.get("source") == "ask_exit" for payload in payloads)
+        exits = (payload for payload in payloads if payload.get("source") == "ask_exit")
+        self.kernel_exits = any(not payload.get("keepkernel") for payload in exits)
         self.changed()
 
     def _receive_status(self, state: object) -> None:
