@@ -72,4 +72,5 @@ class PendingRequest:
 
 def _asks_exit(payload: object) -> bool:
     actions = payload if isinstance(payload, list) else []
-    return any(isinstance(action, dict) and action.get("source") == "ask_exit" for action in actions)
+    asked = (action for action in actions if isinstance(action, dict) and action.get("source") == "ask_exit")
+    return any(not action.get("keepkernel") for action in asked)

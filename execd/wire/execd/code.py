@@ -30,14 +30,15 @@ EXECUTION_HEADER = "EXECD-EXECUTION-ID"
 RUNG_HEADER = "EXECD-INTERRUPT-RUNG"
 STATE_HEADER = "EXECD-CONTEXT-STATE"
 
+_LONGEST_MS = 10**15
+
 
 async def run_code(request: Request) -> Response:
     """Run code and stream its events."""
     sandbox = sandbox_of(request)
     body = await read_model(request, RunCode, sandbox.settings.max_body)
     context = _context(sandbox, body.context)
-    seconds = None if body.timeout is None else body.timeout / 1000
-    execution = sandbox.submit(context, ExecuteRequest(body.code, seconds, body.allow_stdin))
+    execution = sandbox.submit(context, ExecuteRequest(body.code, _seconds(body.timeout), body.allow_stdin))
     return stream_of(request, execution)
 
 
@@ -69,6 +70,11 @@ def interruption_headers(execution: Execution | None) -> dict[str, str]:
         RUNG_HEADER: interruption.rung if interruption else "none",
         STATE_HEADER: "kept" if interruption is None or interruption.state_kept else "lost",
     }
+
+
+def _seconds(milliseconds: int | None) -> float | None:
+    # Bounded, for an integer of JSON may be larger than any float; the service's own bound comes after.
+    return None if milliseconds is None else min(milliseconds, _LONGEST_MS) / 1000
 
 
 def _context(sandbox: Sandbox, ref: ContextRef) -> Context:
