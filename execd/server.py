@@ -42,6 +42,7 @@ def run(settings: Settings) -> None:
     _raise_descriptor_limit()
     with listen(settings) as listener:
         _check_folders(settings)
+        settings = settings.model_copy(update={"port": listener.getsockname()[1]})
         app = create_app(settings)
         grace = math.ceil(settings.shutdown_grace)
         config = uvicorn.Config(

@@ -60,6 +60,12 @@ class Settings(BaseSettings):
         "(JSON list). Never a variable that starts with EXECD_.",
     )
 
+    envs: Path | None = Field(
+        None,
+        description="File of variables for everything that is started later; its grammar is OpenSandbox's. "
+        "Default: envs in the data folder.",
+    )
+
     run_timeout: float = Field(86400, gt=0, description="Time limit of a run that asks for none.")
     run_timeout_max: float = Field(86400, gt=0, description="The longest time limit that a run may ask for.")
     interrupt_grace: float = Field(

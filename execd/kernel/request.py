@@ -6,20 +6,22 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from execd.events import Event
 from execd.kernel.messages import Message
+from execd.kernel.translate import events_of
 
-Sink = Callable[[Message], None]
+Emit = Callable[[Event], None]
 
 
 @dataclass(slots=True, eq=False)
 class PendingRequest:
     """What is known of a request. It has ended when the reply *and* the idle status of this very request are in.
 
-    `changed` is called whenever one of them comes; `sink` gets everything else, also what comes after the end.
+    `changed` is called whenever one of them comes; `emit` gets the events, also those that come after the end.
     """
 
     msg_id: str
-    sink: Sink
+    emit: Emit
     changed: Callable[[], None]
     reply: dict[str, Any] | None = None
     idle: bool = False
@@ -42,7 +44,8 @@ class PendingRequest:
         elif message.type == "status":
             self._receive_status(message.content.get("execution_state"))
         else:
-            self.sink(message)
+            for event in events_of(message):
+                self.emit(event)
 
     def _receive_reply(self, content: dict[str, Any]) -> None:
         self.reply = content

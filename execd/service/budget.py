@@ -30,7 +30,7 @@ def byte_size(text: str) -> int:
 
 
 def split_head(text: str, room: int) -> tuple[str, str]:
-    """What of the text fits into `room` bytes, and the rest: cut at a line end where one fits, else between characters."""
+    """What of the text fits into `room` bytes, and the rest: cut at a line end if one fits, else between characters."""
     if byte_size(text) <= room:
         return text, ""
     fitting = _prefix(text, room)

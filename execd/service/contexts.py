@@ -46,6 +46,10 @@ class Contexts:
         except KeyError:
             raise ContextNotFound(context_id) from None
 
+    def has(self, context_id: str) -> bool:
+        """Whether there is a context with this id."""
+        return context_id in self._all
+
     def list(self, language: str | None = None) -> list[Context]:
         """The contexts from the oldest to the newest, optionally of one language."""
         return [context for context in self._all.values() if language in (None, context.language)]

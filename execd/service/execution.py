@@ -25,10 +25,10 @@ class ExecuteRequest:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Who an execution is and where it belongs."""
+    """Who an execution is and where it belongs. A command belongs to no context; its language is `command`."""
 
     execution_id: str
-    context_id: str
+    context_id: str | None
     language: str
 
 
@@ -80,7 +80,7 @@ class Execution:
         self._budget = budget
         self._on_end = on_end
         self._late_room = _LATE_BYTES
-        journal.append(Init(self.context_id, self.id))
+        journal.append(Init(self.id, self.context_id))
 
     def __repr__(self) -> str:
         return f"<Execution {self.id} {self.status} in {self.context_id}, {self.journal.last_seq} events>"

@@ -27,10 +27,8 @@ from execd.events import (
 )
 from execd.kernel.kernel import Kernel
 from execd.kernel.ladder import Rung, Step, ladder
-from execd.kernel.messages import Message
 from execd.kernel.process import describe_exit
 from execd.kernel.request import PendingRequest
-from execd.kernel.translate import events_of
 from execd.service.execution import Execution
 
 log = structlog.get_logger(__name__)
@@ -121,7 +119,7 @@ class Run:
         self._kernel.process.reset_peak_memory()
         self._deadline = time.monotonic() + self._timeout
         wanted = self._execution.request
-        self._request = self._kernel.execute(wanted.code, wanted.allow_stdin, self._receive, self._wake.set)
+        self._request = self._kernel.execute(wanted.code, wanted.allow_stdin, self._emit, self._wake.set)
         async with anyio.create_task_group() as group:
             group.start_soon(self._wake_when, self._kernel.process.dead)
             group.start_soon(self._wake_when, self._execution.cancel_requested)
@@ -185,10 +183,6 @@ class Run:
                 self._kernel.nudge()
             case Rung.KILL:
                 await self._kernel.process.kill()
-
-    def _receive(self, message: Message) -> None:
-        for event in events_of(message):
-            self._emit(event)
 
     def _emit(self, event: Event) -> None:
         self._execution.awaiting_input = isinstance(event, InputRequest)
