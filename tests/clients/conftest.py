@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from tests.clients.command_stand_in import command_stand_in
 from tests.clients.interpreters import OPENERS, Context, Interpreter
 from tests.clients.lifecycle_double import LifecycleDouble
 from tests.clients.served import served
@@ -16,7 +15,7 @@ from tests.running_service import RunningService
 @pytest.fixture(scope="session")
 def domain(service: RunningService) -> Iterator[str]:
     """Host and port of a lifecycle server whose sandboxes are the running service."""
-    with served(command_stand_in(service.authority)) as execd, served(LifecycleDouble(execd).app()) as authority:
+    with served(LifecycleDouble(service.authority).app()) as authority:
         yield authority
 
 

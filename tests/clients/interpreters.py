@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 from anyio import to_thread
 from code_interpreter import CodeContext, CodeInterpreter, CodeInterpreterSync
@@ -117,28 +117,28 @@ class SyncInterpreter:
 
 
 @asynccontextmanager
-async def open_async(domain: str) -> AsyncIterator[Interpreter]:
-    """An async interpreter in a sandbox of its own, with the SDK's own checks of both."""
+async def open_async(domain: str, **options: Any) -> AsyncIterator[Interpreter]:
+    """An async interpreter in a sandbox of its own. `options` go to `CodeInterpreter.create`, which checks both."""
     async with AsyncExitStack() as stack:
         sandbox = await Sandbox.create(IMAGE, connection_config=ConnectionConfig(domain=domain))
         stack.push_async_callback(sandbox.destroy)
-        interpreter = await stack.enter_async_context(await CodeInterpreter.create(sandbox))
+        interpreter = await stack.enter_async_context(await CodeInterpreter.create(sandbox, **options))
         yield AsyncInterpreter(interpreter)
 
 
 @asynccontextmanager
-async def open_sync(domain: str) -> AsyncIterator[Interpreter]:
+async def open_sync(domain: str, **options: Any) -> AsyncIterator[Interpreter]:
     """The same, sync."""
     async with AsyncExitStack() as stack:
         config = ConnectionConfigSync(domain=domain)
         sandbox = await to_thread.run_sync(partial(SandboxSync.create, IMAGE, connection_config=config))
         stack.push_async_callback(to_thread.run_sync, sandbox.destroy)
-        interpreter = await to_thread.run_sync(CodeInterpreterSync.create, sandbox)
+        interpreter = await to_thread.run_sync(partial(CodeInterpreterSync.create, sandbox, **options))
         stack.push_async_callback(to_thread.run_sync, interpreter.close)
         yield SyncInterpreter(interpreter)
 
 
-OPENERS: dict[str, Callable[[str], AbstractAsyncContextManager[Interpreter]]] = {
+OPENERS: dict[str, Callable[..., AbstractAsyncContextManager[Interpreter]]] = {
     "async": open_async,
     "sync": open_sync,
 }
