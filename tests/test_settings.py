@@ -135,11 +135,7 @@ def test_an_empty_variable_is_an_unset_one(name: str, monkeypatch: pytest.Monkey
 
 def test_settings_do_not_change() -> None:
     with pytest.raises(ValidationError):
-<<<<<<< HEAD
-        Settings().port = 1  # type: ignore[misc]
-=======
         setattr(Settings(), "port", 1)  # noqa: B010  # what a type checker forbids
->>>>>>> unit
 
 
 @pytest.mark.parametrize(
