@@ -13,9 +13,10 @@ Sink = Callable[[Message], None]
 
 @dataclass(slots=True, eq=False)
 class PendingRequest:
-    """What is known of a request. It has ended when the reply *and* the idle status of this very request are in.
+    """What is known of a request. It has begun with its first message but the busy status, which comes before the
+    kernel can be interrupted; it has ended when the reply *and* the idle status of this very request are in.
 
-    `changed` is called whenever one of them comes; `sink` gets everything else, also what comes after the end.
+    `changed` is called whenever one of these comes; `sink` gets everything else, also what comes after the end.
     """
 
     msg_id: str
@@ -23,6 +24,7 @@ class PendingRequest:
     changed: Callable[[], None]
     reply: dict[str, Any] | None = None
     idle: bool = False
+    begun: bool = False
     kernel_exits: bool = field(default=False)
 
     @property
@@ -42,7 +44,13 @@ class PendingRequest:
         elif message.type == "status":
             self._receive_status(message.content.get("execution_state"))
         else:
+            self._begin()
             self.sink(message)
+
+    def _begin(self) -> None:
+        if not self.begun:
+            self.begun = True
+            self.changed()
 
     def _receive_reply(self, content: dict[str, Any]) -> None:
         self.reply = content
