@@ -17,7 +17,7 @@ import structlog
 
 from execd.errors import ContextNotFound, ExecdError, KernelFailed, QueueFull, ShuttingDown
 from execd.events import Complete, ContextRestarted, Error, Reason, Status, StatusChanged
-from execd.kernel.kernel import Kernel
+from execd.kernel.interpreter import Interpreter
 from execd.kernel.kernelspec import KernelSpec
 from execd.kernel.process import describe_exit
 from execd.service.execution import Execution
@@ -31,13 +31,14 @@ SERVICE_ENDED = Ending(
     Status.FAILED, Reason.SERVICE_RESTARTED, Error("ServiceEnded", "the service ended before this run did")
 )
 
-StartKernel = Callable[[KernelSpec, Path], Awaitable[Kernel]]
+StartKernel = Callable[[KernelSpec, Path], Awaitable[Interpreter]]
 
 
 @dataclass(frozen=True, slots=True)
 class ContextLimits:
-    """What bounds a context. Times in seconds."""
+    """What bounds contexts, their number included. Times in seconds."""
 
+    contexts: int
     queue: int
     run_timeout: float
     run_timeout_max: float
@@ -58,7 +59,7 @@ class Context:
         self.spec = spec
         self.cwd = cwd
         self.generation = 0
-        self.kernel: Kernel | None = None
+        self.kernel: Interpreter | None = None
         self.running: Execution | None = None
         self.created_at = time.time_ns() // 1_000_000
         self._limits = limits
@@ -208,7 +209,7 @@ class Context:
         if run.kernel_exits:
             await self._drop_kernel("the code called exit()")
 
-    async def _ready_kernel(self) -> Kernel:
+    async def _ready_kernel(self) -> Interpreter:
         async with self._starting:
             if self.kernel is not None and not self.kernel.alive:
                 await self._drop_kernel(f"its kernel ended {describe_exit(self.kernel.process.exit_code)}")
