@@ -89,7 +89,10 @@ def listen(settings: Settings) -> socket.socket:
     """The listening socket. Raises CannotServe, saying why and what to do."""
     try:
         family, _, _, _, address = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0]
-        return socket.create_server(address[:2], family=family, backlog=_BACKLOG)
+        listener = socket.create_server(address[:2], family=family, backlog=_BACKLOG)
+        # Connections inherit it. asyncio would set it only on sockets made with the protocol spelled out.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return listener
     except OSError as error:
         where = f"{settings.host}:{settings.port}"
         raise CannotServe(

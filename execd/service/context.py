@@ -15,7 +15,7 @@ from pathlib import Path
 import anyio
 import structlog
 
-from execd.errors import ContextNotFound, KernelFailed, QueueFull, ShuttingDown
+from execd.errors import ContextNotFound, ExecdError, KernelFailed, QueueFull, ShuttingDown
 from execd.events import Complete, ContextRestarted, Error, Reason, Status, StatusChanged
 from execd.kernel.interpreter import Interpreter
 from execd.kernel.kernelspec import KernelSpec
@@ -69,10 +69,9 @@ class Context:
         self._starting = anyio.Lock()
         self._state_lost: str | None = None
         self._idle_since = time.monotonic()
-        self._open = True
         self._closing = SERVICE_ENDED
-        self._warming: set[anyio.CancelScope] = set()
         self._scope = anyio.CancelScope()
+        self._warming = anyio.CancelScope()
         self._closed = anyio.Event()
 
     def __repr__(self) -> str:
@@ -101,13 +100,14 @@ class Context:
         return 0.0 if busy else time.monotonic() - self._idle_since
 
     def check_room(self) -> None:
-        """Raise QueueFull, ContextNotFound or ShuttingDown if `submit` would."""
-        self._check_open()
+        """Raise QueueFull, or that the context is closed, if `submit` would."""
+        if self._scope.cancel_called:
+            raise self._gone()
         if len(self._waiting) >= self._limits.queue:
             raise QueueFull(self.id, self._limits.queue)
 
     def submit(self, execution: Execution) -> None:
-        """Put an execution at the end of the line. Raises as `check_room` does."""
+        """Put an execution at the end of the line. Raises QueueFull; after `close`, ContextNotFound or ShuttingDown."""
         self.check_room()
         ahead = len(self._waiting) + (self.running is not None)
         self._waiting.append(execution)
@@ -139,15 +139,12 @@ class Context:
             self.kernel.answer_input(value)
 
     async def warm(self) -> None:
-        """Have a living kernel. Raises KernelFailed, and ContextNotFound or ShuttingDown if it is closed meanwhile."""
-        self._check_open()
-        with anyio.CancelScope() as scope:
-            self._warming.add(scope)
-            try:
-                await self._ready_kernel()
-            finally:
-                self._warming.discard(scope)
-        self._check_open()
+        """Have a living kernel; to be called once. Raises KernelFailed; if it is closed meanwhile, as `submit` does."""
+        with self._warming:
+            await self._ready_kernel()
+            self._idle_since = time.monotonic()
+        if self._warming.cancel_called:
+            raise self._gone()
 
     async def hibernate(self, why: str) -> None:
         """End the kernel of an idle context; its next run starts a new one and says so."""
@@ -158,10 +155,9 @@ class Context:
 
     async def close(self, ending: Ending) -> None:
         """End for good: what runs and what waits ends like this, and the kernel with it."""
-        if self._open:
-            self._closing = ending
-        self._refuse_more()
+        self._closing = ending
         self._scope.cancel()
+        self._warming.cancel()
         await self._closed.wait()
 
     async def serve(self) -> None:
@@ -232,17 +228,8 @@ class Context:
         for position, execution in enumerate(self._waiting, start=1):
             execution.wait_in_line(position)
 
-    def _check_open(self) -> None:
-        if not self._open:
-            raise ShuttingDown if self._closing is SERVICE_ENDED else ContextNotFound(self.id)
-
-    def _refuse_more(self) -> None:
-        self._open = False
-        for scope in self._warming:
-            scope.cancel()
-
     async def _wind_up(self) -> None:
-        self._refuse_more()
+        # Whoever starts or ends a kernel at this moment comes first: what it leaves must not stay.
         async with self._starting:
             await self._drop_kernel("the context was closed")
         for execution in (self.running, *self._waiting):
@@ -251,6 +238,9 @@ class Context:
         self.running = None
         self._waiting.clear()
         self._closed.set()
+
+    def _gone(self) -> ExecdError:
+        return ShuttingDown() if self._closing is SERVICE_ENDED else ContextNotFound(self.id)
 
     def _foreclose(self, execution: Execution) -> None:
         if self._closing.error is not None:

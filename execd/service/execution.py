@@ -144,6 +144,7 @@ class Execution:
         match event:
             case Error():
                 self.error = event
+                self.awaiting_input = False
             case ExecutionCount(count=count):
                 self.execution_count = count
             case InputRequest():

@@ -12,6 +12,7 @@ from pathlib import Path
 import anyio
 import zmq
 
+from execd.errors import ContextNotFound
 from execd.identifiers import new_id
 from execd.kernel.bash import BashKernel
 from execd.kernel.interpreter import Interpreter
@@ -51,7 +52,7 @@ class Sandbox:
         self.commands = commands
 
     def submit(self, context: Context, request: ExecuteRequest) -> Execution:
-        """A recorded execution at the end of the context's line. Raises QueueFull."""
+        """A recorded execution at the end of the context's line. Raises what the context's `submit` does."""
         context.check_room()
         execution = self.executions.new(request, Origin(new_id("run"), context.id, context.language))
         context.submit(execution)
@@ -69,8 +70,11 @@ class Sandbox:
         if not self.executions.has(identity):
             return await self._holder(identity).interrupt()
         execution = self.executions.get(identity)
-        if not execution.ended.is_set():
+        try:
             await self.context_of(execution).cancel(execution)
+        except ContextNotFound:
+            # It was deleted, which ends its executions, if it has not done so already.
+            await execution.ended.wait()
         return execution
 
     def _holder(self, identity: str) -> Context:
@@ -146,7 +150,10 @@ async def open_sandbox(settings: Settings) -> AsyncIterator[Sandbox]:
 
 
 def _environment(settings: Settings, folders: Folders) -> Environment:
+    programs = f"{settings.kernel_python.parent}:{os.environ.get('PATH', os.defpath)}"
     fixed = {
+        # `pip` and `python` are those of the kernels.
+        "PATH": programs,
         # Clients of the code interpreter wait until something listens on this port: we do.
         "JUPYTER_PORT": str(settings.port),
         "HOME": os.environ.get("HOME", str(folders.workspace)),
