@@ -25,6 +25,10 @@ Text = Annotated[str, AfterValidator(_encodable)]
 PathText = Annotated[str, AfterValidator(_path)]
 
 
+# Numbers beyond 64 bits are no times: they could not even be divided.
+_TOO_LONG = 2**63
+
+
 class Body(BaseModel):
     """A request's body: unknown fields are ignored."""
 
@@ -50,7 +54,9 @@ class RunCode(Body):
 
     code: Text = Field(min_length=1, description="The code to run.")
     context: ContextRef = Field(default_factory=lambda: ContextRef(id="", language="", cwd=None))
-    timeout: int | None = Field(None, gt=0, description="Time limit in ms; the service's settings bound it.")
+    timeout: int | None = Field(
+        None, gt=0, lt=_TOO_LONG, description="Time limit in ms; the settings bound it."
+    )
     allow_stdin: bool = Field(False, description="Whether input() may ask; if not, it fails at once.")
 
 
@@ -68,7 +74,7 @@ class RunCommand(Body):
     argv: list[Text] | None = Field(None, description="A program and its arguments, taken literally.")
     cwd: PathText | None = Field(None, description="A folder that exists; $NAME, ${NAME} and ~ are expanded.")
     background: bool = Field(False, description="Answer at once and let it run.")
-    timeout: int | None = Field(None, ge=0, description="Time limit in ms; 0 or absent: none.")
+    timeout: int | None = Field(None, ge=0, lt=_TOO_LONG, description="Time limit in ms; 0 or absent: none.")
     uid: int | None = Field(None, ge=0, lt=2**32 - 1, description="Run as this user.")
     gid: int | None = Field(None, ge=0, lt=2**32 - 1, description="Run as this group; needs uid.")
     envs: dict[Text, Text] = Field(default_factory=dict, description="Variables besides those of the sandbox.")
@@ -100,7 +106,7 @@ class RunInSession(Body):
 
     command: Text = Field(min_length=1, description="What to run in the session's shell.")
     cwd: PathText | None = Field(None, description="Go there first; it must exist.")
-    timeout: int | None = Field(None, ge=0, description="Time limit in ms; 0 or absent: the service's.")
+    timeout: int | None = Field(None, ge=0, lt=_TOO_LONG, description="Time limit in ms; 0 or absent: the service's.")
 
 
 class SessionInfo(BaseModel):
