@@ -6,6 +6,8 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from execd.wire.execd.errors import Code
+
 
 def _encodable(text: str) -> str:
     try:
@@ -54,9 +56,7 @@ class RunCode(Body):
 
     code: Text = Field(min_length=1, description="The code to run.")
     context: ContextRef = Field(default_factory=lambda: ContextRef(id="", language="", cwd=None))
-    timeout: int | None = Field(
-        None, gt=0, lt=_TOO_LONG, description="Time limit in ms; the settings bound it."
-    )
+    timeout: int | None = Field(None, gt=0, lt=_TOO_LONG, description="Time limit in ms; the settings bound it.")
     allow_stdin: bool = Field(False, description="Whether input() may ask; if not, it fails at once.")
 
 
@@ -172,5 +172,5 @@ class ExecutionInfo(BaseModel):
 class ErrorBody(BaseModel):
     """Every error of this dialect."""
 
-    code: str
+    code: Code
     message: str
