@@ -13,6 +13,7 @@ from pathlib import Path
 import anyio
 import zmq
 
+from execd.errors import ContextNotFound
 from execd.identifiers import new_id
 from execd.kernel.bash import BashKernel
 from execd.kernel.interpreter import Interpreter
@@ -48,7 +49,7 @@ class Sandbox:
     proxy: Proxy
 
     def submit(self, context: Context, request: ExecuteRequest) -> Execution:
-        """A recorded execution at the end of the context's line. Raises QueueFull."""
+        """A recorded execution at the end of the context's line. Raises what the context's `submit` does."""
         context.check_room()
         execution = self.executions.new(request, Origin(new_id("run"), context.id, context.language))
         context.submit(execution)
@@ -66,8 +67,11 @@ class Sandbox:
         if not self.executions.has(identity):
             return await self._holder(identity).interrupt()
         execution = self.executions.get(identity)
-        if not execution.ended.is_set():
+        try:
             await self.context_of(execution).cancel(execution)
+        except ContextNotFound:
+            # It was deleted, which ends its executions, if it has not done so already.
+            await execution.ended.wait()
         return execution
 
     def _holder(self, identity: str) -> Context:

@@ -17,6 +17,8 @@ from execd.errors import BodyTooLarge, InvalidRequest, WrongContentType
 Model = TypeVar("Model", bound=BaseModel)
 
 _decoder = json.JSONDecoder()
+# Python refuses to read much longer ones.
+_LONGEST_NUMBER = 18
 
 
 async def read_model(request: Request, model: type[Model], limit: int) -> Model:
@@ -35,7 +37,7 @@ def check_json_type(content_type: str) -> None:
 async def read_bytes(request: Request, limit: int) -> bytes:
     """The whole body. Raises BodyTooLarge as soon as it is known to be longer than `limit` bytes."""
     declared = request.headers.get("content-length", "")
-    if declared.isascii() and declared.isdigit() and int(declared) > limit:
+    if declared.isascii() and declared.isdigit() and (len(declared) > _LONGEST_NUMBER or int(declared) > limit):
         raise BodyTooLarge(limit)
     chunks: list[bytes] = []
     size = 0

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from pydantic import BaseModel
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp
@@ -14,6 +14,7 @@ from starlette.websockets import WebSocket
 
 from execd.errors import ExecdError
 from execd.wire.errors import ErrorTable
+from execd.wire.fallbacks import defect
 
 WebSocketEndpoint = Callable[[WebSocket], Awaitable[None]]
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -73,6 +74,11 @@ class Operation:
             return await self.endpoint(request)
         except ExecdError as error:
             return self.dialect.response(error)
+        except ClientDisconnect:
+            # Nobody is there to answer.
+            return Response(status_code=499)
+        except Exception as error:  # noqa: BLE001  # a defect of ours, answered here so that it has the request's id
+            return await defect(request, error)
 
 
 @dataclass(frozen=True, slots=True)

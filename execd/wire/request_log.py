@@ -7,9 +7,11 @@ import time
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from execd.identifiers import new_id
+from execd.wire.fallbacks import defect
 
 REQUEST_ID_HEADER = "X-Request-ID"
 
@@ -24,7 +26,10 @@ def request_id(given: str) -> str:
 
 
 class RequestLog:
-    """ASGI middleware: echoes or makes the request's id, binds it to the log, and logs how the request ended."""
+    """ASGI middleware: echoes or makes the request's id, binds it to the log, and logs how the request ended.
+
+    What broke on the way is answered with 500.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -48,6 +53,12 @@ class RequestLog:
         with structlog.contextvars.bound_contextvars(request_id=identity):
             try:
                 await self._app(scope, receive, send_with_id)
+            except Exception as error:
+                # Answered here and not further out, so that the answer and the log carry the id.
+                answer = await defect(Request(scope), error)
+                if status:
+                    raise
+                await answer(scope, receive, send_with_id)
             finally:
                 _log_end(scope, status, time.monotonic() - started)
 

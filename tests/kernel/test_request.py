@@ -59,7 +59,7 @@ def test_it_has_ended_when_both_ends_are_in(
 @pytest.mark.parametrize(
     "order", list(itertools.permutations([REPLY, IDLE, message("stream", name="stdout", text="x")]))
 )
-def test_output_is_emitted_before_and_after_the_ends(order: tuple[Message, ...]) -> None:
+def test_events_are_emitted_before_and_after_the_ends(order: tuple[Message, ...]) -> None:
     watched = Watched().receive(*order)
     assert watched.request.ended
     assert watched.emitted == ["stdout"]
@@ -73,12 +73,27 @@ def test_output_is_emitted_before_and_after_the_ends(order: tuple[Message, ...])
         ([{"source": "page"}], False),
         ([{"source": "ask_exit", "keepkernel": False}], True),
         ([{"source": "page"}, {"source": "ask_exit"}], True),
+        ([{"source": "ask_exit", "keepkernel": True}], False),
     ],
 )
 def test_a_reply_tells_whether_the_kernel_exits(payload: object, exits: bool) -> None:
     watched = Watched().receive(message("execute_reply", status="ok", payload=payload))
     assert watched.request.kernel_exits is exits
     assert watched.request.reply == {"status": "ok", "payload": payload}
+
+
+@pytest.mark.parametrize(
+    ("messages", "begun"),
+    [
+        ([], False),
+        ([BUSY], False),
+        ([BUSY, message("execute_input", code="1")], True),
+        ([BUSY, message("stream", name="stdout", text="x")], True),
+    ],
+)
+def test_it_has_begun_with_the_first_message_about_the_code(messages: list[Message], begun: bool) -> None:
+    watched = Watched().receive(*messages, *messages)
+    assert (watched.request.begun, watched.changes) == (begun, int(begun))
 
 
 @pytest.mark.parametrize("payload", [["ask_exit"], 7, "ask_exit", {"source": "ask_exit"}])

@@ -6,6 +6,8 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from execd.wire.execd.errors import Code
+
 
 def _encodable(text: str) -> str:
     try:
@@ -32,6 +34,10 @@ PathText = Annotated[str, AfterValidator(_path)]
 CommandText = Annotated[str, AfterValidator(_command)]
 
 
+# Numbers beyond 64 bits are no times: they could not even be divided.
+_TOO_LONG = 2**63
+
+
 class Body(BaseModel):
     """A request's body: unknown fields are ignored."""
 
@@ -42,8 +48,14 @@ class ContextRef(Body):
     """The context that code shall run in: by id, or the language's default one."""
 
     id: Text = Field("", description="Id of a context. Empty: the default context of the language.")
-    language: Text = Field("", description="Language of the default context; not looked at when an id is given.")
-    cwd: PathText | None = Field(None, description="Where the default context starts, when this run makes it.")
+    language: Text = Field(
+        "",
+        description="Language of the default context; not looked at when an id is given. `command` or nothing: the "
+        "code is a shell command; `background-command`: one that runs in the background.",
+    )
+    cwd: PathText | None = Field(
+        None, description="Where the default context starts, when this run makes it; where a command runs."
+    )
 
 
 class RunCode(Body):
@@ -51,7 +63,7 @@ class RunCode(Body):
 
     code: Text = Field(min_length=1, description="The code to run.")
     context: ContextRef = Field(default_factory=lambda: ContextRef(id="", language="", cwd=None))
-    timeout: int | None = Field(None, gt=0, description="Time limit in ms; the service's settings bound it.")
+    timeout: int | None = Field(None, gt=0, lt=_TOO_LONG, description="Time limit in ms; the settings bound it.")
     allow_stdin: bool = Field(False, description="Whether input() may ask; if not, it fails at once.")
 
 
@@ -69,7 +81,7 @@ class RunCommand(Body):
     argv: list[Text] | None = Field(None, description="A program and its arguments, taken literally.")
     cwd: PathText | None = Field(None, description="A folder that exists; $NAME, ${NAME} and ~ are expanded.")
     background: bool = Field(False, description="Answer at once and let it run.")
-    timeout: int | None = Field(None, ge=0, description="Time limit in ms; 0 or absent: none.")
+    timeout: int | None = Field(None, ge=0, lt=_TOO_LONG, description="Time limit in ms; 0 or absent: none.")
     uid: int | None = Field(None, ge=0, lt=2**32 - 1, description="Run as this user.")
     gid: int | None = Field(None, ge=0, lt=2**32 - 1, description="Run as this group; needs uid.")
     envs: dict[Text, Text] = Field(default_factory=dict, description="Variables besides those of the sandbox.")
@@ -101,7 +113,7 @@ class RunInSession(Body):
 
     command: Text = Field(min_length=1, description="What to run in the session's shell.")
     cwd: PathText | None = Field(None, description="Go there first; it must exist.")
-    timeout: int | None = Field(None, ge=0, description="Time limit in ms; 0 or absent: the service's.")
+    timeout: int | None = Field(None, ge=0, lt=_TOO_LONG, description="Time limit in ms; 0 or absent: the service's.")
 
 
 class SessionInfo(BaseModel):
@@ -192,5 +204,5 @@ class TerminalInfo(BaseModel):
 class ErrorBody(BaseModel):
     """Every error of this dialect."""
 
-    code: str
+    code: Code
     message: str
