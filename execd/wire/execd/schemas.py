@@ -23,12 +23,14 @@ def _path(text: str) -> str:
     return _encodable(text)
 
 
+def _within_64_bits(number: int) -> int:
+    # What a number is divided by must not matter: longer ones are no floats.
+    return min(number, 2**63 - 1)
+
+
 Text = Annotated[str, AfterValidator(_encodable)]
 PathText = Annotated[str, AfterValidator(_path)]
-
-
-# Numbers beyond 64 bits are no times: they could not even be divided.
-_TOO_LONG = 2**63
+Milliseconds = Annotated[int, AfterValidator(_within_64_bits)]
 
 
 class Body(BaseModel):
@@ -56,7 +58,7 @@ class RunCode(Body):
 
     code: Text = Field(min_length=1, description="The code to run.")
     context: ContextRef = Field(default_factory=lambda: ContextRef(id="", language="", cwd=None))
-    timeout: int | None = Field(None, gt=0, lt=_TOO_LONG, description="Time limit in ms; the settings bound it.")
+    timeout: Milliseconds | None = Field(None, gt=0, description="Time limit in ms; the service's settings bound it.")
     allow_stdin: bool = Field(False, description="Whether input() may ask; if not, it fails at once.")
 
 
@@ -74,7 +76,7 @@ class RunCommand(Body):
     argv: list[Text] | None = Field(None, description="A program and its arguments, taken literally.")
     cwd: PathText | None = Field(None, description="A folder that exists; $NAME, ${NAME} and ~ are expanded.")
     background: bool = Field(False, description="Answer at once and let it run.")
-    timeout: int | None = Field(None, ge=0, lt=_TOO_LONG, description="Time limit in ms; 0 or absent: none.")
+    timeout: Milliseconds | None = Field(None, ge=0, description="Time limit in ms; 0 or absent: none.")
     uid: int | None = Field(None, ge=0, lt=2**32 - 1, description="Run as this user.")
     gid: int | None = Field(None, ge=0, lt=2**32 - 1, description="Run as this group; needs uid.")
     envs: dict[Text, Text] = Field(default_factory=dict, description="Variables besides those of the sandbox.")
@@ -106,7 +108,7 @@ class RunInSession(Body):
 
     command: Text = Field(min_length=1, description="What to run in the session's shell.")
     cwd: PathText | None = Field(None, description="Go there first; it must exist.")
-    timeout: int | None = Field(None, ge=0, lt=_TOO_LONG, description="Time limit in ms; 0 or absent: the service's.")
+    timeout: Milliseconds | None = Field(None, ge=0, description="Time limit in ms; 0 or absent: the service's.")
 
 
 class SessionInfo(BaseModel):
