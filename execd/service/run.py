@@ -19,7 +19,6 @@ from execd.events import (
     Complete,
     Error,
     Event,
-    InputRequest,
     Interruption,
     Reason,
     Status,
@@ -196,9 +195,6 @@ class Run:
                 await self._kernel.process.kill()
 
     def _emit(self, event: Event) -> None:
-        # Other output may be a thread's: it does not take the question back.
-        if isinstance(event, InputRequest | Error):
-            self._execution.awaiting_input = isinstance(event, InputRequest) and not self._execution.ended.is_set()
         if self._cause is Cause.TIMEOUT and not self._execution.ended.is_set():
             # The KeyboardInterrupt is ours: it becomes the traceback of the timeout.
             if isinstance(event, Error):
