@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -54,8 +54,6 @@ BODIES: dict[str, bytes | str] = {
     "lone surrogate": r'{"code": "print(\"\ud800\")", "context": {"language": "python"}}',
     "surrogate in cwd": r'{"code": "1", "context": {"language": "python", "cwd": "/tmp/\udfff"}}',
     "NUL in cwd": r'{"code": "1", "context": {"language": "python", "cwd": "/tmp/\u0000"}}',
-    "no language": '{"code": "1", "context": {}}',
-    "no context": '{"code": "1"}',
     "deep lists": "[" * 200_000,
     "deep objects": '{"a":' * 200_000,
     "deep inside": '{"code": "1", "context": ' + "[" * 200_000 + "]" * 200_000 + "}",
@@ -131,10 +129,10 @@ def test_a_folder_that_cannot_be_made_is_refused(client: httpx.Client, cwd: str)
     assert "cwd" in answer.json()["message"]
 
 
-def test_a_folder_that_vanishes_is_no_fault_of_the_service(client: httpx.Client, tmp_path: os.PathLike[str]) -> None:
-    gone = os.path.join(tmp_path, "gone")
-    made = client.post("/code/context", json=PYTHON | {"cwd": gone}).json()
-    os.rmdir(gone)
+def test_a_folder_that_vanishes_is_no_fault_of_the_service(client: httpx.Client, tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    made = client.post("/code/context", json=PYTHON | {"cwd": str(gone)}).json()
+    gone.rmdir()
     run(client, "import os\nos._exit(1)", id=made["id"])
     events = run(client, "1", id=made["id"])
     assert end_of(events)[0] in ("failed", "succeeded")

@@ -17,10 +17,11 @@ def test_a_display_is_a_result_that_is_not_the_main_one(client: httpx.Client) ->
 
 
 def test_metadata_comes_along(client: httpx.Client) -> None:
-    code = "from IPython.display import display\ndisplay({'image/png': 'AAAA'}, raw=True, metadata={'image/png': {'width': 7}})"
-    (shown,) = of_type(run(client, code), "result")
-    assert shown["metadata"] == {"image/png": {"width": 7}}
-    assert shown["results"] == {"text": "", "image/png": "AAAA"}
+    shown = "{'image/png': 'AAAA'}, raw=True, metadata={'image/png': {'width': 7}}"
+    code = f"from IPython.display import display\ndisplay({shown})"
+    (event,) = of_type(run(client, code), "result")
+    assert event["metadata"] == {"image/png": {"width": 7}}
+    assert event["results"] == {"text": "", "image/png": "AAAA"}
 
 
 def test_json_parts_stay_json(client: httpx.Client) -> None:

@@ -1,4 +1,4 @@
-"""Much output: kept within bounds that are told, in order, whole where it must be, and never in the service's memory."""
+"""Much output: kept within told bounds, in order, whole where it must be, and never in the service's memory."""
 
 from __future__ import annotations
 
