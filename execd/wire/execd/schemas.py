@@ -26,9 +26,14 @@ PathText = Annotated[str, AfterValidator(_path)]
 
 
 class Body(BaseModel):
-    """A request's body: unknown fields are ignored."""
+    """A request's body: unknown fields are ignored, and a field that is null is as good as none."""
 
     model_config = ConfigDict(extra="ignore", strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, given: Any) -> Any:
+        return {name: value for name, value in given.items() if value is not None} if isinstance(given, dict) else given
 
 
 class ContextRef(Body):
