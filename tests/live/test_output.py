@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.live.conftest import NewContext
 from tests.live.reading import (
@@ -147,16 +148,39 @@ def late(client: httpx.Client, run_id: str) -> list[Event]:
     return fetch(client, run_id, fetch(client, run_id)[-1]["seq"])
 
 
-def test_late_output_goes_to_its_own_run_and_says_so(client: httpx.Client, context_id: str) -> None:
-    code = """
+WAITERS = {
+    "a thread": """
 import threading
 go = threading.Event()
 thread = threading.Thread(target=lambda: (go.wait(), print('from the first', flush=True)))
 thread.start()
-print('first')
-"""
-    first = run(client, code, id=context_id)
-    second = run(client, "go.set(); thread.join(); print('second')", id=context_id)
+end = thread.join
+""",
+    "a task": """
+import asyncio
+go = asyncio.Event()
+async def wait():
+    await go.wait()
+    print('from the first', flush=True)
+task = asyncio.create_task(wait())
+async def end(): await task
+""",
+    "a pool": """
+import threading
+from concurrent.futures import ThreadPoolExecutor
+go = threading.Event()
+job = ThreadPoolExecutor(1).submit(lambda: (go.wait(), print('from the first', flush=True)))
+end = job.result
+""",
+}
+
+
+@pytest.mark.parametrize("what", WAITERS)
+def test_late_output_goes_to_its_own_run_and_says_so(client: httpx.Client, context_id: str, what: str) -> None:
+    first = run(client, WAITERS[what] + "print('first')", id=context_id)
+    ending = "await end()" if what == "a task" else "end()"
+    second = run(client, f"go.set()\n_ = {ending}\nprint('second')", id=context_id)
+    assert text_of(first) == "first\n"
     assert text_of(second) == "second\n"
     run_id, end = first[0]["execution_id"], first[-1]["seq"]
     eventually(lambda: late(client, run_id) != [])
@@ -165,6 +189,13 @@ print('first')
     assert all(event["late"] is True and event["seq"] > end for event in after)
     assert fetch(client, run_id) == first
     assert client.get(f"/code/executions/{run_id}").json()["status"] == "succeeded"
+
+
+def test_a_pools_thread_works_for_the_run_that_gave_it_the_job(client: httpx.Client, context_id: str) -> None:
+    made = "from concurrent.futures import ThreadPoolExecutor\npool = ThreadPoolExecutor(1)"
+    first = run(client, f"{made}\npool.submit(print, 'first').result()", id=context_id)
+    second = run(client, "pool.submit(print, 'second').result()", id=context_id)
+    assert (text_of(first), text_of(second)) == ("first\n", "second\n")
 
 
 def test_three_readers_of_one_run_see_the_same(client: httpx.Client, context_id: str) -> None:
