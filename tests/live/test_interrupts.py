@@ -11,13 +11,14 @@ from tests.live.reading import CANCELLED, SUCCEEDED, Stream, end_of, is_a, kinds
 
 ON = "print('on', flush=True)\n"
 STUBBORN = """
+import time
 told = False
 while True:
     try:
         if not told:
             told = True
             print('on', flush=True)
-        while True: pass
+        time.sleep(600)
     except KeyboardInterrupt: pass
 """
 SOFT = ("interrupt", "nudge")  # the second follows the first by itself, on a slow machine before the code has ended
