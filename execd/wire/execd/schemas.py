@@ -7,6 +7,9 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 
+_LONGEST_MS = 10**15
+
+
 def _encodable(text: str) -> str:
     try:
         text.encode("utf-8")
@@ -23,6 +26,8 @@ def _path(text: str) -> str:
 
 Text = Annotated[str, AfterValidator(_encodable)]
 PathText = Annotated[str, AfterValidator(_path)]
+# Clamped, for an integer of JSON may be larger than any float.
+Milliseconds = Annotated[int, AfterValidator(lambda given: min(given, _LONGEST_MS))]
 
 
 class Body(BaseModel):
@@ -55,7 +60,7 @@ class RunCode(Body):
 
     code: Text = Field(min_length=1, description="The code to run.")
     context: ContextRef = Field(default_factory=lambda: ContextRef(id="", language="", cwd=None))
-    timeout: int | None = Field(None, gt=0, description="Time limit in ms; the service's settings bound it.")
+    timeout: Milliseconds | None = Field(None, gt=0, description="Time limit in ms; the service's settings bound it.")
     allow_stdin: bool = Field(False, description="Whether input() may ask; if not, it fails at once.")
 
 
@@ -73,7 +78,7 @@ class RunCommand(Body):
     argv: list[Text] | None = Field(None, description="A program and its arguments, taken literally.")
     cwd: PathText | None = Field(None, description="A folder that exists; $NAME, ${NAME} and ~ are expanded.")
     background: bool = Field(False, description="Answer at once and let it run.")
-    timeout: int | None = Field(None, ge=0, description="Time limit in ms; 0 or absent: none.")
+    timeout: Milliseconds | None = Field(None, ge=0, description="Time limit in ms; 0 or absent: none.")
     uid: int | None = Field(None, ge=0, lt=2**32 - 1, description="Run as this user.")
     gid: int | None = Field(None, ge=0, lt=2**32 - 1, description="Run as this group; needs uid.")
     envs: dict[Text, Text] = Field(default_factory=dict, description="Variables besides those of the sandbox.")
@@ -105,7 +110,7 @@ class RunInSession(Body):
 
     command: Text = Field(min_length=1, description="What to run in the session's shell.")
     cwd: PathText | None = Field(None, description="Go there first; it must exist.")
-    timeout: int | None = Field(None, ge=0, description="Time limit in ms; 0 or absent: the service's.")
+    timeout: Milliseconds | None = Field(None, ge=0, description="Time limit in ms; 0 or absent: the service's.")
 
 
 class SessionInfo(BaseModel):
