@@ -80,7 +80,8 @@ def test_the_interrupted_code_shows_where_it_was(client: httpx.Client, context_i
 
 
 def test_code_that_swallows_one_interrupt_gets_a_second(tight: httpx.Client) -> None:
-    code = "try:\n    print('on', flush=True)\n    while True: pass\nexcept KeyboardInterrupt: pass\nwhile True: pass"
+    sleep = "import time\ntry:\n    print('on', flush=True)\n    time.sleep(600)\nexcept KeyboardInterrupt: pass\n"
+    code = sleep + "while True: pass"
     run(tight, "kept = 1")
     with running(tight, code) as stream:
         assert stopped(tight, stream, stream.execution_id) == ("interrupt_again", "kept")
