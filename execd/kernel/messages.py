@@ -13,10 +13,23 @@ from functools import cached_property
 from typing import Any
 
 from jupyter_client.session import DELIM, Session
+from pydantic_core import from_json
 
 
 class MalformedMessage(Exception):
     """Frames that are no signed Jupyter message."""
+
+
+def decode(frame: bytes) -> Any:
+    """A frame's JSON. Raises ValueError.
+
+    pydantic's parser takes a tenth of json's time for a small frame, but refuses what Python's own takes, such as a
+    lone surrogate and very deep nesting; hence the second try.
+    """
+    try:
+        return from_json(frame)
+    except ValueError:
+        return json.loads(frame)
 
 
 @dataclass(frozen=True)
@@ -31,13 +44,13 @@ class Message:
     @cached_property
     def content(self) -> dict[str, Any]:
         """The decoded content."""
-        decoded: dict[str, Any] = json.loads(self.content_frame)
+        decoded: dict[str, Any] = decode(self.content_frame)
         return decoded
 
     @cached_property
     def metadata(self) -> dict[str, Any]:
         """The decoded metadata."""
-        decoded: dict[str, Any] = json.loads(self.metadata_frame)
+        decoded: dict[str, Any] = decode(self.metadata_frame)
         return decoded
 
 
@@ -67,6 +80,6 @@ class Codec:
         if not hmac.compare_digest(signature, self._session.sign([header, parent, metadata, content])):
             raise MalformedMessage("wrong signature")
         try:
-            return Message(json.loads(header)["msg_type"], json.loads(parent).get("msg_id", ""), content, metadata)
+            return Message(decode(header)["msg_type"], decode(parent).get("msg_id", ""), content, metadata)
         except (ValueError, KeyError) as error:
             raise MalformedMessage("the header is not what the protocol says") from error
