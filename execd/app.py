@@ -12,7 +12,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from execd.service.sandbox import Sandbox, open_sandbox
 from execd.settings import Settings
-from execd.wire.execd import code, contexts, executions, ping
+from execd.wire.execd import code, commands, contexts, executions, ping, sessions
 from execd.wire.fallbacks import FALLBACKS
 from execd.wire.guard import TOKEN_HEADER, Guard, Policy
 from execd.wire.openapi import openapi_route
@@ -22,8 +22,10 @@ from execd.wire.request_log import REQUEST_ID_HEADER, RequestLog
 OPERATIONS: tuple[Operation, ...] = (
     *ping.OPERATIONS,
     *code.OPERATIONS,
+    *commands.OPERATIONS,
     *contexts.OPERATIONS,
     *executions.OPERATIONS,
+    *sessions.OPERATIONS,
 )
 
 

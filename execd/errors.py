@@ -7,10 +7,13 @@
     │   └── WrongContentType      a JSON body that does not say that it is JSON
     ├── NotFound
     │   ├── ContextNotFound
-    │   └── ExecutionNotFound
+    │   ├── ExecutionNotFound
+    │   ├── CommandNotFound
+    │   └── SessionNotFound       no bash session
     ├── UnknownLanguage           no kernel for that language; the message names those that exist
     ├── Conflict                  the thing is there, but in a state that forbids the call
-    │   └── NoInputWanted         an answer to `input()` that nobody asked for
+    │   ├── NoInputWanted         an answer to `input()` that nobody asked for
+    │   └── NotRunning            it has ended already
     ├── LimitReached              a bound of this service; later, or with less, it may work
     │   ├── QueueFull             too many runs wait for one context
     │   └── TooManyContexts
@@ -84,6 +87,20 @@ class ExecutionNotFound(NotFound):
         )
 
 
+class CommandNotFound(NotFound):
+    """No command has this id, or not one of the kind that the call is about."""
+
+    def __init__(self, command_id: str) -> None:
+        super().__init__(f"command not found: {command_id!r}")
+
+
+class SessionNotFound(NotFound):
+    """No bash session has this id."""
+
+    def __init__(self, session_id: str) -> None:
+        super().__init__(f"session not found: {session_id!r}; POST /session makes one")
+
+
 class UnknownLanguage(ExecdError):
     """There is no kernel for the language."""
 
@@ -101,6 +118,13 @@ class NoInputWanted(Conflict):
 
     def __init__(self, execution_id: str) -> None:
         super().__init__(f"execution {execution_id!r} is not waiting for input; answer after an input_request event")
+
+
+class NotRunning(Conflict):
+    """The call is about something that runs, and this does not any more."""
+
+    def __init__(self, identity: str) -> None:
+        super().__init__(f"{identity!r} is not running: it has ended already")
 
 
 class LimitReached(ExecdError):

@@ -20,18 +20,6 @@ class MalformedMessage(Exception):
     """Frames that are no signed Jupyter message."""
 
 
-def decode(frame: bytes) -> Any:
-    """A frame's JSON. Raises ValueError.
-
-    pydantic's parser takes a tenth of json's time for a small frame, but refuses what Python's own takes, such as a
-    lone surrogate and very deep nesting; hence the second try.
-    """
-    try:
-        return from_json(frame)
-    except ValueError:
-        return json.loads(frame)
-
-
 @dataclass(frozen=True)
 class Message:
     """A received message. `parent_id` is the msg_id of the request that it answers, or empty."""
@@ -43,15 +31,13 @@ class Message:
 
     @cached_property
     def content(self) -> dict[str, Any]:
-        """The decoded content."""
-        decoded: dict[str, Any] = decode(self.content_frame)
-        return decoded
+        """The decoded content. Raises MalformedMessage when it is no JSON object."""
+        return _object(self.content_frame, "content")
 
     @cached_property
     def metadata(self) -> dict[str, Any]:
-        """The decoded metadata."""
-        decoded: dict[str, Any] = decode(self.metadata_frame)
-        return decoded
+        """The decoded metadata. Raises MalformedMessage when it is no JSON object."""
+        return _object(self.metadata_frame, "metadata")
 
 
 class Codec:
@@ -79,7 +65,26 @@ class Codec:
             raise MalformedMessage("no delimiter, or too few frames") from error
         if not hmac.compare_digest(signature, self._session.sign([header, parent, metadata, content])):
             raise MalformedMessage("wrong signature")
-        try:
-            return Message(decode(header)["msg_type"], decode(parent).get("msg_id", ""), content, metadata)
-        except (ValueError, KeyError) as error:
-            raise MalformedMessage("the header is not what the protocol says") from error
+        kind, parent_id = _object(header, "header").get("msg_type"), _object(parent, "parent header").get("msg_id", "")
+        if not (isinstance(kind, str) and isinstance(parent_id, str)):
+            raise MalformedMessage("the header is not what the protocol says")
+        return Message(kind, parent_id, content, metadata)
+
+
+def _object(frame: bytes, name: str) -> dict[str, Any]:
+    try:
+        decoded = _decode(frame)
+    except (ValueError, RecursionError) as error:
+        raise MalformedMessage(f"the {name} is no JSON that can be read") from error
+    if not isinstance(decoded, dict):
+        raise MalformedMessage(f"the {name} is no JSON object")
+    return decoded
+
+
+def _decode(frame: bytes) -> Any:
+    # pydantic's parser takes a tenth of json's time for a small frame, but refuses what Python's own takes, such as a
+    # lone surrogate and deep nesting; hence the second try.
+    try:
+        return from_json(frame)
+    except ValueError:
+        return json.loads(frame)

@@ -126,28 +126,15 @@ class KernelProcess:
 
     def cpu_seconds(self) -> float | None:
         """CPU time of the kernel and its ended children so far, or None when it is gone."""
-        try:
-            times = psutil.Process(self.pid).cpu_times()
-        except psutil.Error:
-            return None
-        return float(times.user + times.system + times.children_user + times.children_system)
+        return cpu_seconds(self.pid)
 
     def reset_peak_memory(self) -> None:
-        """Let `peak_memory` count from now (writing 5 to clear_refs, proc(5)); where that is refused it counts from
-        the kernel's start."""
-        try:
-            Path(f"/proc/{self.pid}/clear_refs").write_text("5")
-        except OSError:
-            return
+        """Let `peak_memory` count from now; where that is refused it counts from the kernel's start."""
+        reset_peak_memory(self.pid)
 
     def peak_memory(self) -> int | None:
-        """The largest resident size in bytes (VmHWM, proc(5)), or None when the kernel is gone."""
-        try:
-            status = Path(f"/proc/{self.pid}/status").read_text()
-        except OSError:
-            return None
-        peaks = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:")]
-        return int(peaks[0]) * 1024 if peaks else None
+        """The largest resident size in bytes, or None when the kernel is gone."""
+        return peak_memory(self.pid)
 
     def _ended(self) -> None:
         asyncio.get_running_loop().remove_reader(self._pidfd)
@@ -165,6 +152,33 @@ class KernelProcess:
     def _reap(self) -> int | None:
         process = getattr(self._provisioner, "process", None)
         return None if process is None else process.wait()
+
+
+def cpu_seconds(pid: int) -> float | None:
+    """CPU time of a process and its ended children, or None when it is gone."""
+    try:
+        times = psutil.Process(pid).cpu_times()
+    except psutil.Error:
+        return None
+    return float(times.user + times.system + times.children_user + times.children_system)
+
+
+def reset_peak_memory(pid: int) -> None:
+    """Let `peak_memory` count from now (writing 5 to clear_refs, proc(5)), where that is allowed."""
+    try:
+        Path(f"/proc/{pid}/clear_refs").write_text("5")
+    except OSError:
+        return
+
+
+def peak_memory(pid: int) -> int | None:
+    """A process's largest resident size in bytes (VmHWM, proc(5)), or None when it is gone."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return None
+    peaks = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:")]
+    return int(peaks[0]) * 1024 if peaks else None
 
 
 def describe_exit(code: int | None) -> str:

@@ -11,9 +11,9 @@ import structlog
 
 from execd.errors import ExecutionNotFound
 from execd.events import Status
-from execd.identifiers import new_id
+from execd.kernel.request import ExecuteRequest
 from execd.service.budget import OutputBudget
-from execd.service.execution import ExecuteRequest, Execution, Origin
+from execd.service.execution import Execution, Origin
 from execd.service.journal import Journal, now_ms
 from execd.service.spool import Spool
 from execd.settings import Settings
@@ -50,20 +50,20 @@ class Executions:
         )
         self._all: OrderedDict[str, Execution] = OrderedDict()
         self._ended: OrderedDict[str, Execution] = OrderedDict()
+        self._sizes: dict[str, int] = {}
         self._ended_size = 0
 
     def __len__(self) -> int:
         return len(self._all)
 
-    def new(self, request: ExecuteRequest, context_id: str, language: str) -> Execution:
+    def new(self, request: ExecuteRequest, origin: Origin) -> Execution:
         """A queued execution, recorded."""
         settings = self._settings
         budget = OutputBudget(settings.output_budget, settings.output_tail, settings.rich_output_budget)
-        origin = Origin(new_id("run"), context_id, language)
         journal = Journal(Spool(self._folder / origin.execution_id))
         execution = Execution(origin, request, journal, budget, self._note_end)
         self._all[execution.id] = execution
-        log.info("execution_queued", execution_id=execution.id, context_id=context_id)
+        log.info("execution_queued", execution_id=execution.id, context_id=execution.context_id)
         return execution
 
     def get(self, execution_id: str) -> Execution:
@@ -73,6 +73,10 @@ class Executions:
             return self._all[execution_id]
         except KeyError:
             raise ExecutionNotFound(execution_id) from None
+
+    def has(self, execution_id: str) -> bool:
+        """Whether this execution's record is still kept."""
+        return execution_id in self._all
 
     def newest_first(self, context_id: str | None = None, status: Status | None = None) -> Iterator[Execution]:
         """The executions, optionally of one context or in one status."""
@@ -94,11 +98,13 @@ class Executions:
         reason = execution.complete.reason if execution.complete else None
         log.info("execution_ended", execution_id=execution.id, status=execution.status.value, reason=reason)
         self._ended[execution.id] = execution
-        self._ended_size += execution.journal.size
+        # Late output may follow: what is taken off again must be what was added.
+        size = self._sizes[execution.id] = execution.journal.size
+        self._ended_size += size
         self.prune()
 
     def _remove(self, execution: Execution) -> None:
         del self._all[execution.id], self._ended[execution.id]
-        self._ended_size -= execution.journal.size
+        self._ended_size -= self._sizes.pop(execution.id)
         execution.journal.remove()
         log.info("execution_removed", execution_id=execution.id, why="retention")

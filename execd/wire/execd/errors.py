@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from execd.errors import (
     BodyTooLarge,
+    CommandNotFound,
     Conflict,
     ContextNotFound,
     ExecdError,
@@ -14,6 +15,8 @@ from execd.errors import (
     LimitReached,
     MissingQuery,
     NotFound,
+    NotRunning,
+    SessionNotFound,
     ShuttingDown,
     StorageFull,
     WrongContentType,
@@ -49,6 +52,9 @@ EXECD_ERRORS = ErrorTable(
         NotFound: Rendering(404, Code.NOT_FOUND),
         ContextNotFound: Rendering(404, Code.CONTEXT_NOT_FOUND),
         ExecutionNotFound: Rendering(404, Code.EXECUTION_NOT_FOUND),
+        # Clients of this API expect these two codes for what is not there.
+        CommandNotFound: Rendering(404, Code.INVALID_REQUEST_BODY),
+        SessionNotFound: Rendering(404, Code.CONTEXT_NOT_FOUND),
         Conflict: Rendering(409, Code.CONFLICT),
         LimitReached: Rendering(429, Code.LIMIT_REACHED),
         StorageFull: Rendering(507, Code.STORAGE_FULL),
@@ -61,5 +67,10 @@ RUN_ERRORS = EXECD_ERRORS.overridden(
     {
         ContextNotFound: Rendering(500, Code.RUNTIME_ERROR),
         ExecutionNotFound: Rendering(500, Code.RUNTIME_ERROR),
+        SessionNotFound: Rendering(500, Code.RUNTIME_ERROR),
+        NotRunning: Rendering(500, Code.RUNTIME_ERROR),
     }
 )
+
+# The logs of what is not there, or has none, are a bad request here.
+LOG_ERRORS = EXECD_ERRORS.overridden({CommandNotFound: Rendering(400, Code.INVALID_REQUEST_BODY)})
