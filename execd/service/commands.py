@@ -102,7 +102,9 @@ class Commands:
         if not command.merged:
             raise CommandNotFound(command_id)
         output = self._logs.setdefault(command_id, OutputLog(command.execution.journal))
-        return output.read(offset, most, command.pending)
+        # What the budget may still leave out must not be read here and be missing later.
+        pending = command.pending if command.execution.would_journal(command.pending) else ""
+        return output.read(offset, most, pending)
 
     async def close(self) -> None:
         """End every command, with all that ended ones have left running, and start no more. Safe to call twice."""
@@ -134,7 +136,7 @@ class Commands:
 
 def _argv(request: CommandRequest, cwd: Path, path: str) -> list[str]:
     if request.argv is None:
-        shell = shutil.which("bash", path=path) or "/bin/sh"
+        shell = shutil.which("bash", path=path) or shutil.which("bash", path=os.defpath) or "/bin/sh"
         return [shell, "-c", request.line or ""]
     program = request.argv[0]
     if "/" in program:

@@ -12,6 +12,7 @@ from typing import Protocol
 
 import anyio
 from sse_starlette import EventSourceResponse
+from starlette.responses import Response
 
 from execd.service.journal import Slice, now_ms
 
@@ -82,6 +83,12 @@ def event_stream(
         shutdown_grace_period=shutdown_grace,
         headers={"Content-Encoding": "identity", **headers},
     )
+
+
+def whole_stream(frames: bytes, headers: dict[str, str]) -> Response:
+    """An event stream that is complete already."""
+    same = {"Cache-Control": "no-store", "X-Accel-Buffering": "no", "Content-Encoding": "identity"}
+    return Response(frames, headers={**same, **headers}, media_type="text/event-stream")
 
 
 async def _with_first_ping(records: Records, framing: Framing) -> AsyncIterator[bytes]:

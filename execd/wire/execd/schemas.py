@@ -21,14 +21,23 @@ def _path(text: str) -> str:
     return _encodable(text)
 
 
+# What JSON numbers hold exactly (RFC 8259, section 6).
+_LARGEST = 2**53 - 1
+
 Text = Annotated[str, AfterValidator(_encodable)]
 PathText = Annotated[str, AfterValidator(_path)]
+Milliseconds = Annotated[int, Field(ge=0, le=_LARGEST)]
 
 
 class Body(BaseModel):
-    """A request's body: unknown fields are ignored."""
+    """A request's body: unknown fields are ignored, and one that is null is as good as absent."""
 
     model_config = ConfigDict(extra="ignore", strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, given: Any) -> Any:
+        return {name: value for name, value in given.items() if value is not None} if isinstance(given, dict) else given
 
 
 class ContextRef(Body):
@@ -50,7 +59,7 @@ class RunCode(Body):
 
     code: Text = Field(min_length=1, description="The code to run.")
     context: ContextRef = Field(default_factory=lambda: ContextRef(id="", language="", cwd=None))
-    timeout: int | None = Field(None, gt=0, description="Time limit in ms; the service's settings bound it.")
+    timeout: Milliseconds | None = Field(None, gt=0, description="Time limit in ms; the service's settings bound it.")
     allow_stdin: bool = Field(False, description="Whether input() may ask; if not, it fails at once.")
 
 
@@ -68,7 +77,7 @@ class RunCommand(Body):
     argv: list[Text] | None = Field(None, description="A program and its arguments, taken literally.")
     cwd: PathText | None = Field(None, description="A folder that exists; $NAME, ${NAME} and ~ are expanded.")
     background: bool = Field(False, description="Answer at once and let it run.")
-    timeout: int | None = Field(None, ge=0, description="Time limit in ms; 0 or absent: none.")
+    timeout: Milliseconds | None = Field(None, description="Time limit in ms; 0 or absent: none.")
     uid: int | None = Field(None, ge=0, lt=2**32 - 1, description="Run as this user.")
     gid: int | None = Field(None, ge=0, lt=2**32 - 1, description="Run as this group; needs uid.")
     envs: dict[Text, Text] = Field(default_factory=dict, description="Variables besides those of the sandbox.")
@@ -100,7 +109,7 @@ class RunInSession(Body):
 
     command: Text = Field(min_length=1, description="What to run in the session's shell.")
     cwd: PathText | None = Field(None, description="Go there first; it must exist.")
-    timeout: int | None = Field(None, ge=0, description="Time limit in ms; 0 or absent: the service's.")
+    timeout: Milliseconds | None = Field(None, description="Time limit in ms; 0 or absent: the service's.")
 
 
 class SessionInfo(BaseModel):
