@@ -12,6 +12,7 @@ from typing import Protocol
 
 import anyio
 from sse_starlette import EventSourceResponse
+from starlette.responses import Response
 
 from execd.events import is_terminal
 from execd.service.journal import Slice, now_ms
@@ -105,6 +106,12 @@ class _Frames:
 
     def ping(self) -> bytes:
         return b"" if self._over else self._framing.ping()
+
+
+def whole_stream(frames: bytes, headers: dict[str, str]) -> Response:
+    """An event stream that is complete already."""
+    same = {"Cache-Control": "no-store", "X-Accel-Buffering": "no", "Content-Encoding": "identity"}
+    return Response(frames, headers={**same, **headers}, media_type="text/event-stream")
 
 
 def _split_by_ping(found: Slice, framing: Framing) -> bytes:

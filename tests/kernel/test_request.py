@@ -82,7 +82,6 @@ def test_events_are_emitted_before_and_after_the_ends(order: tuple[Message, ...]
         ([{"source": "ask_exit", "keepkernel": False}], True),
         ([{"source": "ask_exit", "keepkernel": True}], False),
         ([{"source": "page"}, {"source": "ask_exit"}], True),
-        ([{"source": "ask_exit", "keepkernel": True}], False),
     ],
 )
 def test_a_reply_tells_whether_the_kernel_exits(payload: object, exits: bool) -> None:
