@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
@@ -20,6 +21,15 @@ from execd.kernel.connection import Connection
 from execd.kernel.kernelspec import KernelSpec
 
 _STDERR_TAIL_BYTES = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """CPU time so far in seconds, ended children included, and memory in bytes. Pages that processes share are
+    counted in proportion (PSS), where the machine shows that."""
+
+    cpu_seconds: float
+    memory_bytes: int
 
 
 class StderrTail:
@@ -132,6 +142,17 @@ class KernelProcess:
             return None
         return float(times.user + times.system + times.children_user + times.children_system)
 
+    def usage(self) -> Usage | None:
+        """What the kernel and all processes below it use now, or None when it is gone. Walks /proc, which takes a
+        while on a busy machine: not for the event loop."""
+        try:
+            kernel = psutil.Process(self.pid)
+            tree = [kernel, *kernel.children(recursive=True)]
+        except psutil.Error:
+            return None
+        shares = [share for process in tree if (share := _share(process)) is not None]
+        return Usage(round(sum(cpu for cpu, _ in shares), 3), sum(memory for _, memory in shares)) if shares else None
+
     def reset_peak_memory(self) -> None:
         """Let `peak_memory` count from now (writing 5 to clear_refs, proc(5)); where that is refused it counts from
         the kernel's start."""
@@ -165,6 +186,18 @@ class KernelProcess:
     def _reap(self) -> int | None:
         process = getattr(self._provisioner, "process", None)
         return None if process is None else process.wait()
+
+
+def _share(process: psutil.Process) -> tuple[float, int] | None:
+    try:
+        times = process.cpu_times()
+        try:
+            memory = process.memory_full_info().pss
+        except psutil.AccessDenied:
+            memory = process.memory_info().rss
+    except psutil.Error:
+        return None
+    return times.user + times.system + times.children_user + times.children_system, memory
 
 
 def describe_exit(code: int | None) -> str:

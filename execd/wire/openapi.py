@@ -64,7 +64,7 @@ def _operation(operation: Operation) -> Json:
     if parameters:
         shown["parameters"] = parameters
     if operation.body is not None:
-        shown["requestBody"] = {"required": True, "content": _json_content(_ref(operation.body))}
+        shown["requestBody"] = {"required": True, "content": {operation.body_type: {"schema": _ref(operation.body)}}}
     return shown
 
 

@@ -7,13 +7,25 @@ from enum import StrEnum
 from execd.errors import (
     BodyTooLarge,
     Conflict,
+    ContentMissing,
     ContextNotFound,
     ExecdError,
     ExecutionNotFound,
+    FileFailed,
+    FileForbidden,
+    FileNotFound,
+    IdentityRefused,
     InvalidRequest,
+    InvalidUpload,
+    IsolationUnavailable,
     LimitReached,
+    MetadataMissing,
     MissingQuery,
+    NotADirectory,
+    NotAFile,
     NotFound,
+    PathUnusable,
+    RangeUnsatisfiable,
     ShuttingDown,
     StorageFull,
     WrongContentType,
@@ -27,6 +39,10 @@ class Code(StrEnum):
     INVALID_REQUEST_BODY = "INVALID_REQUEST_BODY"
     MISSING_QUERY = "MISSING_QUERY"
     RUNTIME_ERROR = "RUNTIME_ERROR"
+    INVALID_FILE = "INVALID_FILE"
+    INVALID_FILE_CONTENT = "INVALID_FILE_CONTENT"
+    INVALID_FILE_METADATA = "INVALID_FILE_METADATA"
+    FILE_NOT_FOUND = "FILE_NOT_FOUND"
     CONTEXT_NOT_FOUND = "CONTEXT_NOT_FOUND"
     EXECUTION_NOT_FOUND = "EXECUTION_NOT_FOUND"
     NOT_FOUND = "NOT_FOUND"
@@ -49,6 +65,18 @@ EXECD_ERRORS = ErrorTable(
         NotFound: Rendering(404, Code.NOT_FOUND),
         ContextNotFound: Rendering(404, Code.CONTEXT_NOT_FOUND),
         ExecutionNotFound: Rendering(404, Code.EXECUTION_NOT_FOUND),
+        InvalidUpload: Rendering(400, Code.INVALID_FILE),
+        MetadataMissing: Rendering(400, Code.INVALID_FILE_METADATA),
+        ContentMissing: Rendering(400, Code.INVALID_FILE_CONTENT),
+        FileNotFound: Rendering(404, Code.FILE_NOT_FOUND),
+        FileFailed: Rendering(500, Code.RUNTIME_ERROR),
+        NotAFile: Rendering(400, Code.INVALID_FILE),
+        NotADirectory: Rendering(400, Code.INVALID_FILE),
+        PathUnusable: Rendering(400, Code.INVALID_FILE),
+        FileForbidden: Rendering(403, Code.FORBIDDEN),
+        RangeUnsatisfiable: Rendering(416, Code.UNKNOWN),
+        IdentityRefused: Rendering(403, Code.FORBIDDEN),
+        IsolationUnavailable: Rendering(503, Code.SERVICE_UNAVAILABLE),
         Conflict: Rendering(409, Code.CONFLICT),
         LimitReached: Rendering(429, Code.LIMIT_REACHED),
         StorageFull: Rendering(507, Code.STORAGE_FULL),
@@ -63,3 +91,6 @@ RUN_ERRORS = EXECD_ERRORS.overridden(
         ExecutionNotFound: Rendering(500, Code.RUNTIME_ERROR),
     }
 )
+
+# Deleting by the route for files what is a folder: clients of this API expect 500.
+DELETE_FILE_ERRORS = EXECD_ERRORS.overridden({NotAFile: Rendering(500, Code.RUNTIME_ERROR)})
