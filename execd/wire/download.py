@@ -42,7 +42,7 @@ class Download(Response):
         self.status_code = status
         self.background = None
         self.init_headers(headers)
-        if "content-length" not in headers:
+        if "Content-Length" not in headers:
             del MutableHeaders(raw=self.raw_headers)["content-length"]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
