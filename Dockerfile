@@ -24,13 +24,13 @@ RUN apt-get update -qq \
     && useradd --uid 1000 --gid execd --create-home execd \
     && install -d -o execd -g execd -m 0700 /var/lib/execd
 COPY --from=build /opt/execd /opt/execd
-ENV PATH=/opt/execd/bin:$PATH PYTHONUNBUFFERED=1 EXECD_DATA=/var/lib/execd
+ENV PATH=/opt/execd/bin:$PATH PYTHONUNBUFFERED=1 EXECD_DATA_DIR=/var/lib/execd
 USER 1000:1000
 WORKDIR /home/execd
 VOLUME /var/lib/execd
 EXPOSE 44772
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --start-interval=1s --retries=3 \
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
     CMD ["/opt/execd/bin/python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:44772/ping', timeout=4)"]
 ENTRYPOINT ["execd"]
 CMD ["serve", "--host", "0.0.0.0"]

@@ -16,6 +16,7 @@ from execd.settings import Settings
 from execd.wire.execd import (
     acting,
     code,
+    commands,
     contexts,
     directories,
     executions,
@@ -23,6 +24,7 @@ from execd.wire.execd import (
     isolated,
     metrics,
     ping,
+    sessions,
     transfers,
     watching,
 )
@@ -35,8 +37,10 @@ from execd.wire.request_log import REQUEST_ID_HEADER, RequestLog
 OPERATIONS: tuple[Operation, ...] = (
     *ping.OPERATIONS,
     *code.OPERATIONS,
+    *commands.OPERATIONS,
     *contexts.OPERATIONS,
     *executions.OPERATIONS,
+    *sessions.OPERATIONS,
     *files.OPERATIONS,
     *transfers.OPERATIONS,
     *directories.OPERATIONS,

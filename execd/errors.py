@@ -11,10 +11,13 @@
     ├── NotFound
     │   ├── ContextNotFound
     │   ├── ExecutionNotFound
-    │   └── FileNotFound
+    │   ├── CommandNotFound
+    │   ├── FileNotFound
+    │   └── SessionNotFound       no bash session
     ├── UnknownLanguage           no kernel for that language; the message names those that exist
     ├── Conflict                  the thing is there, but in a state that forbids the call
-    │   └── NoInputWanted         an answer to `input()` that nobody asked for
+    │   ├── NoInputWanted         an answer to `input()` that nobody asked for
+    │   └── NotRunning            it has ended already
     ├── FileFailed                the machine refused what was asked of a file; the message says why
     │   ├── NotAFile              a folder, FIFO, socket or device where a regular file is wanted
     │   ├── NotADirectory         a file, or a symlink, where a folder is wanted
@@ -114,11 +117,25 @@ class ExecutionNotFound(NotFound):
         )
 
 
+class CommandNotFound(NotFound):
+    """No command has this id, or not one of the kind that the call is about."""
+
+    def __init__(self, command_id: str) -> None:
+        super().__init__(f"command not found: {command_id!r}")
+
+
 class FileNotFound(NotFound):
     """There is nothing at this path."""
 
     def __init__(self, path: str) -> None:
         super().__init__(f"there is no file or folder {path!r}")
+
+
+class SessionNotFound(NotFound):
+    """No bash session has this id."""
+
+    def __init__(self, session_id: str) -> None:
+        super().__init__(f"session not found: {session_id!r}; POST /session makes one")
 
 
 class UnknownLanguage(ExecdError):
@@ -138,6 +155,13 @@ class NoInputWanted(Conflict):
 
     def __init__(self, execution_id: str) -> None:
         super().__init__(f"execution {execution_id!r} is not waiting for input; answer after an input_request event")
+
+
+class NotRunning(Conflict):
+    """The call is about something that runs, and this does not any more."""
+
+    def __init__(self, identity: str) -> None:
+        super().__init__(f"{identity!r} is not running: it has ended already")
 
 
 class FileFailed(ExecdError):

@@ -54,14 +54,16 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Init(Event):
-    """The execution was accepted. `text` is the context's id, as clients of the execd API expect."""
+    """The execution was accepted. `text` is what clients of the execd API name it by when they interrupt it: the
+    context's id for code, the execution's own for a command, which has no context."""
 
     type: ClassVar[str] = "init"
-    context_id: str
     execution_id: str
+    context_id: str | None
 
     def payload(self) -> dict[str, Any]:
-        return {"text": self.context_id, "execution_id": self.execution_id, "context_id": self.context_id}
+        fields = {"text": self.context_id or self.execution_id, "execution_id": self.execution_id}
+        return fields if self.context_id is None else {**fields, "context_id": self.context_id}
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from starlette.applications import Starlette
 
 from execd.app import create_app
 from execd.errors import CannotServe
+from execd.kernel.kernelspec import Kernelspecs, bundled_kernels
 from execd.service.folders import Folders
 from execd.settings import Settings
 
@@ -42,6 +43,8 @@ def run(settings: Settings) -> None:
     _raise_descriptor_limit()
     with listen(settings) as listener:
         _check_folders(settings)
+        _check_kernels(settings)
+        settings = settings.model_copy(update={"port": listener.getsockname()[1]})
         app = create_app(settings)
         grace = math.ceil(settings.shutdown_grace)
         config = uvicorn.Config(
@@ -87,15 +90,14 @@ def listen(settings: Settings) -> socket.socket:
     try:
         family, _, _, _, address = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0]
         listener = socket.create_server(address[:2], family=family, backlog=_BACKLOG)
+        # Connections inherit it. asyncio would set it only on sockets made with the protocol spelled out.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return listener
     except OSError as error:
         where = f"{settings.host}:{settings.port}"
         raise CannotServe(
             f"cannot listen on {where}: {error.strerror or error}; try another --host or --port"
         ) from error
-    # Connections inherit it. asyncio sets it only on sockets that name their protocol, which accepted ones do not
-    # here; without it an answer's body waits for the client to acknowledge the headers, 40 ms.
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return listener
 
 
 def url_of(listener: socket.socket) -> str:
@@ -110,6 +112,11 @@ def _check_folders(settings: Settings) -> None:
             return
     except OSError as error:
         raise CannotServe(f"cannot use the data folder: {error}; EXECD_DATA_DIR names another") from error
+
+
+def _check_kernels(settings: Settings) -> None:
+    # The sandbox reads them too, but inside the lifespan, where a complaint comes out as a traceback.
+    Kernelspecs.read(settings.kernels_dir or bundled_kernels(), settings.kernel_python)
 
 
 def _raise_descriptor_limit() -> None:

@@ -25,12 +25,13 @@ def _default_data_dir() -> Path:
 class Settings(BaseSettings):
     """What an operator can choose. Times are seconds and sizes are bytes unless the name says otherwise."""
 
-    model_config = SettingsConfigDict(env_prefix="EXECD_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="EXECD_", env_ignore_empty=True, extra="ignore", frozen=True)
 
     host: str = Field("127.0.0.1", description="Address to listen on. Anything but loopback wants a token.")
     port: int = Field(44772, ge=0, le=65535, description="Port to listen on; 0 takes a free one and prints it.")
     access_token: str | None = Field(
         None,
+        min_length=1,
         description="Token that X-EXECD-ACCESS-TOKEN must carry. Unset on loopback: none is wanted; "
         "unset elsewhere: one is made and printed.",
     )
@@ -58,6 +59,12 @@ class Settings(BaseSettings):
         ["LANG", "LC_*", "TZ", "PATH", "HOME", "USER", "TERM", "TMPDIR"],
         description="Names of the service's environment variables that kernels get; a trailing * matches any rest "
         "(JSON list). Never a variable that starts with EXECD_.",
+    )
+
+    envs: Path | None = Field(
+        None,
+        description="File of variables for everything that is started later; its grammar is OpenSandbox's. "
+        "Default: envs in the data folder.",
     )
 
     run_timeout: float = Field(86400, gt=0, description="Time limit of a run that asks for none.")
@@ -90,7 +97,9 @@ class Settings(BaseSettings):
 
     max_body: int = Field(16 * MIB, ge=1024, description="The largest JSON body that is accepted.")
     ping_interval: float = Field(3.0, gt=0, description="Time between two ping events on a stream.")
-    shutdown_grace: float = Field(5.0, ge=0, description="How long open requests may take to end at shutdown.")
+    shutdown_grace: float = Field(
+        5.0, ge=0, allow_inf_nan=False, description="How long open requests may take to end at shutdown."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="The least level that is logged."
     )

@@ -60,7 +60,11 @@ def is_current(name: str) -> bool:
 def exclusive() -> Iterator[None]:
     """Keeps other calls of this script for this checkout waiting; the lock falls with the process."""
     with Path(__file__).open("rb") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("waiting for another command that is making the virtual environment…")
+            fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 

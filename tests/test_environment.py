@@ -1,22 +1,21 @@
 """How a checkout gets its Python and its packages."""
 
 import os
+import shutil
 import subprocess
 import sys
+import venv
 from pathlib import Path
 
 import pytest
 
 from scripts import environment
 
-FIND = environment.ROOT / "scripts" / "find-python"
-
 
 def find(folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Looks for a Python where only this folder's commands are to be found."""
-    return subprocess.run(
-        [str(FIND)], env={"PATH": str(folder), **variables}, check=False, capture_output=True, text=True
-    )
+    """Looks for a Python from a checkout in this folder, where only the folder's own commands are to be found."""
+    script = shutil.copy(environment.ROOT / "scripts" / "find-python", folder / "scripts")
+    return subprocess.run([script], env={"PATH": str(folder), **variables}, check=False, capture_output=True, text=True)
 
 
 def command(path: Path, script: str) -> None:
@@ -25,12 +24,21 @@ def command(path: Path, script: str) -> None:
 
 
 class TestFindPython:
+    @pytest.fixture(autouse=True)
+    def checkout(self, tmp_path: Path) -> None:
+        (tmp_path / "scripts").mkdir()
+
     def test_passes_over_a_newer_command_that_fails_when_called(self, tmp_path: Path) -> None:
         command(tmp_path / "python3.13", "echo 'command not found' >&2; exit 127")
         command(tmp_path / "python3", f"exec '{sys.executable}' \"$@\"")
         found = find(tmp_path)
         assert (found.returncode, found.stderr) == (0, "")
         assert Path(found.stdout.strip()).samefile(sys.executable)
+
+    def test_stays_with_the_one_that_the_environment_was_made_with(self, tmp_path: Path) -> None:
+        command(tmp_path / "python3.13", "echo newer")
+        venv.create(tmp_path / ".venv")
+        assert Path(find(tmp_path).stdout.strip()).samefile(sys.executable)
 
     def test_passes_over_a_command_of_another_version(self, tmp_path: Path) -> None:
         command(tmp_path / "python3", "exit 1")
@@ -43,7 +51,7 @@ class TestFindPython:
 
     def test_takes_the_one_that_is_named(self, tmp_path: Path) -> None:
         command(tmp_path / "python3", "echo wrong")
-        assert find(tmp_path, PYTHON=sys.executable).stdout.strip() == sys.executable
+        assert Path(find(tmp_path, PYTHON=sys.executable).stdout.strip()).samefile(sys.executable)
 
     def test_refuses_a_named_one_that_does_not_work(self, tmp_path: Path) -> None:
         command(tmp_path / "python3", f"exec '{sys.executable}' \"$@\"")

@@ -17,6 +17,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import execd
+from execd.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -29,11 +30,14 @@ NEEDS = {
     "development": [*RUNTIME, *EXTRAS["data"], *EXTRAS["dev"], *BUILD],
 }
 
+# Whoever owns the checkout: nothing but names is read.
+LIST = ["git", "-c", "safe.directory=*", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
+
 
 def committed(*folders: str) -> list[Path]:
     """The files that git keeps, or would keep with the next commit."""
     listing = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z", "--", *folders],
+        [*LIST, "--", *folders],
         cwd=ROOT,
         check=True,
         capture_output=True,
@@ -155,6 +159,11 @@ class TestImage:
             "0.0.0.0",
         ]
         assert arguments("EXPOSE") == ["44772"]
+
+    def test_its_variables_are_settings_of_the_service(self) -> None:
+        names = re.findall(r"\bEXECD_(\w+)=", " ".join(arguments("ENV")))
+        assert names
+        assert {name.lower() for name in names} <= Settings.model_fields.keys()
 
     def test_its_python_is_a_supported_one_from_a_plain_name(self) -> None:
         for image in arguments("FROM"):

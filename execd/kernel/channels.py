@@ -25,7 +25,10 @@ Deliver = Callable[[Message], None]
 
 
 class Channel:
-    """One socket to a kernel. `deliver` is called in the event loop for each message, in order; it must not raise."""
+    """One socket to a kernel. `deliver` is called in the event loop for each message, in order.
+
+    A message that `deliver` raises over is logged and passed over.
+    """
 
     def __init__(self, socket: zmq.Socket[bytes], codec: Codec, deliver: Deliver) -> None:
         self._socket = socket
@@ -67,6 +70,9 @@ class Channel:
             self._deliver(self._codec.unpack(frames))
         except MalformedMessage as error:
             log.warning("kernel_message_malformed", why=str(error))
+        except Exception:
+            # Whatever one message does, those behind it must be read: the descriptor does not tell of them again.
+            log.exception("kernel_message_broke")
 
 
 class Channels:

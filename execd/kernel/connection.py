@@ -1,11 +1,12 @@
 """Where a kernel is reached: unix sockets in a folder that only this user can enter.
 
 With the `ipc` transport a "port" is only the suffix of a socket's path, so there is no race for ports and no secret
-on a network. A socket's path may have 107 characters, which is why the folder's path must be short.
+on a network. A socket's path may have 107 bytes, which is why the folder's path must be short.
 """
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
 import tempfile
@@ -30,8 +31,12 @@ class Connection:
         """A new folder below `runtime_dir` with a connection file in it. Raises OSError."""
         folder = Path(tempfile.mkdtemp(prefix="k", dir=runtime_dir))
         connection = cls(folder, secrets.token_hex(16).encode())
-        connection._check_length()
-        connection._write()
+        try:
+            connection._check_length()
+            connection._write()
+        except OSError:
+            connection.remove()
+            raise
         return connection
 
     @property
@@ -52,12 +57,9 @@ class Connection:
         return str(self.folder / "s")
 
     def _check_length(self) -> None:
-        longest = len(f"{self._stem}-1")
+        longest = len(os.fsencode(f"{self._stem}-1"))
         if longest > _LONGEST_SOCKET_PATH:
-            self.remove()
-            raise OSError(
-                f"the runtime folder's path is too long for unix sockets: {self.folder} ({longest} characters)"
-            )
+            raise OSError(f"the runtime folder's path is too long for unix sockets: {self.folder} ({longest} bytes)")
 
     def _write(self) -> None:
         write_connection_file(

@@ -17,7 +17,8 @@ from execd.kernel.connection import Connection
 from execd.kernel.kernelspec import KernelSpec
 from execd.kernel.messages import Message
 from execd.kernel.process import KernelProcess, describe_exit
-from execd.kernel.request import PendingRequest, Sink
+from execd.kernel.request import Emit, ExecuteRequest, PendingRequest
+from execd.waiting import first_of
 
 log = structlog.get_logger(__name__)
 
@@ -73,18 +74,18 @@ class Kernel:
         """Whether the process still runs."""
         return self.process.alive
 
-    def execute(self, code: str, allow_stdin: bool, sink: Sink, changed: Callable[[], None]) -> PendingRequest:
-        """Send code to run. `sink` and `changed` as in PendingRequest. The caller sends one at a time."""
+    def execute(self, wanted: ExecuteRequest, emit: Emit, changed: Callable[[], None]) -> PendingRequest:
+        """Send code to run. `emit` and `changed` as in PendingRequest. The caller sends one at a time."""
         content: dict[str, object] = {
-            "code": code,
+            "code": wanted.code,
             "silent": False,
             "store_history": True,
             "user_expressions": {},
-            "allow_stdin": allow_stdin,
+            "allow_stdin": wanted.allow_stdin,
             "stop_on_error": True,
         }
         msg_id = self._channels.shell.send("execute_request", content)
-        request = self._requests[msg_id] = PendingRequest(msg_id, sink, changed)
+        request = self._requests[msg_id] = PendingRequest(msg_id, emit, changed)
         while len(self._requests) > _REMEMBERED_REQUESTS:
             self._requests.popitem(last=False)
         return request
@@ -135,7 +136,7 @@ class Kernel:
         # can be missed. The question is asked again for kernels that know no welcome and were not yet subscribed to.
         while not self._heard.is_set():
             with anyio.move_on_after(_ASK_AGAIN_SECONDS):
-                await _first(self._heard, self.process.dead)
+                await first_of(self._heard, self.process.dead)
             if not self.alive:
                 why = f"its process ended {describe_exit(self.process.exit_code)}. {self.process.complaint()}".strip()
                 raise KernelStartFailed(self.spec.language, why)
@@ -148,14 +149,3 @@ class Kernel:
         request = self._requests.get(message.parent_id)
         if request is not None:
             request.receive(message)
-
-
-async def _first(*events: anyio.Event) -> None:
-    async with anyio.create_task_group() as group:
-
-        async def wait(event: anyio.Event) -> None:
-            await event.wait()
-            group.cancel_scope.cancel()
-
-        for event in events:
-            group.start_soon(wait, event)

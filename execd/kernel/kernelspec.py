@@ -7,12 +7,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import execd
-from execd.errors import UnknownLanguage
+from execd.errors import CannotServe, UnknownLanguage
 
 
 @dataclass(frozen=True, slots=True)
 class KernelSpec:
-    """A language's kernel.json (https://jupyter-client.readthedocs.io/en/stable/kernels.html#kernel-specs)."""
+    """A language's kernel.json (https://jupyter-client.readthedocs.io/en/stable/kernels.html#kernel-specs).
+
+    Its metadata may name, under `execd`, an `engine` other than `jupyter` (there is `bash`) and the file with which
+    that engine begins.
+    """
 
     language: str
     display_name: str
@@ -20,6 +24,8 @@ class KernelSpec:
     env: tuple[tuple[str, str], ...]
     folder: Path
     interrupt_mode: str = "signal"
+    engine: str = "jupyter"
+    prelude: Path | None = None
 
     def command(self, connection_file: Path) -> list[str]:
         """The argv to start this kernel with, its placeholders filled in."""
@@ -41,7 +47,10 @@ class Kernelspecs:
 
     @classmethod
     def read(cls, folder: Path, python: Path) -> Kernelspecs:
-        """Every `*/kernel.json` below `folder`; a leading `python` in an argv becomes `python`, the interpreter."""
+        """Every `*/kernel.json` below `folder`; a leading `python` in an argv becomes `python`, the interpreter.
+
+        Raises CannotServe, naming the file, for one that is no kernelspec.
+        """
         found = (_read(path) for path in sorted(folder.glob("*/kernel.json")))
         return cls({spec.language: _with_interpreter(spec, python) for spec in found})
 
@@ -66,15 +75,21 @@ def bundled_kernels() -> Path:
 
 
 def _read(path: Path) -> KernelSpec:
-    spec = json.loads(path.read_text("utf-8"))
-    return KernelSpec(
-        language=spec["language"],
-        display_name=spec["display_name"],
-        argv=tuple(spec["argv"]),
-        env=tuple(spec.get("env", {}).items()),
-        folder=path.parent,
-        interrupt_mode=spec.get("interrupt_mode", "signal"),
-    )
+    try:
+        spec = json.loads(path.read_text("utf-8"))
+        ours = spec.get("metadata", {}).get("execd", {})
+        return KernelSpec(
+            language=spec["language"],
+            display_name=spec["display_name"],
+            argv=tuple(spec["argv"]),
+            env=tuple(spec.get("env", {}).items()),
+            folder=path.parent,
+            interrupt_mode=spec.get("interrupt_mode", "signal"),
+            engine=ours.get("engine", "jupyter"),
+            prelude=path.parent / ours["prelude"] if "prelude" in ours else None,
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CannotServe(f"{path} is no kernelspec: {error!r}") from error
 
 
 def _with_interpreter(spec: KernelSpec, python: Path) -> KernelSpec:

@@ -30,15 +30,13 @@ class Message:
 
     @cached_property
     def content(self) -> dict[str, Any]:
-        """The decoded content."""
-        decoded: dict[str, Any] = json.loads(self.content_frame)
-        return decoded
+        """The decoded content. Raises MalformedMessage when it is no JSON object."""
+        return _object(self.content_frame, "content")
 
     @cached_property
     def metadata(self) -> dict[str, Any]:
-        """The decoded metadata."""
-        decoded: dict[str, Any] = json.loads(self.metadata_frame)
-        return decoded
+        """The decoded metadata. Raises MalformedMessage when it is no JSON object."""
+        return _object(self.metadata_frame, "metadata")
 
 
 class Codec:
@@ -66,7 +64,17 @@ class Codec:
             raise MalformedMessage("no delimiter, or too few frames") from error
         if not hmac.compare_digest(signature, self._session.sign([header, parent, metadata, content])):
             raise MalformedMessage("wrong signature")
-        try:
-            return Message(json.loads(header)["msg_type"], json.loads(parent).get("msg_id", ""), content, metadata)
-        except (ValueError, KeyError) as error:
-            raise MalformedMessage("the header is not what the protocol says") from error
+        kind, parent_id = _object(header, "header").get("msg_type"), _object(parent, "parent header").get("msg_id", "")
+        if not (isinstance(kind, str) and isinstance(parent_id, str)):
+            raise MalformedMessage("the header is not what the protocol says")
+        return Message(kind, parent_id, content, metadata)
+
+
+def _object(frame: bytes, name: str) -> dict[str, Any]:
+    try:
+        decoded = json.loads(frame)
+    except (ValueError, RecursionError) as error:
+        raise MalformedMessage(f"the {name} is no JSON that can be read") from error
+    if not isinstance(decoded, dict):
+        raise MalformedMessage(f"the {name} is no JSON object")
+    return decoded

@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
@@ -21,15 +20,6 @@ from execd.kernel.connection import Connection
 from execd.kernel.kernelspec import KernelSpec
 
 _STDERR_TAIL_BYTES = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """CPU time so far in seconds, ended children included, and memory in bytes. Pages that processes share are
-    counted in proportion (PSS), where the machine shows that."""
-
-    cpu_seconds: float
-    memory_bytes: int
 
 
 class StderrTail:
@@ -136,39 +126,15 @@ class KernelProcess:
 
     def cpu_seconds(self) -> float | None:
         """CPU time of the kernel and its ended children so far, or None when it is gone."""
-        try:
-            times = psutil.Process(self.pid).cpu_times()
-        except psutil.Error:
-            return None
-        return float(times.user + times.system + times.children_user + times.children_system)
-
-    def usage(self) -> Usage | None:
-        """What the kernel and all processes below it use now, or None when it is gone. Walks /proc, which takes a
-        while on a busy machine: not for the event loop."""
-        try:
-            kernel = psutil.Process(self.pid)
-            tree = [kernel, *kernel.children(recursive=True)]
-        except psutil.Error:
-            return None
-        shares = [share for process in tree if (share := _share(process)) is not None]
-        return Usage(round(sum(cpu for cpu, _ in shares), 3), sum(memory for _, memory in shares)) if shares else None
+        return cpu_seconds(self.pid)
 
     def reset_peak_memory(self) -> None:
-        """Let `peak_memory` count from now (writing 5 to clear_refs, proc(5)); where that is refused it counts from
-        the kernel's start."""
-        try:
-            Path(f"/proc/{self.pid}/clear_refs").write_text("5")
-        except OSError:
-            return
+        """Let `peak_memory` count from now; where that is refused it counts from the kernel's start."""
+        reset_peak_memory(self.pid)
 
     def peak_memory(self) -> int | None:
-        """The largest resident size in bytes (VmHWM, proc(5)), or None when the kernel is gone."""
-        try:
-            status = Path(f"/proc/{self.pid}/status").read_text()
-        except OSError:
-            return None
-        peaks = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:")]
-        return int(peaks[0]) * 1024 if peaks else None
+        """The largest resident size in bytes, or None when the kernel is gone."""
+        return peak_memory(self.pid)
 
     def _ended(self) -> None:
         asyncio.get_running_loop().remove_reader(self._pidfd)
@@ -188,16 +154,31 @@ class KernelProcess:
         return None if process is None else process.wait()
 
 
-def _share(process: psutil.Process) -> tuple[float, int] | None:
+def cpu_seconds(pid: int) -> float | None:
+    """CPU time of a process and its ended children, or None when it is gone."""
     try:
-        times = process.cpu_times()
-        try:
-            memory = process.memory_full_info().pss
-        except psutil.AccessDenied:
-            memory = process.memory_info().rss
+        times = psutil.Process(pid).cpu_times()
     except psutil.Error:
         return None
-    return times.user + times.system + times.children_user + times.children_system, memory
+    return float(times.user + times.system + times.children_user + times.children_system)
+
+
+def reset_peak_memory(pid: int) -> None:
+    """Let `peak_memory` count from now (writing 5 to clear_refs, proc(5)), where that is allowed."""
+    try:
+        Path(f"/proc/{pid}/clear_refs").write_text("5")
+    except OSError:
+        return
+
+
+def peak_memory(pid: int) -> int | None:
+    """A process's largest resident size in bytes (VmHWM, proc(5)), or None when it is gone."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return None
+    peaks = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:")]
+    return int(peaks[0]) * 1024 if peaks else None
 
 
 def describe_exit(code: int | None) -> str:

@@ -6,23 +6,37 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from execd.events import Event
 from execd.kernel.messages import Message
+from execd.kernel.translate import events_of
 
-Sink = Callable[[Message], None]
+Emit = Callable[[Event], None]
+
+
+@dataclass(frozen=True, slots=True)
+class ExecuteRequest:
+    """What is asked for, whatever dialect it came in. `timeout` in seconds, None for the service's default; `cwd` is
+    for shells, which go there first."""
+
+    code: str
+    timeout: float | None = None
+    allow_stdin: bool = False
+    cwd: str | None = None
 
 
 @dataclass(slots=True, eq=False)
 class PendingRequest:
     """What is known of a request. It has ended when the reply *and* the idle status of this very request are in.
 
-    `changed` is called whenever one of them comes; `sink` gets everything else, also what comes after the end.
+    `changed` is called whenever one of them comes; `emit` gets the events, also those that come after the end.
     """
 
     msg_id: str
-    sink: Sink
+    emit: Emit
     changed: Callable[[], None]
     reply: dict[str, Any] | None = None
     idle: bool = False
+    exit_code: int | None = None
     kernel_exits: bool = field(default=False)
 
     @property
@@ -42,15 +56,21 @@ class PendingRequest:
         elif message.type == "status":
             self._receive_status(message.content.get("execution_state"))
         else:
-            self.sink(message)
+            for event in events_of(message):
+                self.emit(event)
 
     def _receive_reply(self, content: dict[str, Any]) -> None:
         self.reply = content
-        payloads = content.get("payload") or []
-        self.kernel_exits = any(payload.get("source") == "ask_exit" for payload in payloads)
+        self.kernel_exits = _asks_exit(content.get("payload"))
         self.changed()
 
     def _receive_status(self, state: object) -> None:
         if state == "idle":
             self.idle = True
             self.changed()
+
+
+def _asks_exit(payload: object) -> bool:
+    actions = payload if isinstance(payload, list) else []
+    asked = (action for action in actions if isinstance(action, dict) and action.get("source") == "ask_exit")
+    return any(not action.get("keepkernel") for action in asked)

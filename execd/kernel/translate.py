@@ -1,4 +1,7 @@
-"""Jupyter's iopub messages as execd's events. Pure: what a kernel said in, what clients are told out."""
+"""Jupyter's iopub messages as execd's events. Pure: what a kernel said in, what clients are told out.
+
+User code can make its kernel say anything, so nothing is taken to have the type that the protocol gives it.
+"""
 
 from __future__ import annotations
 
@@ -18,13 +21,13 @@ from execd.events import (
     Stderr,
     Stdout,
 )
-from execd.kernel.messages import Message
+from execd.kernel.messages import MalformedMessage, Message
 
 Fields = dict[str, Any]
 
 
 def events_of(message: Message) -> list[Event]:
-    """The events that a message stands for, in order; none for what clients need not know."""
+    """The events that a message stands for, in order; none for what clients need not know. Raises MalformedMessage."""
     translate = _TRANSLATIONS.get(message.type)
     return translate(message.content) if translate else []
 
@@ -37,7 +40,9 @@ def _stream(content: Fields) -> list[Event]:
 
 
 def _execute_result(content: Fields) -> list[Event]:
-    return [ExecutionCount(int(content["execution_count"])), Result(*_bundle(content))]
+    count = content.get("execution_count")
+    counted: list[Event] = [ExecutionCount(count)] if isinstance(count, int) else []
+    return [*counted, Result(*_bundle(content))]
 
 
 def _display_data(content: Fields) -> list[Event]:
@@ -49,8 +54,15 @@ def _update_display_data(content: Fields) -> list[Event]:
 
 
 def _bundle(content: Fields) -> tuple[Fields, Fields, str | None]:
-    display_id = (content.get("transient") or {}).get("display_id")
-    return content.get("data") or {}, content.get("metadata") or {}, display_id
+    display_id = _object(content, "transient").get("display_id")
+    return _object(content, "data"), _object(content, "metadata"), display_id
+
+
+def _object(content: Fields, name: str) -> Fields:
+    value = content.get(name) or {}
+    if not isinstance(value, dict):
+        raise MalformedMessage(f"{name} is no object")
+    return value
 
 
 def _clear_output(content: Fields) -> list[Event]:
@@ -58,8 +70,15 @@ def _clear_output(content: Fields) -> list[Event]:
 
 
 def _error(content: Fields) -> list[Event]:
-    traceback = tuple(str(line) for line in content.get("traceback") or ())
-    return [StatusChanged("error"), Error(str(content.get("ename", "")), str(content.get("evalue", "")), traceback)]
+    return [StatusChanged("error"), error_of(content)]
+
+
+def error_of(content: Fields) -> Error:
+    """The error that an `error` message, or a reply with the status `error`, tells of. Raises MalformedMessage."""
+    traceback = content.get("traceback") or []
+    if not isinstance(traceback, list):
+        raise MalformedMessage("traceback is no list")
+    return Error(str(content.get("ename", "")), str(content.get("evalue", "")), tuple(map(str, traceback)))
 
 
 def _input_request(content: Fields) -> list[Event]:

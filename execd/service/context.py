@@ -15,9 +15,9 @@ from pathlib import Path
 import anyio
 import structlog
 
-from execd.errors import KernelFailed, QueueFull
+from execd.errors import ContextNotFound, ExecdError, KernelFailed, QueueFull, ShuttingDown
 from execd.events import Complete, ContextRestarted, Error, Reason, Status, StatusChanged
-from execd.kernel.kernel import Kernel
+from execd.kernel.interpreter import Interpreter
 from execd.kernel.kernelspec import KernelSpec
 from execd.kernel.process import describe_exit
 from execd.service.execution import Execution
@@ -31,13 +31,14 @@ SERVICE_ENDED = Ending(
     Status.FAILED, Reason.SERVICE_RESTARTED, Error("ServiceEnded", "the service ended before this run did")
 )
 
-StartKernel = Callable[[KernelSpec, Path], Awaitable[Kernel]]
+StartKernel = Callable[[KernelSpec, Path], Awaitable[Interpreter]]
 
 
 @dataclass(frozen=True, slots=True)
 class ContextLimits:
-    """What bounds a context. Times in seconds."""
+    """What bounds contexts, their number included. Times in seconds."""
 
+    contexts: int
     queue: int
     run_timeout: float
     run_timeout_max: float
@@ -58,7 +59,7 @@ class Context:
         self.spec = spec
         self.cwd = cwd
         self.generation = 0
-        self.kernel: Kernel | None = None
+        self.kernel: Interpreter | None = None
         self.running: Execution | None = None
         self.created_at = time.time_ns() // 1_000_000
         self._limits = limits
@@ -70,6 +71,7 @@ class Context:
         self._idle_since = time.monotonic()
         self._closing = SERVICE_ENDED
         self._scope = anyio.CancelScope()
+        self._warming = anyio.CancelScope()
         self._closed = anyio.Event()
 
     def __repr__(self) -> str:
@@ -98,12 +100,14 @@ class Context:
         return 0.0 if busy else time.monotonic() - self._idle_since
 
     def check_room(self) -> None:
-        """Raise QueueFull if `submit` would."""
+        """Raise QueueFull, or that the context is closed, if `submit` would."""
+        if self._scope.cancel_called:
+            raise self._gone()
         if len(self._waiting) >= self._limits.queue:
             raise QueueFull(self.id, self._limits.queue)
 
     def submit(self, execution: Execution) -> None:
-        """Put an execution at the end of the line. Raises QueueFull."""
+        """Put an execution at the end of the line. Raises QueueFull; after `close`, ContextNotFound or ShuttingDown."""
         self.check_room()
         ahead = len(self._waiting) + (self.running is not None)
         self._waiting.append(execution)
@@ -135,8 +139,12 @@ class Context:
             self.kernel.answer_input(value)
 
     async def warm(self) -> None:
-        """Have a living kernel. Raises KernelFailed."""
-        await self._ready_kernel()
+        """Have a living kernel; to be called once. Raises KernelFailed; if it is closed meanwhile, as `submit` does."""
+        with self._warming:
+            await self._ready_kernel()
+            self._idle_since = time.monotonic()
+        if self._warming.cancel_called:
+            raise self._gone()
 
     async def hibernate(self, why: str) -> None:
         """End the kernel of an idle context; its next run starts a new one and says so."""
@@ -149,6 +157,7 @@ class Context:
         """End for good: what runs and what waits ends like this, and the kernel with it."""
         self._closing = ending
         self._scope.cancel()
+        self._warming.cancel()
         await self._closed.wait()
 
     async def serve(self) -> None:
@@ -200,7 +209,7 @@ class Context:
         if run.kernel_exits:
             await self._drop_kernel("the code called exit()")
 
-    async def _ready_kernel(self) -> Kernel:
+    async def _ready_kernel(self) -> Interpreter:
         async with self._starting:
             if self.kernel is not None and not self.kernel.alive:
                 await self._drop_kernel(f"its kernel ended {describe_exit(self.kernel.process.exit_code)}")
@@ -220,13 +229,18 @@ class Context:
             execution.wait_in_line(position)
 
     async def _wind_up(self) -> None:
-        await self._drop_kernel("the context was closed")
+        # Whoever starts or ends a kernel at this moment comes first: what it leaves must not stay.
+        async with self._starting:
+            await self._drop_kernel("the context was closed")
         for execution in (self.running, *self._waiting):
             if execution is not None and not execution.journal.ended:
                 self._foreclose(execution)
         self.running = None
         self._waiting.clear()
         self._closed.set()
+
+    def _gone(self) -> ExecdError:
+        return ShuttingDown() if self._closing is SERVICE_ENDED else ContextNotFound(self.id)
 
     def _foreclose(self, execution: Execution) -> None:
         if self._closing.error is not None:

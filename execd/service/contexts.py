@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import anyio
@@ -10,7 +11,6 @@ import anyio.abc
 import structlog
 
 from execd.errors import ContextNotFound, ShuttingDown, TooManyContexts, WorkingFolderUnusable
-from execd.identifiers import new_id
 from execd.kernel.kernelspec import KernelSpec, Kernelspecs
 from execd.service.context import CONTEXT_DELETED, SERVICE_ENDED, Context, ContextLimits, StartKernel
 
@@ -18,7 +18,7 @@ log = structlog.get_logger(__name__)
 
 
 class Contexts:
-    """Every context by id, and the default one of each language. Their tasks belong to `tasks`."""
+    """Every context by id, and each language's default. Their tasks belong to `tasks`; `identify` names them."""
 
     def __init__(
         self,
@@ -26,15 +26,15 @@ class Contexts:
         start_kernel: StartKernel,
         workspace: Path,
         limits: ContextLimits,
-        most: int,
         tasks: anyio.abc.TaskGroup,
+        identify: Callable[[], str],
     ) -> None:
         self._kernelspecs = kernelspecs
         self._start_kernel = start_kernel
         self._workspace = workspace
         self._limits = limits
-        self._most = most
         self._tasks = tasks
+        self._identify = identify
         self._all: dict[str, Context] = {}
         self._defaults: dict[str, Context] = {}
         self._open = True
@@ -45,6 +45,10 @@ class Contexts:
             return self._all[context_id]
         except KeyError:
             raise ContextNotFound(context_id) from None
+
+    def has(self, context_id: str) -> bool:
+        """Whether there is a context with this id."""
+        return context_id in self._all
 
     def list(self, language: str | None = None) -> list[Context]:
         """The contexts from the oldest to the newest, optionally of one language."""
@@ -102,10 +106,10 @@ class Contexts:
     def _add(self, spec: KernelSpec, cwd: str | None) -> Context:
         if not self._open:
             raise ShuttingDown
-        if len(self._all) >= self._most:
-            raise TooManyContexts(self._most)
+        if len(self._all) >= self._limits.contexts:
+            raise TooManyContexts(self._limits.contexts)
         folder = usable_folder(self._workspace, cwd)
-        context = Context(new_id("ctx"), spec, folder, self._limits, self._start_kernel)
+        context = Context(self._identify(), spec, folder, self._limits, self._start_kernel)
         self._all[context.id] = context
         self._tasks.start_soon(context.serve)
         log.info("context_created", context_id=context.id, language=context.language)

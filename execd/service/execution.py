@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import anyio
 
 from execd.events import Complete, Error, Event, ExecutionCount, Init, Reason, Status, StatusChanged
+from execd.kernel.request import ExecuteRequest
 from execd.service.budget import EVENT_OVERHEAD, OutputBudget, byte_size
 from execd.service.journal import Journal, Slice
 
@@ -15,20 +16,11 @@ _LATE_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class ExecuteRequest:
-    """What is asked for, whatever dialect it came in. `timeout` in seconds, None for the service's default."""
-
-    code: str
-    timeout: float | None = None
-    allow_stdin: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Origin:
-    """Who an execution is and where it belongs."""
+    """Who an execution is and where it belongs. A command belongs to no context; its language is `command`."""
 
     execution_id: str
-    context_id: str
+    context_id: str | None
     language: str
 
 
@@ -80,7 +72,7 @@ class Execution:
         self._budget = budget
         self._on_end = on_end
         self._late_room = _LATE_BYTES
-        journal.append(Init(self.context_id, self.id))
+        journal.append(Init(self.id, self.context_id))
 
     def __repr__(self) -> str:
         return f"<Execution {self.id} {self.status} in {self.context_id}, {self.journal.last_seq} events>"

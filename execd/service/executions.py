@@ -11,9 +11,9 @@ import structlog
 
 from execd.errors import ExecutionNotFound
 from execd.events import Status
-from execd.identifiers import new_id
+from execd.kernel.request import ExecuteRequest
 from execd.service.budget import OutputBudget
-from execd.service.execution import ExecuteRequest, Execution, Origin
+from execd.service.execution import Execution, Origin
 from execd.service.journal import Journal, now_ms
 from execd.service.meters import Meters
 from execd.service.spool import Spool
@@ -57,15 +57,14 @@ class Executions:
     def __len__(self) -> int:
         return len(self._all)
 
-    def new(self, request: ExecuteRequest, context_id: str, language: str) -> Execution:
+    def new(self, request: ExecuteRequest, origin: Origin) -> Execution:
         """A queued execution, recorded."""
         settings = self._settings
         budget = OutputBudget(settings.output_budget, settings.output_tail, settings.rich_output_budget)
-        origin = Origin(new_id("run"), context_id, language)
         journal = Journal(Spool(self._folder / origin.execution_id))
         execution = Execution(origin, request, journal, budget, self._note_end)
         self._all[execution.id] = execution
-        log.info("execution_queued", execution_id=execution.id, context_id=context_id)
+        log.info("execution_queued", execution_id=execution.id, context_id=execution.context_id)
         return execution
 
     def get(self, execution_id: str) -> Execution:
@@ -75,6 +74,10 @@ class Executions:
             return self._all[execution_id]
         except KeyError:
             raise ExecutionNotFound(execution_id) from None
+
+    def has(self, execution_id: str) -> bool:
+        """Whether this execution's record is still kept."""
+        return execution_id in self._all
 
     def newest_first(self, context_id: str | None = None, status: Status | None = None) -> Iterator[Execution]:
         """The executions, optionally of one context or in one status."""

@@ -19,9 +19,11 @@ from execd.settings import Settings
 class Folders:
     """Where things are while the service runs."""
 
+    env_file: Path
     workspace: Path
     journals: Path
     runtime: Path
+    cache: Path
 
     @classmethod
     @contextmanager
@@ -32,7 +34,9 @@ class Folders:
         workspace = settings.workspace_dir.absolute()
         workspace.mkdir(parents=True, exist_ok=True)
         with _locked(data), _fresh(data / "journals") as journals, _runtime() as runtime:
-            yield cls(workspace, journals, runtime)
+            env_file = settings.envs or data / "envs"
+            env_file.touch(mode=0o600)
+            yield cls(env_file, workspace, journals, runtime, data / "cache")
 
 
 @contextmanager

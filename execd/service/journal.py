@@ -61,16 +61,21 @@ def now_ms() -> int:
 
 
 class Journal:
-    """One execution's log. `append` never waits; a full disk shows as `storage_failed`, and nothing is lost by it."""
+    """One execution's log. `append` never waits; a full disk shows as `storage_failed`, and nothing is lost by it.
+
+    `size` counts the bytes of all records and their line ends, `in_memory` those that are not in the spool.
+    """
 
     def __init__(self, spool: Spool, clock: Callable[[], int] = now_ms) -> None:
         self._spool = spool
         self.clock = clock
         self._segments = [_Segment(first=1, records=[])]
-        self._in_memory = 0
+        self.in_memory = 0
         self._last_timestamp = 0
         self._news: anyio.Event | None = None
         self._spilled = 0
+        self._followers = 0
+        self._removed = False
         self.last_seq = 0
         self.end_seq: int | None = None
         self.size = 0
@@ -83,10 +88,11 @@ class Journal:
 
     def append(self, event: Event) -> int:
         """Add an event; returns its seq. After the end only late events may follow, else JournalEnded."""
-        if self.ended and not event.late:
+        if self.ended and (not event.late or isinstance(event, Complete)):
             raise JournalEnded(f"{event.type} after the end")
+        record = encode(event, self.last_seq + 1, self._timestamp())
         self.last_seq += 1
-        self._store(encode(event, self.last_seq, self._timestamp()))
+        self._store(record)
         if isinstance(event, Complete):
             self.end_seq = self.last_seq
         self._tell()
@@ -104,6 +110,15 @@ class Journal:
 
     async def follow(self, after: int = 0) -> AsyncIterator[Slice]:
         """Records after `after` as they come, until the terminal one; from that one on, the late ones so far."""
+        self._followers += 1
+        try:
+            async for found in self._follow(after):
+                yield found
+        finally:
+            self._followers -= 1
+            self._seal_if_done()
+
+    async def _follow(self, after: int) -> AsyncIterator[Slice]:
         late_only = self._over(after)
         while True:
             found = self.read(after)
@@ -124,8 +139,14 @@ class Journal:
         self._spool.seal()
 
     def remove(self) -> None:
-        """Remove the spool. Reading spilled records fails from then on."""
+        """Remove the spool. Who follows reads on; for others, reading spilled records fails from then on."""
+        self._removed = True
         self._spool.remove()
+        self._seal_if_done()
+
+    def _seal_if_done(self) -> None:
+        if self._removed and not self._followers:
+            self._spool.seal()
 
     def _over(self, after: int) -> bool:
         return self.end_seq is not None and after >= self.end_seq
@@ -133,7 +154,7 @@ class Journal:
     def _until_end(self, found: Slice) -> Slice:
         if self.end_seq is None or found.last <= self.end_seq:
             return found
-        return Slice(found.first, found.records[: self.end_seq - found.first + 1])
+        return Slice(found.first, found.records[: max(self.end_seq - found.first + 1, 0)])
 
     async def _more(self) -> None:
         if self._news is None:
@@ -151,7 +172,7 @@ class Journal:
         segment.count += 1
         segment.size += len(record) + 1
         self.size += len(record) + 1
-        self._in_memory += len(record) + 1
+        self.in_memory += len(record) + 1
         if segment.size >= SEGMENT_BYTES:
             self._segments.append(_Segment(first=self.last_seq + 1, records=[]))
             # The newest sealed segment stays: a reader that keeps up never touches the file.
@@ -163,7 +184,7 @@ class Journal:
         return self._segments[-1]
 
     def _spill(self, keep: int) -> None:
-        if self.storage_failed or (keep and self._in_memory <= MEMORY_BYTES):
+        if self.storage_failed or (keep and self.in_memory <= MEMORY_BYTES):
             return
         try:
             while self._spilled < len(self._segments) - keep:
@@ -176,7 +197,7 @@ class Journal:
         assert segment.records is not None
         segment.offset = self._spool.append(b"\n".join([*segment.records, b""]))
         segment.records = None
-        self._in_memory -= segment.size
+        self.in_memory -= segment.size
 
     def _records_of(self, segment: _Segment) -> list[bytes]:
         if segment.records is not None:

@@ -1,13 +1,15 @@
 """New content for a file: written beside its place, and put there in one step once it is whole.
 
 Whoever reads the file meanwhile has the old content or the new one, never a mixture, and a crash of the machine does
-not change that: content and folder are synced. Where a folder cannot take a second file (it is not writable, or the
-file is a mount point of its own) the content is written through into the file that is there.
+not change that: the content is synced, then renamed, then the folder is synced. Where a folder cannot take a second
+file (it is not writable, or the file is a mount point of its own) the content is written through into the file that
+is there.
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import os
 import stat
@@ -23,6 +25,9 @@ TEMPORARY_PREFIX = ".execd-landing_"
 
 _NEW_FILE_MODE = 0o644
 _COPY_BYTES = 1024 * 1024
+
+# A sync of one file waits for the disk; from this many on, one sync of the whole file system is quicker.
+_SYNCED_ONE_BY_ONE = 8
 
 
 class PendingFile:
@@ -66,8 +71,8 @@ class PendingFile:
             copy(source, offset, size, self._fd)
         self._size += size
 
-    def settle(self) -> None:
-        """The content is whole: check its size, give it its permission, have it on the disk."""
+    def settle(self, syncing: Syncing) -> None:
+        """The content is whole: check its size, give it its permission. It may land once `syncing` has finished."""
         with file_errors(self._given):
             written = os.fstat(self._fd).st_size
             if written != self._size:
@@ -75,7 +80,7 @@ class PendingFile:
             if self._temporary is not None:
                 self._inherit()
                 self._permission.apply(self._fd)
-                os.fsync(self._fd)
+                syncing.add(self._fd)
                 self._close()
 
     def land(self) -> None:
@@ -188,6 +193,37 @@ def copy(source: int, offset: int, size: int, fd: int) -> None:
         write_all(fd, content)
         offset += len(content)
         size -= len(content)
+
+
+class Syncing:
+    """Gets the content of files to the disk, be they few or very many. `finish` must be called, or `close`."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._disks: dict[int, int] = {}
+
+    def add(self, fd: int) -> None:
+        """A file whose content is whole. The descriptor may be closed afterwards. Raises OSError."""
+        self._count += 1
+        if self._count <= _SYNCED_ONE_BY_ONE:
+            os.fsync(fd)
+        else:
+            disk = os.fstat(fd).st_dev
+            if disk not in self._disks:
+                self._disks[disk] = os.dup(fd)
+
+    def finish(self) -> None:
+        """Return when everything is on its disk. Raises OSError."""
+        libc = ctypes.CDLL(None, use_errno=True)
+        for fd in self._disks.values():
+            if libc.syncfs(fd) != 0:
+                raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+        self.close()
+
+    def close(self) -> None:
+        """Give the descriptors back. Safe to call twice."""
+        while self._disks:
+            os.close(self._disks.popitem()[1])
 
 
 def sync_folders(folders: set[Path]) -> None:

@@ -7,7 +7,7 @@ import os
 import pwd
 import re
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -47,7 +47,7 @@ class Paths:
     an ordinary character of file names.
     """
 
-    def __init__(self, workspace: Path, variables: Mapping[str, str]) -> None:
+    def __init__(self, workspace: Path, variables: Callable[[], Mapping[str, str]]) -> None:
         self.workspace = workspace
         self._variables = variables
 
@@ -61,13 +61,13 @@ class Paths:
         return self.workspace / self._with_home(expanded, home)
 
     def _value(self, found: re.Match[str]) -> str:
-        return self._variables.get(found[1] or found[2], found[0])
+        return self._variables().get(found[1] or found[2], found[0])
 
     def _with_home(self, path: str, home: str | None) -> str:
         if not path.startswith("~"):
             return path
         user, slash, rest = path[1:].partition("/")
-        folder = _home_of(user) if user else home or self._variables.get("HOME")
+        folder = _home_of(user) if user else home or self._variables().get("HOME")
         return path if folder is None else folder + slash + rest
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from execd.service.landing import PendingFile, sync_folders
+from execd.service.landing import PendingFile, Syncing, sync_folders
 from execd.service.ownership import Permission
 from execd.service.paths import file_errors, open_regular
 
@@ -52,7 +52,9 @@ def _rewrite(source: int, path: Path, replacer: Replacer) -> int:
             pending.write(replacer.feed(block))
         if replacer.count:
             pending.write(replacer.end())
-            pending.settle()
+            syncing = Syncing()
+            pending.settle(syncing)
+            syncing.finish()
             pending.land()
             sync_folders(pending.folders)
         return replacer.count

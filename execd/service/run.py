@@ -25,12 +25,12 @@ from execd.events import (
     Status,
     StatusChanged,
 )
-from execd.kernel.kernel import Kernel
+from execd.kernel.interpreter import Interpreter
 from execd.kernel.ladder import Rung, Step, ladder
-from execd.kernel.messages import Message
+from execd.kernel.messages import MalformedMessage
 from execd.kernel.process import describe_exit
 from execd.kernel.request import PendingRequest
-from execd.kernel.translate import events_of
+from execd.kernel.translate import error_of
 from execd.service.execution import Execution
 
 log = structlog.get_logger(__name__)
@@ -101,7 +101,7 @@ def decide(facts: Facts) -> Decision:
 class Run:
     """Carries one execution out on one kernel. `carry_out` returns once the execution has ended."""
 
-    def __init__(self, execution: Execution, kernel: Kernel, timeout: float, interrupt_grace: float) -> None:
+    def __init__(self, execution: Execution, kernel: Interpreter, timeout: float, interrupt_grace: float) -> None:
         self._execution = execution
         self._kernel = kernel
         self._timeout = timeout
@@ -121,7 +121,7 @@ class Run:
         self._kernel.process.reset_peak_memory()
         self._deadline = time.monotonic() + self._timeout
         wanted = self._execution.request
-        self._request = self._kernel.execute(wanted.code, wanted.allow_stdin, self._receive, self._wake.set)
+        self._request = self._kernel.execute(wanted, self._emit, self._wake.set)
         async with anyio.create_task_group() as group:
             group.start_soon(self._wake_when, self._kernel.process.dead)
             group.start_soon(self._wake_when, self._execution.cancel_requested)
@@ -186,12 +186,10 @@ class Run:
             case Rung.KILL:
                 await self._kernel.process.kill()
 
-    def _receive(self, message: Message) -> None:
-        for event in events_of(message):
-            self._emit(event)
-
     def _emit(self, event: Event) -> None:
-        self._execution.awaiting_input = isinstance(event, InputRequest)
+        # Other output may be a thread's: it does not take the question back.
+        if isinstance(event, InputRequest | Error):
+            self._execution.awaiting_input = isinstance(event, InputRequest) and not self._execution.ended.is_set()
         if self._cause is Cause.TIMEOUT and not self._execution.ended.is_set():
             # The KeyboardInterrupt is ours: it becomes the traceback of the timeout.
             if isinstance(event, Error):
@@ -212,13 +210,17 @@ class Run:
             Complete(
                 ending.status,
                 ending.reason,
-                exit_code=self._kernel.process.exit_code,
+                exit_code=self._exit_code(),
                 duration_ms=self._execution.elapsed_ms(),
                 cpu_seconds=round(cpu_after - cpu_before, 3) if measured else None,  # type: ignore[operator]
                 peak_memory_bytes=self._kernel.process.peak_memory(),
                 interruption=self._interruption(),
             )
         )
+
+    def _exit_code(self) -> int | None:
+        told = self._request.exit_code
+        return self._kernel.process.exit_code if told is None else told
 
     def _interruption(self) -> Interruption | None:
         return None if self._rung is None else Interruption(self._rung.rung.value, self._kernel.alive)
@@ -258,8 +260,14 @@ def ending_of(
         return Ending(Status.FAILED, Reason.ERROR) if raised else Ending(Status.SUCCEEDED)
     if reply.get("status") == "ok":
         return Ending(Status.SUCCEEDED)
-    untold = Error(str(reply.get("ename", "Error")), str(reply.get("evalue", "")), tuple(reply.get("traceback") or ()))
-    return Ending(Status.FAILED, Reason.ERROR, None if raised else untold)
+    return Ending(Status.FAILED, Reason.ERROR, None if raised else _untold(reply))
+
+
+def _untold(reply: dict[str, Any]) -> Error:
+    try:
+        return error_of({"ename": "Error", **reply})
+    except MalformedMessage:
+        return Error("Error", "the kernel failed to say which")
 
 
 _LOST = "its kernel did not survive being stopped, and the context's variables are lost"

@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import os
 import time
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import anyio
 import zmq
 
+from execd.errors import ContextNotFound
+from execd.identifiers import new_id
+from execd.kernel.bash import BashKernel
+from execd.kernel.interpreter import Interpreter
 from execd.kernel.kernel import Kernel
 from execd.kernel.kernelspec import KernelSpec, Kernelspecs, bundled_kernels
+from execd.kernel.request import ExecuteRequest
+from execd.service.commands import Commands
 from execd.service.context import Context, ContextLimits
 from execd.service.contexts import Contexts
-from execd.service.environment import sandbox_environment
-from execd.service.execution import ExecuteRequest, Execution
+from execd.service.environment import Environment, sandbox_environment
+from execd.service.execution import Execution, Origin
 from execd.service.executions import Executions
 from execd.service.files import Files
 from execd.service.folders import Folders
@@ -30,65 +39,94 @@ _ZMQ_MOST_SOCKETS = 65536
 _IDLE_CHECKS_A_TIMEOUT = 4
 
 
+@dataclass(eq=False)
 class Sandbox:
-    """Where code runs: contexts, executions and what they share. Made by `open_sandbox`."""
+    """Where code runs: contexts, executions, files and what they share. Made by `open_sandbox`."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        contexts: Contexts,
-        executions: Executions,
-        kernelspecs: Kernelspecs,
-        files: Files,
-        meters: Meters,
-    ) -> None:
-        self.settings = settings
-        self.contexts = contexts
-        self.executions = executions
-        self.kernelspecs = kernelspecs
-        self.files = files
-        self.meters = meters
-        self.watches = Watches()
-        self.metrics = Metrics()
+    settings: Settings
+    kernelspecs: Kernelspecs
+    executions: Executions
+    contexts: Contexts
+    sessions: Contexts
+    commands: Commands
+    files: Files
+    meters: Meters
+    watches: Watches = field(default_factory=Watches)
+    metrics: Metrics = field(default_factory=Metrics)
 
     def submit(self, context: Context, request: ExecuteRequest) -> Execution:
-        """A recorded execution at the end of the context's line. Raises QueueFull."""
+        """A recorded execution at the end of the context's line. Raises what the context's `submit` does."""
         context.check_room()
-        execution = self.executions.new(request, context.id, context.language)
+        execution = self.executions.new(request, Origin(new_id("run"), context.id, context.language))
         context.submit(execution)
         return execution
 
-    async def cancel(self, execution: Execution) -> None:
-        """Stop an execution, wherever it is in its life; returns when it has ended."""
-        if not execution.ended.is_set():
-            await self.contexts.get(execution.context_id).cancel(execution)
+    def context_of(self, execution: Execution) -> Context:
+        """The context or session that an execution runs in. Raises ContextNotFound, for a command's too."""
+        return self._holder(execution.context_id or "")
+
+    async def interrupt(self, identity: str) -> Execution | None:
+        """Stop what this id names: what runs in a context, an execution, a command. Returns the execution once it has
+        ended, None where nothing ran. Raises ContextNotFound, ExecutionNotFound, NotRunning."""
+        if self.commands.has(identity):
+            return await self.commands.stop(identity)
+        if not self.executions.has(identity):
+            return await self._holder(identity).interrupt()
+        execution = self.executions.get(identity)
+        try:
+            await self.context_of(execution).cancel(execution)
+        except ContextNotFound:
+            # It was deleted, which ends its executions, if it has not done so already.
+            await execution.ended.wait()
+        return execution
+
+    def count_waiting(self) -> int:
+        """How many executions wait for their turn, in contexts and sessions."""
+        return self.contexts.count_waiting() + self.sessions.count_waiting()
+
+    def count_kernels(self) -> int:
+        """How many interpreters live, those of sessions included."""
+        return self.contexts.count_kernels() + self.sessions.count_kernels()
+
+    def _holder(self, identity: str) -> Context:
+        return self.sessions.get(identity) if self.sessions.has(identity) else self.contexts.get(identity)
 
     async def close(self) -> None:
-        """End every run, every context and every watch. Safe to call twice."""
+        """End every run, command, context and watch. Safe to call twice."""
         self.watches.close()
         self.metrics.close()
-        await self.contexts.close()
+        async with anyio.create_task_group() as group:
+            group.start_soon(self.contexts.close)
+            group.start_soon(self.sessions.close)
+            group.start_soon(self.commands.close)
 
 
 class KernelStarter:
     """Starts kernels in one sandbox: its environment, its runtime folder, one ZMQ context for all."""
 
-    def __init__(self, settings: Settings, runtime_dir: Path, env: dict[str, str], meters: Meters) -> None:
-        self._settings = settings
-        self._runtime_dir = runtime_dir
-        self._env = env
+    def __init__(self, environment: Environment, folders: Folders, timeout: float, meters: Meters) -> None:
+        self._environment = environment
+        self._runtime_dir = folders.runtime
+        self._cache = folders.cache
+        self._timeout = timeout
         self._meters = meters
         self._zmq: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._zmq.set(zmq.MAX_SOCKETS, _ZMQ_MOST_SOCKETS)
 
-    async def __call__(self, spec: KernelSpec, cwd: Path) -> Kernel:
-        """A ready kernel, started in `cwd`. Raises KernelStartFailed."""
-        env = self._env | {"PWD": str(cwd), "IPYTHONDIR": str(self._runtime_dir / "ipython")}
+    async def __call__(self, spec: KernelSpec, cwd: Path) -> Interpreter:
+        """A ready interpreter, started in `cwd`. Raises KernelStartFailed."""
         began = time.monotonic()
-        timeout = self._settings.kernel_start_timeout
-        kernel = await Kernel.start(self._zmq, spec, self._runtime_dir, cwd, env, timeout)
+        started = await self._start(spec, cwd)
         self._meters.kernel_started(spec.language, time.monotonic() - began)
-        return kernel
+        return started
+
+    async def _start(self, spec: KernelSpec, cwd: Path) -> Interpreter:
+        if spec.engine == "bash":
+            return await BashKernel.start(spec, self._runtime_dir, cwd, self._environment.build(cwd))
+        # Each would otherwise write into the user's home, and matplotlib would say so in the first run's output.
+        private = {"IPYTHONDIR": str(self._runtime_dir / "ipython"), "MPLCONFIGDIR": str(self._cache / "matplotlib")}
+        env = {**private, **self._environment.build(cwd)}
+        return await Kernel.start(self._zmq, spec, self._runtime_dir, cwd, env, self._timeout)
 
     def close(self) -> None:
         """Give ZMQ's threads and sockets back."""
@@ -103,19 +141,27 @@ async def open_sandbox(settings: Settings, meters: Meters) -> AsyncIterator[Sand
     Raises FolderInUse or OSError when the data folder cannot be used.
     """
     kernelspecs = Kernelspecs.read(settings.kernels_dir or bundled_kernels(), settings.kernel_python)
-    limits = ContextLimits(settings.max_queue, settings.run_timeout, settings.run_timeout_max, settings.interrupt_grace)
-    env = sandbox_environment(os.environ, settings.kernel_env)
+    limits = ContextLimits(
+        settings.max_contexts,
+        settings.max_queue,
+        settings.run_timeout,
+        settings.run_timeout_max,
+        settings.interrupt_grace,
+    )
     with Folders.claim(settings) as folders:
-        starter = KernelStarter(settings, folders.runtime, env, meters)
+        environment = _environment(settings, folders)
+        starter = KernelStarter(environment, folders, settings.kernel_start_timeout, meters)
         executions = Executions(settings, folders.journals, meters)
-        files = Files(Paths(folders.workspace, env))
+        files = Files(Paths(folders.workspace, environment.lasting))
         try:
             async with anyio.create_task_group() as tasks:
-                contexts = Contexts(kernelspecs, starter, folders.workspace, limits, settings.max_contexts, tasks)
+                make = partial(Contexts, kernelspecs, starter, folders.workspace, limits, tasks)
+                contexts, sessions = make(partial(new_id, "ctx")), make(lambda: str(uuid.uuid4()))
+                commands = Commands(executions, environment, folders.workspace, tasks)
+                sandbox = Sandbox(settings, kernelspecs, executions, contexts, sessions, commands, files, meters)
+                meters.show(sandbox.count_waiting, sandbox.count_kernels)
                 if settings.context_idle_timeout:
                     tasks.start_soon(_hibernate_idle, contexts, settings.context_idle_timeout)
-                sandbox = Sandbox(settings, contexts, executions, kernelspecs, files, meters)
-                meters.show(contexts.count_waiting, contexts.count_kernels)
                 try:
                     yield sandbox
                 finally:
@@ -124,6 +170,18 @@ async def open_sandbox(settings: Settings, meters: Meters) -> AsyncIterator[Sand
                     tasks.cancel_scope.cancel()
         finally:
             starter.close()
+
+
+def _environment(settings: Settings, folders: Folders) -> Environment:
+    programs = f"{settings.kernel_python.parent}:{os.environ.get('PATH', os.defpath)}"
+    fixed = {
+        # `pip` and `python` are those of the kernels.
+        "PATH": programs,
+        # Clients of the code interpreter wait until something listens on this port: we do.
+        "JUPYTER_PORT": str(settings.port),
+        "HOME": os.environ.get("HOME", str(folders.workspace)),
+    }
+    return Environment(sandbox_environment(os.environ, settings.kernel_env), fixed, folders.env_file)
 
 
 async def _hibernate_idle(contexts: Contexts, idle_timeout: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -45,8 +46,10 @@ class Spool:
             self._fd = None
 
     def remove(self) -> None:
-        """Remove the file. Safe to call twice."""
-        self.seal()
+        """Remove the file; what it held can still be read until `seal`. Safe to call twice."""
+        with contextlib.suppress(OSError):
+            if self._fd is None:
+                self._fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
         self._path.unlink(missing_ok=True)
 
 

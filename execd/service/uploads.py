@@ -17,7 +17,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from execd.errors import ContentMissing, InvalidUpload, MetadataMissing
-from execd.service.landing import PendingFile, anonymous_file, sync_folders, write_all
+from execd.service.landing import PendingFile, Syncing, anonymous_file, sync_folders, write_all
 from execd.service.ownership import Permission
 from execd.service.paths import file_errors
 
@@ -65,6 +65,7 @@ class Upload:
         self._metadata = bytearray()
         self._buffer = bytearray()
         self._current: PendingFile | None = None
+        self._syncing = Syncing()
         self._early_start = 0
         self._whole = False
         self._parser = self._make_parser(_boundary(content_type))
@@ -83,6 +84,8 @@ class Upload:
     def finish(self) -> None:
         """The body has ended: if everything is there, put every file in its place."""
         self._check()
+        with file_errors("an uploaded file"):
+            self._syncing.finish()
         try:
             for pending in self._pending:
                 pending.land()
@@ -91,6 +94,7 @@ class Upload:
 
     def abandon(self) -> None:
         """Remove what has not landed. Safe to call twice."""
+        self._syncing.close()
         for pending in self._pending:
             pending.discard()
         if self._early_fd >= 0:
@@ -179,7 +183,7 @@ class Upload:
 
     def _end_file(self) -> None:
         if self._current is not None:
-            self._current.settle()
+            self._current.settle(self._syncing)
             self._current = None
         else:
             self._early[self._files - 1] = _EarlyFile(self._early_start, self._early_size - self._early_start)

@@ -6,12 +6,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from pydantic import BaseModel
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from execd.errors import ExecdError
 from execd.wire.errors import ErrorTable
+from execd.wire.fallbacks import defect
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -50,6 +51,7 @@ class Operation:
     dialect: ErrorTable
     answer: Answer
     body: type[BaseModel] | None = None
+    body_required: bool = True
     parameters: tuple[Parameter, ...] = ()
     errors: tuple[type[ExecdError], ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -71,3 +73,8 @@ class Operation:
             return await self.endpoint(request)
         except ExecdError as error:
             return self.dialect.response(error)
+        except ClientDisconnect:
+            # Nobody is there to answer.
+            return Response(status_code=499)
+        except Exception as error:  # noqa: BLE001  # a defect of ours, answered here so that it has the request's id
+            return await defect(request, error)

@@ -21,6 +21,9 @@ Records = AsyncIterator[Slice]
 class Framing(Protocol):
     """How records look on the wire."""
 
+    def frame(self, seq: int | None, record: bytes) -> bytes:
+        """One record as a frame; without a seq it is nothing that a client could resume after."""
+
     def frames(self, records: Slice) -> bytes:
         """The records, each as a frame of its own."""
 
@@ -31,6 +34,10 @@ class Framing(Protocol):
 class ServerSentEvents:
     """`id: <seq>`, `data: <record>`, an empty line (https://html.spec.whatwg.org/multipage/server-sent-events.html)."""
 
+    def frame(self, seq: int | None, record: bytes) -> bytes:
+        """One event; its id is the seq."""
+        return b"data: %s\n\n" % record if seq is None else b"id: %d\ndata: %s\n\n" % (seq, record)
+
     def frames(self, records: Slice) -> bytes:
         """The records as events whose ids are their seqs."""
         numbered = enumerate(records.records, start=records.first)
@@ -38,11 +45,15 @@ class ServerSentEvents:
 
     def ping(self) -> bytes:
         """A ping event; it has no id, for it is in no journal."""
-        return b"data: %s\n\n" % _ping_record()
+        return self.frame(None, _ping_record())
 
 
 class BareJson:
     """The record and an empty line: for clients that take every line for JSON."""
+
+    def frame(self, seq: int | None, record: bytes) -> bytes:  # noqa: ARG002  # these frames have no ids
+        """One record and an empty line."""
+        return b"%s\n\n" % record
 
     def frames(self, records: Slice) -> bytes:
         """The records, an empty line after each."""
@@ -50,7 +61,7 @@ class BareJson:
 
     def ping(self) -> bytes:
         """A ping event."""
-        return b"%s\n\n" % _ping_record()
+        return self.frame(None, _ping_record())
 
 
 def framing_for(user_agent: str) -> Framing:
@@ -76,11 +87,10 @@ def event_stream(
 async def _with_first_ping(records: Records, framing: Framing) -> AsyncIterator[bytes]:
     first = True
     async for found in records:
-        if first:
-            yield _split_by_ping(found, framing)
-            first = False
-        else:
-            yield framing.frames(found)
+        frames = _split_by_ping(found, framing) if first else framing.frames(found)
+        first = False
+        if frames:
+            yield frames
 
 
 def _split_by_ping(found: Slice, framing: Framing) -> bytes:

@@ -12,10 +12,12 @@ from execd.errors import (
     KernelFailed,
     LimitReached,
     MissingQuery,
+    NotRunning,
     UnknownLanguage,
 )
+from execd.kernel.request import ExecuteRequest
 from execd.service.context import Context
-from execd.service.execution import ExecuteRequest, Execution
+from execd.service.execution import Execution
 from execd.service.sandbox import Sandbox
 from execd.wire.body import read_model
 from execd.wire.execd.errors import RUN_ERRORS
@@ -28,23 +30,24 @@ EXECUTION_HEADER = "EXECD-EXECUTION-ID"
 RUNG_HEADER = "EXECD-INTERRUPT-RUNG"
 STATE_HEADER = "EXECD-CONTEXT-STATE"
 
+_LONGEST_MS = 10**15
+
 
 async def run_code(request: Request) -> Response:
     """Run code and stream its events."""
     sandbox = sandbox_of(request)
     body = await read_model(request, RunCode, sandbox.settings.max_body)
     context = _context(sandbox, body.context)
-    seconds = None if body.timeout is None else body.timeout / 1000
-    execution = sandbox.submit(context, ExecuteRequest(body.code, seconds, body.allow_stdin))
+    execution = sandbox.submit(context, ExecuteRequest(body.code, _seconds(body.timeout), body.allow_stdin))
     return stream_of(request, execution)
 
 
 async def interrupt_code(request: Request) -> Response:
-    """Interrupt by context id or by execution id; answers when the run has ended."""
+    """Interrupt by the id of a context, an execution or a command; answers when it has ended."""
     wanted = request.query_params.get("id", "")
     if not wanted:
-        raise MissingQuery("id", "the id of a context or of an execution")
-    execution = await _stop(sandbox_of(request), wanted)
+        raise MissingQuery("id", "the id of a context, an execution or a command")
+    execution = await sandbox_of(request).interrupt(wanted)
     return Response(headers=interruption_headers(execution))
 
 
@@ -69,6 +72,11 @@ def interruption_headers(execution: Execution | None) -> dict[str, str]:
     }
 
 
+def _seconds(milliseconds: int | None) -> float | None:
+    # Bounded, for an integer of JSON may be larger than any float; the service's own bound comes after.
+    return None if milliseconds is None else min(milliseconds, _LONGEST_MS) / 1000
+
+
 def _context(sandbox: Sandbox, ref: ContextRef) -> Context:
     if ref.id:
         return sandbox.contexts.get(ref.id)
@@ -76,14 +84,6 @@ def _context(sandbox: Sandbox, ref: ContextRef) -> Context:
         known = ", ".join(sandbox.kernelspecs.languages)
         raise InvalidRequest(f"expected a language ({known}), or a context by context.id", "context.language")
     return sandbox.contexts.default(ref.language, ref.cwd)
-
-
-async def _stop(sandbox: Sandbox, wanted: str) -> Execution | None:
-    if not wanted.startswith("run_"):
-        return await sandbox.contexts.get(wanted).interrupt()
-    execution = sandbox.executions.get(wanted)
-    await sandbox.cancel(execution)
-    return execution
 
 
 OPERATIONS = (
@@ -103,12 +103,12 @@ OPERATIONS = (
         "DELETE",
         "/code",
         interrupt_code,
-        "Interrupt what runs, by context id or execution id",
+        "Interrupt what runs, by the id of its context or its own",
         "code",
         RUN_ERRORS,
         Answer("It has ended, or nothing ran"),
-        parameters=(Parameter("id", "Id of a context or of an execution.", required=True),),
-        errors=(MissingQuery, ContextNotFound, ExecutionNotFound),
+        parameters=(Parameter("id", "Id of a context, an execution or a command.", required=True),),
+        errors=(MissingQuery, ContextNotFound, ExecutionNotFound, NotRunning),
         headers={
             EXECUTION_HEADER: "The execution that was stopped.",
             RUNG_HEADER: "What stopped it: none, interrupt, nudge, interrupt_again or kill.",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from execd.errors import ContextNotFound, InvalidRequest, KernelFailed, LimitReached, MissingQuery, UnknownLanguage
-from execd.kernel.process import Usage
+from execd.kernel.usage import Usage
 from execd.service.context import Context
 from execd.wire.body import read_model
 from execd.wire.execd.errors import EXECD_ERRORS
@@ -43,7 +45,7 @@ async def get_context(request: Request) -> Response:
     sandbox = sandbox_of(request)
     context = sandbox.contexts.get(request.path_params["context_id"])
     kernel = context.kernel
-    usage = None if kernel is None else await sandbox.files.run(kernel.process.usage)
+    usage = None if kernel is None else await sandbox.files.run(partial(Usage.of, kernel.process.pid))
     return JSONResponse(_shown(context, usage))
 
 

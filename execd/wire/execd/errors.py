@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from execd.errors import (
     BodyTooLarge,
+    CommandNotFound,
     Conflict,
     ContentMissing,
     ContextNotFound,
@@ -24,8 +25,10 @@ from execd.errors import (
     NotADirectory,
     NotAFile,
     NotFound,
+    NotRunning,
     PathUnusable,
     RangeUnsatisfiable,
+    SessionNotFound,
     ShuttingDown,
     StorageFull,
     WrongContentType,
@@ -65,6 +68,9 @@ EXECD_ERRORS = ErrorTable(
         NotFound: Rendering(404, Code.NOT_FOUND),
         ContextNotFound: Rendering(404, Code.CONTEXT_NOT_FOUND),
         ExecutionNotFound: Rendering(404, Code.EXECUTION_NOT_FOUND),
+        # Clients of this API expect these two codes for what is not there.
+        CommandNotFound: Rendering(404, Code.INVALID_REQUEST_BODY),
+        SessionNotFound: Rendering(404, Code.CONTEXT_NOT_FOUND),
         InvalidUpload: Rendering(400, Code.INVALID_FILE),
         MetadataMissing: Rendering(400, Code.INVALID_FILE_METADATA),
         ContentMissing: Rendering(400, Code.INVALID_FILE_CONTENT),
@@ -89,8 +95,13 @@ RUN_ERRORS = EXECD_ERRORS.overridden(
     {
         ContextNotFound: Rendering(500, Code.RUNTIME_ERROR),
         ExecutionNotFound: Rendering(500, Code.RUNTIME_ERROR),
+        SessionNotFound: Rendering(500, Code.RUNTIME_ERROR),
+        NotRunning: Rendering(500, Code.RUNTIME_ERROR),
     }
 )
 
 # Deleting by the route for files what is a folder: clients of this API expect 500.
 DELETE_FILE_ERRORS = EXECD_ERRORS.overridden({NotAFile: Rendering(500, Code.RUNTIME_ERROR)})
+
+# The logs of what is not there, or has none, are a bad request here.
+LOG_ERRORS = EXECD_ERRORS.overridden({CommandNotFound: Rendering(400, Code.INVALID_REQUEST_BODY)})

@@ -52,7 +52,7 @@ async def answer_input(request: Request) -> Response:
     execution = _execution(request)
     if not execution.awaiting_input:
         raise NoInputWanted(execution.id)
-    sandbox.contexts.get(execution.context_id).answer_input(body.value)
+    sandbox.context_of(execution).answer_input(body.value)
     return Response()
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 
 def _encodable(text: str) -> str:
@@ -55,6 +55,66 @@ class NewContext(Body):
     cwd: PathText | None = Field(None, description="Folder that its kernel starts in; made when missing.")
 
 
+class RunCommand(Body):
+    """POST /command."""
+
+    command: Text | None = Field(None, description="A shell line. Either this or argv.")
+    argv: list[Text] | None = Field(None, description="A program and its arguments, taken literally.")
+    cwd: PathText | None = Field(None, description="A folder that exists; $NAME, ${NAME} and ~ are expanded.")
+    background: bool = Field(False, description="Answer at once and let it run.")
+    timeout: int | None = Field(None, ge=0, description="Time limit in ms; 0 or absent: none.")
+    uid: int | None = Field(None, ge=0, lt=2**32 - 1, description="Run as this user.")
+    gid: int | None = Field(None, ge=0, lt=2**32 - 1, description="Run as this group; needs uid.")
+    envs: dict[Text, Text] = Field(default_factory=dict, description="Variables besides those of the sandbox.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (not self.command) == (self.argv is None):
+            raise ValueError("expected exactly one of command and argv, not empty")
+        if self.gid is not None and self.uid is None:
+            raise ValueError("expected uid together with gid")
+        if self.argv is not None and not (self.argv and self.argv[0]):
+            raise ValueError("expected argv to begin with a program's name")
+        texts = [self.command or "", *(self.argv or ()), *self.envs, *self.envs.values()]
+        if any("\0" in text for text in texts):
+            raise ValueError("expected no NUL bytes in command, argv and envs")
+        if any(not name or "=" in name for name in self.envs):
+            raise ValueError("expected names without = in envs")
+        return self
+
+
+class NewSession(Body):
+    """POST /session; the body may be missing."""
+
+    cwd: PathText | None = Field(None, description="Folder that the shell starts in; made when missing.")
+
+
+class RunInSession(Body):
+    """POST /session/{id}/run."""
+
+    command: Text = Field(min_length=1, description="What to run in the session's shell.")
+    cwd: PathText | None = Field(None, description="Go there first; it must exist.")
+    timeout: int | None = Field(None, ge=0, description="Time limit in ms; 0 or absent: the service's.")
+
+
+class SessionInfo(BaseModel):
+    """A new session."""
+
+    session_id: str
+
+
+class CommandStatus(BaseModel):
+    """GET /command/status/{id}. Times are RFC 3339."""
+
+    id: str
+    content: str
+    running: bool
+    exit_code: int | None = None
+    error: str | None = None
+    started_at: str
+    finished_at: str | None = None
+
+
 class InputLine(Body):
     """POST /code/executions/{id}/input."""
 
@@ -79,7 +139,7 @@ class ExecutionInfo(BaseModel):
     """An execution's record. Times in Unix ms, durations in ms."""
 
     id: str
-    context_id: str
+    context_id: str | None = None
     language: str
     status: str
     reason: str | None = None

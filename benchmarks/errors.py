@@ -1,0 +1,5 @@
+"""What can go wrong with a row."""
+
+
+class RowFailed(Exception):
+    """What was measured was wrong, so that no number of it counts: output was lost, a run did not succeed."""

@@ -1,0 +1,16 @@
+"""Every row of the table, in its order."""
+
+from __future__ import annotations
+
+from benchmarks.row import Row
+from benchmarks.rows import bulk, cpu, flushed, latency, memory, slow_reader, start
+
+ROWS: tuple[Row, ...] = (
+    *latency.ROWS,
+    *bulk.ROWS,
+    *flushed.ROWS,
+    *start.ROWS,
+    *memory.ROWS,
+    *cpu.ROWS,
+    *slow_reader.ROWS,
+)

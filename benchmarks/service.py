@@ -1,0 +1,114 @@
+"""The service under measurement: `python -m execd serve` in a process of its own, with ordinary settings only."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.client import Answer, HttpClient, events
+from benchmarks.errors import RowFailed
+
+_SOON = 60
+
+
+@dataclass(frozen=True)
+class Service:
+    """A service that serves."""
+
+    url: str
+    pid: int
+
+    @contextmanager
+    def client(self) -> Iterator[HttpClient]:
+        """A connection to it."""
+        with HttpClient(self.url) as client:
+            yield client
+
+    @contextmanager
+    def interpreter(self) -> Iterator[Interpreter]:
+        """A new Python context that has run a cell, on a connection of its own."""
+        with self.client() as client:
+            interpreter = Interpreter(client)
+            interpreter.succeed("1+1")
+            yield interpreter
+            interpreter.delete()
+
+
+class Interpreter:
+    """One Python context, and the connection that drives it."""
+
+    def __init__(self, client: HttpClient) -> None:
+        self.client = client
+        self.id: str = client.request("POST", "/code/context", {"language": "python"}).json()["id"]
+
+    def run(self, code: str) -> Answer:
+        """Run code; returns when the stream has ended. What it holds has not been looked at."""
+        return self.client.request("POST", "/code", self.order(code))
+
+    def succeed(self, code: str) -> Answer:
+        """Run code that must succeed."""
+        answer = self.run(code)
+        check_success(answer)
+        return answer
+
+    def timed(self, code: str) -> tuple[float, Answer]:
+        """The seconds until the stream of a run has ended, and the stream."""
+        self.client.refresh()
+        started = time.perf_counter()
+        answer = self.run(code)
+        return time.perf_counter() - started, answer
+
+    def order(self, code: str) -> dict[str, object]:
+        """The body of POST /code."""
+        return {"code": code, "context": {"id": self.id}}
+
+    def delete(self) -> None:
+        """End the context."""
+        self.client.request("DELETE", f"/code/contexts/{self.id}")
+
+
+def check_success(answer: Answer) -> None:
+    """Raise RowFailed unless the run of this stream succeeded and nothing of its output was left out."""
+    found = events(answer.body)
+    if found[-1].get("status") != "succeeded":
+        raise RowFailed(f"a run did not succeed: {found[-3:]}"[:500])
+    if any(event["type"] == "truncated" for event in found):
+        raise RowFailed("the output of a run was truncated")
+
+
+def printed(answer: Answer) -> str:
+    """What the run of this stream printed. Raises RowFailed when it did not succeed."""
+    check_success(answer)
+    return "".join(event["text"] for event in events(answer.body) if event["type"] == "stdout")
+
+
+@contextmanager
+def serving(folder: Path, settings: Mapping[str, str]) -> Iterator[Service]:
+    """A service whose data is in `folder`, with `settings` as EXECD_ variables; it ends with the block."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("EXECD_")}
+    environment |= {"EXECD_PORT": "0", "EXECD_DATA_DIR": str(folder / "data"), "EXECD_LOG_FORMAT": "json"}
+    environment |= {f"EXECD_{name.upper()}": value for name, value in settings.items()}
+    log_file = folder / "service.log"
+    with log_file.open("wb") as log:
+        process = subprocess.Popen([sys.executable, "-m", "execd", "serve"], env=environment, stdout=log, stderr=log)
+    try:
+        yield Service(_wait_for_url(process, log_file), process.pid)
+    finally:
+        process.terminate()
+        process.wait(_SOON)
+
+
+def _wait_for_url(process: subprocess.Popen[bytes], log_file: Path) -> str:
+    while process.poll() is None:
+        found = [line for line in log_file.read_text().splitlines() if '"event": "serving"' in line]
+        if found:
+            return str(json.loads(found[0])["url"])
+        time.sleep(0.02)
+    raise RowFailed(f"the service did not start: {log_file.read_text()}")

@@ -1,0 +1,168 @@
+"""A process that execd starts for a user: its output pumped without a thread, its exit seen through a pidfd.
+
+It has ended when its leader has; what its descendants still write to the same pipes afterwards is passed on too,
+until they close them. Nothing polls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import resource
+import signal
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+import psutil
+
+# Everything started for one process carries this variable, so that a child that left the process group, or was
+# adopted by init, is still found when the tree must end.
+MARKER = "EXECD_PROCESS"
+
+_CHUNK = 256 * 1024
+_CHATTY = 64 * 1024
+_PIPE_SIZE = 1024 * 1024
+
+OnOutput = Callable[[str, bytes], None]
+
+
+@dataclass(frozen=True, slots=True)
+class ChildSpec:
+    """What to start: `marker` identifies the process tree, `uid` and `gid` None stay as they are, `stdin` is a file
+    descriptor that the child gets as its own, as it gets `pass_fds` under their numbers."""
+
+    argv: Sequence[str]
+    cwd: Path
+    env: Mapping[str, str]
+    marker: str
+    uid: int | None = None
+    gid: int | None = None
+    merge_stderr: bool = False
+    stdin: int = subprocess.DEVNULL
+    pass_fds: tuple[int, ...] = ()
+
+
+class ChildProcess:
+    """A running process. `on_output` gets `stdout` or `stderr` and bytes, in the event loop; b"" at a stream's end."""
+
+    def __init__(self, spec: ChildSpec, on_output: OnOutput, on_exit: Callable[[], None] | None = None) -> None:
+        """Start it, in a session of its own. `on_exit` is called once its output is in. Raises OSError."""
+        self.exited = anyio.Event()
+        self.exit_code: int | None = None
+        self.usage: resource.struct_rusage | None = None
+        self.marker = spec.marker
+        self._on_output = on_output
+        self._on_exit = on_exit
+        self._loop = asyncio.get_running_loop()
+        self._streams: dict[int, str] = {}
+        self._popen = self._spawn(spec)
+        self.pid = self._popen.pid
+        self._pidfd = os.pidfd_open(self.pid)
+        self._loop.add_reader(self._pidfd, self._leader_ended)
+        for fd in self._streams:
+            self._loop.add_reader(fd, self._pump, fd)
+
+    def signal_group(self, signum: signal.Signals) -> None:
+        """Signal the leader's process group; nothing once the leader has ended."""
+        if not self.exited.is_set():
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, signum)
+
+    def kill_tree(self) -> None:
+        """Kill every process that was started for this one, in whatever group or session it is now."""
+        if not self.exited.is_set():
+            self.signal_group(signal.SIGKILL)
+        for process in marked_processes(self.marker):
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+
+    def close(self) -> None:
+        """Stop listening to the pipes. Safe to call twice."""
+        for fd in list(self._streams):
+            self._close_stream(fd)
+
+    def _spawn(self, spec: ChildSpec) -> subprocess.Popen[bytes]:
+        stdout, stdout_end = self._pipe("stdout")
+        stderr, stderr_end = (stdout, stdout_end) if spec.merge_stderr else self._pipe("stderr")
+        user = None if spec.uid is None or spec.uid == os.geteuid() else spec.uid
+        group = None if spec.gid is None or spec.gid == os.getegid() else spec.gid
+        try:
+            return subprocess.Popen(
+                spec.argv,
+                stdin=spec.stdin,
+                pass_fds=spec.pass_fds,
+                stdout=stdout_end,
+                stderr=stderr_end,
+                cwd=spec.cwd,
+                env={**spec.env, MARKER: spec.marker},
+                start_new_session=True,
+                user=user,
+                group=group,
+                extra_groups=[] if user is not None else None,
+            )
+        except BaseException:
+            for fd in {stdout, stderr}:
+                self._streams.pop(fd)
+                os.close(fd)
+            raise
+        finally:
+            for fd in {stdout_end, stderr_end}:
+                os.close(fd)
+
+    def _pipe(self, stream: str) -> tuple[int, int]:
+        read_end, write_end = os.pipe()
+        os.set_blocking(read_end, False)
+        self._streams[read_end] = stream
+        return read_end, write_end
+
+    def _pump(self, fd: int) -> bool:
+        try:
+            data = os.read(fd, _CHUNK)
+        except BlockingIOError:
+            return False
+        if len(data) >= _CHATTY:
+            with contextlib.suppress(OSError):
+                fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, _PIPE_SIZE)
+        stream = self._streams[fd]
+        if not data:
+            self._close_stream(fd)
+        self._on_output(stream, data)
+        return bool(data)
+
+    def _leader_ended(self) -> None:
+        self._loop.remove_reader(self._pidfd)
+        os.close(self._pidfd)
+        _, status, self.usage = os.wait4(self.pid, 0)
+        self.exit_code = self._popen.returncode = os.waitstatus_to_exitcode(status)
+        self.drain()
+        self.exited.set()
+        if self._on_exit is not None:
+            self._on_exit()
+
+    def drain(self) -> None:
+        """Pass on what is in the pipes now. Bounded by what a pipe holds, even when somebody keeps writing."""
+        for fd in list(self._streams):
+            rounds = _PIPE_SIZE // _CHATTY
+            while rounds and self._pump(fd):
+                rounds -= 1
+
+    def _close_stream(self, fd: int) -> None:
+        self._loop.remove_reader(fd)
+        os.close(fd)
+        del self._streams[fd]
+
+
+def marked_processes(marker: str) -> list[psutil.Process]:
+    """The living processes that carry this marker in their environment."""
+    wanted = f"{MARKER}={marker}".encode()
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(OSError):
+            if wanted in Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0"):
+                found.append(process)
+    return found

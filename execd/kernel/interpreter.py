@@ -1,0 +1,72 @@
+"""What a context asks of whatever runs its code: a Jupyter kernel, or a bash that is driven like one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import anyio
+
+from execd.kernel.kernelspec import KernelSpec
+from execd.kernel.request import Emit, ExecuteRequest, PendingRequest
+
+
+class InterpreterProcess(Protocol):
+    """The process in which the state lives."""
+
+    dead: anyio.Event
+    exit_code: int | None
+
+    @property
+    def pid(self) -> int | None:
+        """Its number, None while there is no such process."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether the state still lives."""
+
+    async def kill(self) -> None:
+        """End it, with what it started; returns when it is gone."""
+
+    def cpu_seconds(self) -> float | None:
+        """CPU time so far, in seconds."""
+
+    def reset_peak_memory(self) -> None:
+        """Let `peak_memory` count from now, where that is possible."""
+
+    def peak_memory(self) -> int | None:
+        """The largest resident size in bytes."""
+
+
+class Interpreter(Protocol):
+    """A living interpreter. The caller executes one request at a time."""
+
+    @property
+    def spec(self) -> KernelSpec:
+        """The language's kernelspec."""
+
+    @property
+    def process(self) -> InterpreterProcess:
+        """Its process."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can run code."""
+
+    def execute(self, wanted: ExecuteRequest, emit: Emit, changed: Callable[[], None]) -> PendingRequest:
+        """Run code; the pending request tells what becomes of it."""
+
+    async def interrupt(self) -> None:
+        """Ask the running code to stop; a second time, insist."""
+
+    def nudge(self) -> None:
+        """Make it notice an interrupt that it has not noticed."""
+
+    def answer_input(self, value: str) -> None:
+        """Give the code that waits for input its line."""
+
+    async def last_words(self) -> None:
+        """After its death: wait until what it had written has been emitted."""
+
+    async def shutdown(self) -> None:
+        """End it and remove what it needed."""

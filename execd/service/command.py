@@ -1,0 +1,144 @@
+"""A command: an execution that is a process of its own, from its start to its one terminal event."""
+
+from __future__ import annotations
+
+import signal
+from enum import StrEnum
+
+import anyio
+import structlog
+from anyio import to_thread
+
+from execd.events import Complete, Error, Interruption, Reason, Status, Stderr, Stdout
+from execd.kernel.child import ChildProcess, ChildSpec
+from execd.kernel.lines import LineAssembler
+from execd.service.context import SERVICE_ENDED
+from execd.service.execution import Execution
+from execd.waiting import first_of
+
+log = structlog.get_logger(__name__)
+
+ENAME = "CommandExecError"
+KILLED = "-1"
+
+_TERM_PATIENCE = 3.0
+
+
+class Rung(StrEnum):
+    """What was needed to stop a command."""
+
+    TERMINATE = "terminate"
+    KILL = "kill"
+
+
+class Command:
+    """One command. `carry_out` runs it to its end, as a task of its own; its output goes to the execution's journal."""
+
+    def __init__(self, execution: Execution, spec: ChildSpec, timeout: float | None) -> None:
+        self.execution = execution
+        self.merged = spec.merge_stderr
+        self._spec = spec
+        self._timeout = timeout
+        self._lines = {"stdout": LineAssembler(), "stderr": LineAssembler()}
+        self._child: ChildProcess | None = None
+        self._rung: Rung | None = None
+        self._closing = anyio.Event()
+
+    @property
+    def pending(self) -> str:
+        """The beginning of a line of its merged output whose end has not come yet."""
+        return self._lines["stdout"].pending
+
+    async def carry_out(self) -> None:
+        """Start it and end it."""
+        structlog.contextvars.clear_contextvars()
+        self.execution.start()
+        try:
+            self._child = ChildProcess(self._spec, self._output)
+        except OSError as error:
+            self._fail(Reason.ERROR, f"{self._spec.argv[0]}: {error.strerror or error}")
+            return
+        with anyio.CancelScope(shield=True):
+            await self._until_over(self._child)
+
+    async def close(self) -> None:
+        """Kill it because the service ends, with everything that it started, even if it has ended itself."""
+        self._closing.set()
+        if self._child is not None:
+            await self._kill(self._child)
+            self._child.close()
+        await self.execution.ended.wait()
+
+    async def _until_over(self, child: ChildProcess) -> None:
+        with anyio.move_on_after(self._timeout) as limit:
+            await first_of(child.exited, self.execution.cancel_requested, self._closing)
+        if self._closing.is_set():
+            await self._kill(child)
+            self._finish(Complete(SERVICE_ENDED.status, SERVICE_ENDED.reason), SERVICE_ENDED.error)
+        elif limit.cancelled_caught:
+            await self._kill(child)
+            self._fail(Reason.TIMEOUT, f"the command exceeded its time limit of {self._timeout:g} s and was killed")
+        elif self.execution.cancel_requested.is_set():
+            await self._stop(child)
+            self._finish(Complete(Status.CANCELLED, exit_code=child.exit_code), Error(ENAME, KILLED, ("cancelled",)))
+        else:
+            self._finish_by_exit(child.exit_code or 0)
+
+    async def _stop(self, child: ChildProcess) -> None:
+        self._rung = Rung.TERMINATE
+        child.signal_group(signal.SIGTERM)
+        with anyio.move_on_after(_TERM_PATIENCE):
+            await child.exited.wait()
+        await self._kill(child)
+
+    async def _kill(self, child: ChildProcess) -> None:
+        if not child.exited.is_set():
+            self._rung = Rung.KILL
+        await to_thread.run_sync(child.kill_tree)
+        await child.exited.wait()
+
+    def _finish_by_exit(self, code: int) -> None:
+        if code == 0:
+            self._finish(Complete(Status.SUCCEEDED, exit_code=0), None)
+            return
+        told = str(code) if code > 0 else KILLED
+        how = f"exit status {code}" if code > 0 else f"signal: {_signal_name(-code)}"
+        self._finish(Complete(Status.FAILED, Reason.ERROR, exit_code=code), Error(ENAME, told, (how,)))
+
+    def _fail(self, reason: Reason, why: str) -> None:
+        code = None if self._child is None else self._child.exit_code
+        evalue = why if self._child is None else KILLED
+        self._finish(Complete(Status.FAILED, reason, exit_code=code), Error(ENAME, evalue, (why,)))
+
+    def _finish(self, complete: Complete, error: Error | None) -> None:
+        for stream, lines in self._lines.items():
+            self._emit(stream, lines.finish())
+        if error is not None:
+            self.execution.emit(error)
+        usage = None if self._child is None else self._child.usage
+        self.execution.finish(
+            Complete(
+                complete.status,
+                complete.reason,
+                exit_code=complete.exit_code,
+                duration_ms=self.execution.elapsed_ms(),
+                cpu_seconds=None if usage is None else round(usage.ru_utime + usage.ru_stime, 3),
+                peak_memory_bytes=None if usage is None else usage.ru_maxrss * 1024,
+                interruption=None if self._rung is None else Interruption(self._rung.value, state_kept=True),
+            )
+        )
+
+    def _output(self, stream: str, data: bytes) -> None:
+        lines = self._lines[stream]
+        self._emit(stream, lines.feed(data) if data else lines.finish())
+
+    def _emit(self, stream: str, text: str) -> None:
+        if text:
+            self.execution.emit(Stdout(text) if stream == "stdout" else Stderr(text))
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return str(number)

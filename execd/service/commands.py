@@ -1,0 +1,144 @@
+"""The commands of a sandbox: started, found again, stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import anyio
+import anyio.abc
+
+from execd.errors import CommandNotFound, InvalidRequest, NotRunning, ShuttingDown
+from execd.kernel.child import ChildSpec
+from execd.kernel.request import ExecuteRequest
+from execd.service.command import Command
+from execd.service.environment import Environment, check_folder, expand_path
+from execd.service.execution import Execution, Origin
+from execd.service.executions import Executions
+from execd.service.output_log import OutputLog
+
+LANGUAGE = "command"
+
+
+@dataclass(frozen=True, slots=True)
+class CommandRequest:
+    """What is asked for: a shell line or an argv, exactly one of them. `timeout` in seconds, None or 0 for none."""
+
+    line: str | None = None
+    argv: tuple[str, ...] | None = None
+    cwd: str | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
+    timeout: float | None = None
+    uid: int | None = None
+    gid: int | None = None
+    background: bool = False
+
+    @property
+    def content(self) -> str:
+        """The command as it is shown again: the line, or the argv as a JSON array."""
+        return self.line if self.line is not None else json.dumps(list(self.argv or ()))
+
+
+class Commands:
+    """Every command whose execution is still kept. Their tasks belong to `tasks`."""
+
+    def __init__(
+        self, executions: Executions, environment: Environment, workspace: Path, tasks: anyio.abc.TaskGroup
+    ) -> None:
+        self._executions = executions
+        self._environment = environment
+        self._workspace = workspace
+        self._tasks = tasks
+        self._all: dict[str, Command] = {}
+        self._logs: dict[str, OutputLog] = {}
+        self._open = True
+
+    def start(self, request: CommandRequest) -> Execution:
+        """Start a command; its execution tells the rest. Raises InvalidRequest, ShuttingDown."""
+        if not self._open:
+            raise ShuttingDown
+        origin = Origin(uuid.uuid4().hex, None, LANGUAGE)
+        spec = self._spec(request, origin.execution_id)
+        execution = self._executions.new(ExecuteRequest(request.content, request.timeout), origin)
+        command = Command(execution, spec, request.timeout or None)
+        self._forget_removed()
+        self._all[execution.id] = command
+        self._tasks.start_soon(command.carry_out)
+        return execution
+
+    def get(self, command_id: str) -> Command:
+        """The command with this id. Raises CommandNotFound."""
+        self._forget_removed()
+        try:
+            return self._all[command_id]
+        except KeyError:
+            raise CommandNotFound(command_id) from None
+
+    def has(self, command_id: str) -> bool:
+        """Whether there is a command with this id."""
+        return command_id in self._all
+
+    async def stop(self, command_id: str) -> Execution:
+        """Stop a running command; returns when it has ended. Raises CommandNotFound, NotRunning."""
+        execution = self.get(command_id).execution
+        if execution.ended.is_set():
+            raise NotRunning(command_id)
+        execution.cancel()
+        await execution.ended.wait()
+        return execution
+
+    def log(self, command_id: str, offset: int, most: int) -> bytes:
+        """Up to `most` bytes of a background command's output from `offset`. Raises CommandNotFound, also for a
+        foreground one: its two streams have no order among each other."""
+        command = self.get(command_id)
+        if not command.merged:
+            raise CommandNotFound(command_id)
+        output = self._logs.setdefault(command_id, OutputLog(command.execution.journal))
+        return output.read(offset, most, command.pending)
+
+    async def close(self) -> None:
+        """End every command and start no more. Safe to call twice."""
+        self._open = False
+        async with anyio.create_task_group() as group:
+            for command in list(self._all.values()):
+                group.start_soon(command.close)
+
+    def _forget_removed(self) -> None:
+        for command_id in [known for known in self._all if not self._executions.has(known)]:
+            del self._all[command_id]
+            self._logs.pop(command_id, None)
+
+    def _spec(self, request: CommandRequest, marker: str) -> ChildSpec:
+        cwd = self._folder(request.cwd)
+        env = self._environment.build(cwd, request.env)
+        argv = _argv(request, cwd, env.get("PATH", os.defpath))
+        _check_identity(request.uid, request.gid)
+        return ChildSpec(argv, cwd, env, marker, request.uid, request.gid, merge_stderr=request.background)
+
+    def _folder(self, cwd: str | None) -> Path:
+        if not cwd:
+            return self._workspace
+        folder = self._workspace / expand_path(cwd, self._environment.lasting(), "cwd")
+        check_folder(folder, "cwd")
+        return folder
+
+
+def _argv(request: CommandRequest, cwd: Path, path: str) -> list[str]:
+    if request.argv is None:
+        shell = shutil.which("bash", path=path) or "/bin/sh"
+        return [shell, "-c", request.line or ""]
+    program = request.argv[0]
+    if "/" in program:
+        return [str(cwd / program), *request.argv[1:]]
+    return [shutil.which(program, path=path) or program, *request.argv[1:]]
+
+
+def _check_identity(uid: int | None, gid: int | None) -> None:
+    same = uid in (None, os.geteuid()) and gid in (None, os.getegid())
+    if not same and os.geteuid() != 0:
+        raise InvalidRequest(f"this service runs as uid {os.geteuid()} and can start nothing as another user", "uid")

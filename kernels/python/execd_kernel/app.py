@@ -1,0 +1,83 @@
+"""The kernel application: sockets that lose nothing, a profile that is only read, start-up files in place."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import zmq
+from ipykernel.ipkernel import IPythonKernel
+from ipykernel.kernelapp import IPKernelApp
+from ipykernel.kernelbase import Kernel
+from traitlets import DottedObjectName, Type, default
+
+from execd_kernel import startup
+from execd_kernel.profile import ReadOnlyProfile
+from execd_kernel.session import KernelSession
+from execd_kernel.shell import ZMQInteractiveShell
+
+SEND_QUEUE = 32
+"""How many iopub messages may wait for the subscriber before the kernel waits with them."""
+
+
+@contextmanager
+def default_sockopts(context: zmq.Context[Any], options: Mapping[int, int]) -> Iterator[None]:
+    """Give `options` to every socket that `context` makes inside the block and can take them."""
+    before = dict(context.sockopts)
+    context.sockopts.update(options)
+    try:
+        yield
+    finally:
+        context.sockopts.clear()
+        context.sockopts.update(before)
+
+
+class PythonKernel(IPythonKernel):
+    """ipykernel's kernel with the shell of this package."""
+
+    shell_class = Type(ZMQInteractiveShell)
+
+
+class KernelApp(IPKernelApp):
+    """ipykernel's application, for a kernel that one service listens to.
+
+    Every message on iopub arrives, in order: a subscriber that reads slowly slows the kernel down, and one that
+    never reads stops it. Nothing is written into the home folder, which may be read-only or missing.
+    """
+
+    kernel_class = Type(PythonKernel, klass=Kernel)
+    outstream_class = DottedObjectName("execd_kernel.output.OutStream")
+
+    @default("session")
+    def _session_default(self) -> KernelSession:
+        return KernelSession(parent=self, username="kernel")
+
+    @default("ipython_dir")
+    def _ipython_dir_default(self) -> str:
+        home = os.path.expanduser("~")  # noqa: PTH111 - Path raises where the user has no name and no HOME
+        return os.environ.get("IPYTHONDIR") or str(Path(home, ".ipython"))
+
+    @default("profile_dir")
+    def _profile_dir_default(self) -> ReadOnlyProfile:
+        usual = str(Path(self.ipython_dir, f"profile_{self.profile}"))
+        return ReadOnlyProfile(parent=self, location=self.config.ProfileDir.get("location", usual))
+
+    def init_profile_dir(self) -> None:
+        """Read the profile where IPython would look for it, without making one."""
+        profile: Any = self.profile_dir
+        self.config_file_paths.append(profile.location)
+
+    def init_iopub(self, context: zmq.Context[Any]) -> None:
+        """Open iopub as a channel that blocks where stock ipykernel drops.
+
+        The options are the context's defaults while the socket is made: the iopub thread owns the socket from
+        its first moment on, and no other thread may touch it.
+        """
+        with default_sockopts(context, {zmq.XPUB_NODROP: 1, zmq.SNDHWM: SEND_QUEUE}):
+            super().init_iopub(context)  # type: ignore[no-untyped-call]
+
+    def init_shell(self) -> None:
+        """Take the shell from the kernel, and install the start-up files in it."""
+        super().init_shell()  # type: ignore[no-untyped-call]
+        startup.install(self.shell)

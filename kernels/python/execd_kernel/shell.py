@@ -1,0 +1,42 @@
+"""The interactive shell: everything that stock keeps on disk stays in memory."""
+
+from typing import Any
+
+from ipykernel import zmqshell
+from IPython.core.history import HistoryManager
+from traitlets import observe
+
+from execd_kernel.profile import ProfileStore
+
+
+class ZMQInteractiveShell(zmqshell.ZMQInteractiveShell):
+    """ipykernel's shell without banner, history file and profile store.
+
+    In, Out, `_` and `%history` work on what this kernel has run. The class keeps the name of its parent: rich and
+    others know a notebook by it.
+    """
+
+    @property
+    def banner(self) -> str:
+        """Nothing: no person looks at a service's kernel starting."""
+        return ""
+
+    def init_ipython_dir(self, ipython_dir: str | None) -> None:
+        """Take the application's folder, as it is."""
+        kernel: Any = self.parent
+        self.ipython_dir = ipython_dir or kernel.parent.ipython_dir
+
+    @observe("ipython_dir")
+    def _ipython_dir_changed(self, change: dict[str, Any]) -> None:
+        """Leave the folder unmade."""
+
+    def init_instance_attrs(self) -> None:
+        """Keep what magics remember in memory."""
+        super().init_instance_attrs()  # type: ignore[no-untyped-call]
+        self.db = ProfileStore()
+
+    def init_history(self) -> None:
+        """Keep the history in lists, without the database that stock writes each cell to."""
+        history: Any = HistoryManager(shell=self, parent=self, enabled=False)
+        self.history_manager = history
+        self.configurables.append(history)

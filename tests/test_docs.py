@@ -1,0 +1,63 @@
+"""What the service has is written down: README.md and docs/*.md, taken together."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from execd import events
+from execd.app import OPERATIONS
+from execd.events import Event, Reason, Status
+from execd.kernel.ladder import Rung
+from execd.settings import Settings
+from execd.wire.execd.errors import Code
+
+ROOT = Path(__file__).parent.parent
+
+EVENT_TYPES = sorted(
+    {
+        found.type
+        for found in vars(events).values()
+        if isinstance(found, type) and issubclass(found, Event) and hasattr(found, "type")
+    }
+    | {"ping"}
+)
+ROUTES = sorted({operation.path for operation in OPERATIONS} | {"/openapi.json"})
+HEADERS = sorted({name for operation in OPERATIONS for name in operation.headers})
+
+
+@pytest.fixture(scope="module")
+def words() -> set[str]:
+    """Everything that stands in backquotes or in a block of code."""
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    text = "\n".join(page.read_text("utf-8") for page in pages if page.exists())
+    quoted = re.findall(r"```.*?```|`[^`\n]+`", text, re.DOTALL)
+    return {word for piece in quoted for word in re.findall(r"[\w/{}.:-]+", piece)}
+
+
+def plain(path: str) -> str:
+    """A route as documents show it, without its parameters' converters."""
+    return re.sub(r":\w+}", "}", path)
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_settings(name: str, words: set[str]) -> None:
+    assert f"EXECD_{name.upper()}" in words
+
+
+@pytest.mark.parametrize("path", ROUTES)
+def test_routes(path: str, words: set[str]) -> None:
+    shown = re.sub(r"{\w+}", "{id}", plain(path))
+    assert {plain(path), shown} & words
+
+
+@pytest.mark.parametrize("name", EVENT_TYPES)
+def test_event_types(name: str, words: set[str]) -> None:
+    assert name in words
+
+
+@pytest.mark.parametrize("name", [*Status, *Reason, *Rung, *Code, *HEADERS])
+def test_statuses_reasons_rungs_codes_and_headers(name: str, words: set[str]) -> None:
+    assert name in words

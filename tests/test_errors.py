@@ -1,0 +1,129 @@
+"""The tree of errors: drawn where people read it, and rendered by every dialect."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import re
+
+import pytest
+
+import execd
+from execd import errors
+from execd.errors import ExecdError
+from execd.wire.errors import ErrorTable, Rendering
+from execd.wire.execd.errors import EXECD_ERRORS, RUN_ERRORS, Code
+
+TABLES = {"EXECD_ERRORS": EXECD_ERRORS, "RUN_ERRORS": RUN_ERRORS}
+
+EXPECTED = {
+    "ExecdError": (500, "RUNTIME_ERROR"),
+    "InvalidRequest": (400, "INVALID_REQUEST_BODY"),
+    "MissingQuery": (400, "MISSING_QUERY"),
+    "BodyTooLarge": (413, "INVALID_REQUEST_BODY"),
+    "WrongContentType": (415, "INVALID_REQUEST_BODY"),
+    "NotFound": (404, "NOT_FOUND"),
+    "ContextNotFound": (404, "CONTEXT_NOT_FOUND"),
+    "ExecutionNotFound": (404, "EXECUTION_NOT_FOUND"),
+    "UnknownLanguage": (500, "RUNTIME_ERROR"),
+    "Conflict": (409, "CONFLICT"),
+    "NoInputWanted": (409, "CONFLICT"),
+    "LimitReached": (429, "LIMIT_REACHED"),
+    "QueueFull": (429, "LIMIT_REACHED"),
+    "TooManyContexts": (429, "LIMIT_REACHED"),
+    "KernelFailed": (500, "RUNTIME_ERROR"),
+    "KernelStartFailed": (500, "RUNTIME_ERROR"),
+    "WorkingFolderUnusable": (500, "RUNTIME_ERROR"),
+    "StorageFull": (507, "STORAGE_FULL"),
+    "CannotServe": (500, "RUNTIME_ERROR"),
+    "FolderInUse": (500, "RUNTIME_ERROR"),
+    "ShuttingDown": (503, "SERVICE_UNAVAILABLE"),
+}
+EXPECTED_WHEN_RUNNING = EXPECTED | {
+    "ContextNotFound": (500, "RUNTIME_ERROR"),
+    "ExecutionNotFound": (500, "RUNTIME_ERROR"),
+}
+
+
+def family(root: type[ExecdError]) -> list[type[ExecdError]]:
+    """A class and everything below it, in the order of the source."""
+    return [root, *(found for child in root.__subclasses__() for found in family(child))]
+
+
+def every_error() -> list[type[ExecdError]]:
+    """The whole tree, with what any module of the package may have added."""
+    for module in pkgutil.walk_packages(execd.__path__, "execd."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    return family(ExecdError)
+
+
+def depth(error: type[ExecdError]) -> int:
+    """How far below the root a class stands."""
+    return error.__mro__.index(ExecdError)
+
+
+def drawn() -> list[tuple[str, int]]:
+    """Names and depths in the module docstring's drawing."""
+    lines = re.findall(r"^    ((?:[│├└─ ]{4})*)(\w+)", errors.__doc__ or "", re.MULTILINE)
+    return [(name, len(branch) // 4) for branch, name in lines]
+
+
+def test_the_docstring_draws_the_whole_tree() -> None:
+    assert drawn() == [(error.__name__, depth(error)) for error in every_error()]
+
+
+def test_every_error_says_what_it_means() -> None:
+    assert [error.__name__ for error in every_error() if not error.__doc__] == []
+
+
+@pytest.mark.parametrize(
+    ("table", "expected"), [(EXECD_ERRORS, EXPECTED), (RUN_ERRORS, EXPECTED_WHEN_RUNNING)], ids=TABLES
+)
+def test_the_rendering_of_every_error(table: ErrorTable, expected: dict[str, tuple[int, str]]) -> None:
+    rendered = {error: table.rendering(error) for error in every_error()}
+    assert {error.__name__: (found.status, str(found.code)) for error, found in rendered.items()} == expected
+
+
+@pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
+def test_every_rendering_is_an_error_with_a_known_code(table: ErrorTable) -> None:
+    for rendering in table.renderings.values():
+        assert rendering.code in list(Code)
+        assert 400 <= rendering.status < 600
+
+
+def test_a_table_without_the_root_has_no_answer() -> None:
+    with pytest.raises(LookupError, match="Conflict"):
+        ErrorTable({errors.NotFound: Rendering(404, "x")}).rendering(errors.Conflict)
+
+
+@pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
+def test_the_answer_carries_code_and_message(table: ErrorTable) -> None:
+    answer = table.response(errors.UnknownLanguage("cobol", ["bash", "python"]))
+    assert answer.status_code == 500
+    assert (
+        bytes(answer.body)
+        == b'{"code":"RUNTIME_ERROR","message":"unknown language \'cobol\'; this service has: bash, python"}'
+    )
+    assert "retry-after" not in answer.headers
+
+
+def test_a_limit_says_when_to_try_again() -> None:
+    answer = EXECD_ERRORS.response(errors.QueueFull("ctx_1", 3))
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "1")
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (errors.InvalidRequest("expected a string"), "expected a string"),
+        (errors.InvalidRequest("expected a string", "code"), "code: expected a string"),
+        (errors.MissingQuery("id", "an id"), "id: missing query parameter, expected an id"),
+        (errors.WrongContentType(""), "Content-Type: expected application/json, got none"),
+        (errors.WrongContentType("text/plain"), "Content-Type: expected application/json, got 'text/plain'"),
+        (errors.UnknownLanguage("cobol", []), "unknown language 'cobol'; this service has: none"),
+        (errors.KernelStartFailed("python", "no room"), "the python kernel did not start: no room"),
+    ],
+)
+def test_what_errors_say(error: ExecdError, said: str) -> None:
+    assert str(error) == said
