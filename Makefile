@@ -18,7 +18,7 @@ help:  ## Show this list
 serve: serving  ## Run the service on 127.0.0.1:44772
 	@exec $(BIN)/execd serve $(ARGS)
 
-demo: serving  ## Show what the service does, against a service of its own
+demo: development  ## Show what the service does, against a service of its own
 	@exec $(BIN)/python scripts/demo.py $(ARGS)
 
 test: development  ## Run the tests, in parallel

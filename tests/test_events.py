@@ -41,7 +41,8 @@ json_values = st.recursive(
 )
 
 FIELDS: list[tuple[Event, dict[str, Any]]] = [
-    (Init("ctx_1", "run_1"), {"type": "init", "text": "ctx_1", "execution_id": "run_1", "context_id": "ctx_1"}),
+    (Init("cmd_1", None), {"type": "init", "text": "cmd_1", "execution_id": "cmd_1"}),
+    (Init("run_1", "ctx_1"), {"type": "init", "text": "ctx_1", "execution_id": "run_1", "context_id": "ctx_1"}),
     (StatusChanged("queued", 2), {"type": "status", "text": "queued", "position": 2}),
     (StatusChanged("running"), {"type": "status", "text": "running"}),
     (

@@ -122,7 +122,7 @@ class BashKernel:
         self._interrupts = 0
         script = self._folder / "run"
         script.write_text(wanted.code + "\n", "utf-8")
-        self._request = PendingRequest(self._token, emit, changed)
+        self._request = PendingRequest(self._token, emit, changed, begun=True)
         go = f"cd -- {shlex.quote(wanted.cwd)} && " if wanted.cwd else ""
         run = f'{go}. {shlex.quote(str(script))} </dev/null 2>&"$__execd_stderr"'
         # The group keeps `set -x` from tracing what is not the user's.

@@ -26,9 +26,10 @@ class ExecuteRequest:
 
 @dataclass(slots=True, eq=False)
 class PendingRequest:
-    """What is known of a request. It has ended when the reply *and* the idle status of this very request are in.
+    """What is known of a request. It has begun with its first message but the busy status, which comes before the
+    kernel can be interrupted; it has ended when the reply *and* the idle status of this very request are in.
 
-    `changed` is called whenever one of them comes; `emit` gets the events, also those that come after the end.
+    `changed` is called whenever one of these comes; `emit` gets the events, also those that come after the end.
     """
 
     msg_id: str
@@ -36,6 +37,7 @@ class PendingRequest:
     changed: Callable[[], None]
     reply: dict[str, Any] | None = None
     idle: bool = False
+    begun: bool = False
     exit_code: int | None = None
     kernel_exits: bool = field(default=False)
 
@@ -56,8 +58,14 @@ class PendingRequest:
         elif message.type == "status":
             self._receive_status(message.content.get("execution_state"))
         else:
+            self._begin()
             for event in events_of(message):
                 self.emit(event)
+
+    def _begin(self) -> None:
+        if not self.begun:
+            self.begun = True
+            self.changed()
 
     def _receive_reply(self, content: dict[str, Any]) -> None:
         self.reply = content

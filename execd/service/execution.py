@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 
 import anyio
 
-from execd.events import Complete, Error, Event, ExecutionCount, Init, Reason, Status, StatusChanged
+from execd.events import Complete, Error, Event, ExecutionCount, Init, InputRequest, Reason, Status, StatusChanged
 from execd.kernel.request import ExecuteRequest
-from execd.service.budget import EVENT_OVERHEAD, OutputBudget, byte_size
+from execd.service.budget import OutputBudget
 from execd.service.journal import Journal, Slice
+from execd.service.tail import EVENT_OVERHEAD, byte_size
 
 _LATE_BYTES = 256 * 1024
 
@@ -143,8 +144,11 @@ class Execution:
         match event:
             case Error():
                 self.error = event
+                self.awaiting_input = False
             case ExecutionCount(count=count):
                 self.execution_count = count
+            case InputRequest():
+                self.awaiting_input = True
 
     def _emit_late(self, event: Event) -> None:
         size = EVENT_OVERHEAD + byte_size(repr(event))

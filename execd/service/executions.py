@@ -52,6 +52,7 @@ class Executions:
         )
         self._all: OrderedDict[str, Execution] = OrderedDict()
         self._ended: OrderedDict[str, Execution] = OrderedDict()
+        self._sizes: dict[str, int] = {}
         self._ended_size = 0
 
     def __len__(self) -> int:
@@ -100,11 +101,13 @@ class Executions:
         log.info("execution_ended", execution_id=execution.id, status=execution.status.value, reason=reason)
         self._meters.execution_ended(execution.language, execution.status.value)
         self._ended[execution.id] = execution
-        self._ended_size += execution.journal.size
+        # Late output may follow: what is taken off again must be what was added.
+        size = self._sizes[execution.id] = execution.journal.size
+        self._ended_size += size
         self.prune()
 
     def _remove(self, execution: Execution) -> None:
         del self._all[execution.id], self._ended[execution.id]
-        self._ended_size -= execution.journal.size
+        self._ended_size -= self._sizes.pop(execution.id)
         execution.journal.remove()
         log.info("execution_removed", execution_id=execution.id, why="retention")

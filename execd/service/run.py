@@ -19,7 +19,6 @@ from execd.events import (
     Complete,
     Error,
     Event,
-    InputRequest,
     Interruption,
     Reason,
     Status,
@@ -48,11 +47,13 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """All that a decision depends on. Times are seconds of one monotonic clock; `rung_until` is the end of the
-    patience with the present rung, None on none or on the last."""
+    """All that a decision depends on. Times are seconds of one monotonic clock; `begin_by` is until when the kernel
+    may take to begin, None once it has; `rung_until` is the end of the patience with the present rung, None on none
+    or on the last."""
 
     now: float
     deadline: float
+    begin_by: float | None = None
     ended: bool = False
     half_ended_since: float | None = None
     dead: bool = False
@@ -93,9 +94,12 @@ def decide(facts: Facts) -> Decision:
     if facts.cause is not None:
         impatient = facts.rung_until is not None and facts.now >= facts.rung_until
         return Climb(facts.cause) if impatient else Wait(facts.rung_until)
-    if facts.cancel_requested:
-        return Climb(Cause.CANCEL)
-    return Climb(Cause.TIMEOUT) if facts.now >= facts.deadline else Wait(facts.deadline)
+    if not facts.cancel_requested and facts.now < facts.deadline:
+        return Wait(facts.deadline)
+    if facts.begin_by is not None and facts.now < facts.begin_by:
+        # A kernel ignores an interrupt that comes before the code does.
+        return Wait(facts.begin_by)
+    return Climb(Cause.CANCEL if facts.cancel_requested else Cause.TIMEOUT)
 
 
 class Run:
@@ -105,10 +109,12 @@ class Run:
         self._execution = execution
         self._kernel = kernel
         self._timeout = timeout
+        self._grace = interrupt_grace
         self._rungs = iter(ladder(interrupt_grace))
         self._wake = asyncio.Event()
         self._request: PendingRequest
         self._deadline = 0.0
+        self._begin_by = 0.0
         self._half_ended_since: float | None = None
         self._cause: Cause | None = None
         self._rung: Step | None = None
@@ -120,6 +126,7 @@ class Run:
         cpu_before = self._kernel.process.cpu_seconds()
         self._kernel.process.reset_peak_memory()
         self._deadline = time.monotonic() + self._timeout
+        self._begin_by = time.monotonic() + self._grace
         wanted = self._execution.request
         self._request = self._kernel.execute(wanted, self._emit, self._wake.set)
         async with anyio.create_task_group() as group:
@@ -154,6 +161,7 @@ class Run:
         return Facts(
             now=now,
             deadline=self._deadline,
+            begin_by=None if self._request.begun else self._begin_by,
             ended=self._request.ended,
             half_ended_since=self._half_ended_since,
             dead=not self._kernel.alive,
@@ -187,9 +195,6 @@ class Run:
                 await self._kernel.process.kill()
 
     def _emit(self, event: Event) -> None:
-        # Other output may be a thread's: it does not take the question back.
-        if isinstance(event, InputRequest | Error):
-            self._execution.awaiting_input = isinstance(event, InputRequest) and not self._execution.ended.is_set()
         if self._cause is Cause.TIMEOUT and not self._execution.ended.is_set():
             # The KeyboardInterrupt is ours: it becomes the traceback of the timeout.
             if isinstance(event, Error):

@@ -59,7 +59,7 @@ def test_it_has_ended_when_both_ends_are_in(
 @pytest.mark.parametrize(
     "order", list(itertools.permutations([REPLY, IDLE, message("stream", name="stdout", text="x")]))
 )
-def test_output_is_emitted_before_and_after_the_ends(order: tuple[Message, ...]) -> None:
+def test_events_are_emitted_before_and_after_the_ends(order: tuple[Message, ...]) -> None:
     watched = Watched().receive(*order)
     assert watched.request.ended
     assert watched.emitted == ["stdout"]

@@ -16,30 +16,38 @@ from execd.errors import (
     UnknownLanguage,
 )
 from execd.kernel.request import ExecuteRequest
+from execd.service.commands import CommandRequest
 from execd.service.context import Context
-from execd.service.execution import Execution
 from execd.service.sandbox import Sandbox
 from execd.wire.body import read_model
+from execd.wire.execd.answers import (
+    EXECUTION_HEADER,
+    RUNG_HEADER,
+    STATE_HEADER,
+    background_stream,
+    code_stream,
+    command_stream,
+    interruption_headers,
+)
 from execd.wire.execd.errors import RUN_ERRORS
 from execd.wire.execd.schemas import ContextRef, RunCode
 from execd.wire.operation import Answer, Operation, Parameter
 from execd.wire.state import sandbox_of
-from execd.wire.streams import event_stream, framing_for
 
-EXECUTION_HEADER = "EXECD-EXECUTION-ID"
-RUNG_HEADER = "EXECD-INTERRUPT-RUNG"
-STATE_HEADER = "EXECD-CONTEXT-STATE"
-
-_LONGEST_MS = 10**15
+# Languages that stand for a shell command, and whether it runs in the background.
+_COMMANDS = {"": False, "command": False, "background-command": True}
 
 
 async def run_code(request: Request) -> Response:
     """Run code and stream its events."""
     sandbox = sandbox_of(request)
     body = await read_model(request, RunCode, sandbox.settings.max_body)
+    seconds = None if body.timeout is None else body.timeout / 1000
+    if not body.context.id and body.context.language in _COMMANDS:
+        return _run_as_command(request, body, seconds)
     context = _context(sandbox, body.context)
-    execution = sandbox.submit(context, ExecuteRequest(body.code, _seconds(body.timeout), body.allow_stdin))
-    return stream_of(request, execution)
+    execution = sandbox.submit(context, ExecuteRequest(body.code, seconds, body.allow_stdin))
+    return code_stream(request, execution)
 
 
 async def interrupt_code(request: Request) -> Response:
@@ -51,39 +59,17 @@ async def interrupt_code(request: Request) -> Response:
     return Response(headers=interruption_headers(execution))
 
 
-def stream_of(request: Request, execution: Execution, after: int = 0) -> Response:
-    """An execution's events after the seq `after`, as this client can read them."""
-    settings = sandbox_of(request).settings
-    framing = framing_for(request.headers.get("user-agent", ""))
-    headers = {EXECUTION_HEADER: execution.id}
-    return event_stream(execution.follow(after), framing, settings.ping_interval, settings.shutdown_grace, headers)
-
-
-def interruption_headers(execution: Execution | None) -> dict[str, str]:
-    """What an interrupt did: the rung of the ladder that worked, and what became of the context's variables."""
-    complete = None if execution is None else execution.complete
-    if execution is None or complete is None:
-        return {RUNG_HEADER: "none", STATE_HEADER: "kept"}
-    interruption = complete.interruption
-    return {
-        EXECUTION_HEADER: execution.id,
-        RUNG_HEADER: interruption.rung if interruption else "none",
-        STATE_HEADER: "kept" if interruption is None or interruption.state_kept else "lost",
-    }
-
-
-def _seconds(milliseconds: int | None) -> float | None:
-    # Bounded, for an integer of JSON may be larger than any float; the service's own bound comes after.
-    return None if milliseconds is None else min(milliseconds, _LONGEST_MS) / 1000
-
-
 def _context(sandbox: Sandbox, ref: ContextRef) -> Context:
-    if ref.id:
-        return sandbox.contexts.get(ref.id)
-    if not ref.language:
-        known = ", ".join(sandbox.kernelspecs.languages)
-        raise InvalidRequest(f"expected a language ({known}), or a context by context.id", "context.language")
-    return sandbox.contexts.default(ref.language, ref.cwd)
+    return sandbox.contexts.get(ref.id) if ref.id else sandbox.contexts.default(ref.language, ref.cwd)
+
+
+def _run_as_command(request: Request, body: RunCode, seconds: float | None) -> Response:
+    if "\0" in body.code:
+        raise InvalidRequest("expected no NUL bytes in a shell command", "code")
+    background = _COMMANDS[body.context.language]
+    wanted = CommandRequest(body.code, cwd=body.context.cwd, timeout=seconds, background=background)
+    execution = sandbox_of(request).commands.start(wanted)
+    return background_stream(request, execution) if background else command_stream(request, execution)
 
 
 OPERATIONS = (

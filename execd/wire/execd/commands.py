@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 from starlette.requests import Request
@@ -11,15 +10,13 @@ from starlette.responses import JSONResponse, Response
 from execd.errors import CommandNotFound, InvalidRequest, MissingQuery, NotRunning
 from execd.service.commands import CommandRequest
 from execd.service.execution import Execution
-from execd.service.journal import Slice, now_ms
 from execd.wire.body import read_model
-from execd.wire.execd.code import EXECUTION_HEADER, interrupt_code
-from execd.wire.execd.command_frames import CommandFrames
+from execd.wire.execd.answers import EXECUTION_HEADER, background_stream, command_stream
+from execd.wire.execd.code import interrupt_code
 from execd.wire.execd.errors import EXECD_ERRORS, LOG_ERRORS, RUN_ERRORS
 from execd.wire.execd.schemas import CommandStatus, RunCommand
 from execd.wire.operation import Answer, Operation, Parameter
 from execd.wire.state import sandbox_of
-from execd.wire.streams import event_stream, framing_for
 
 CURSOR_HEADER = "EXECD-COMMANDS-TAIL-CURSOR"
 
@@ -31,7 +28,7 @@ async def run_command(request: Request) -> Response:
     sandbox = sandbox_of(request)
     body = await read_model(request, RunCommand, sandbox.settings.max_body)
     execution = sandbox.commands.start(_wanted(body))
-    return _background(request, execution) if body.background else command_stream(request, execution)
+    return background_stream(request, execution) if body.background else command_stream(request, execution)
 
 
 async def interrupt_command(request: Request) -> Response:
@@ -53,27 +50,6 @@ async def command_logs(request: Request) -> Response:
     found = sandbox_of(request).commands.log(command_id, cursor, _LOG_BYTES)
     headers = {CURSOR_HEADER: str(cursor + len(found))}
     return Response(found, media_type="text/plain; charset=utf-8", headers=headers)
-
-
-def command_stream(request: Request, execution: Execution) -> Response:
-    """An execution's events in the form that commands have."""
-    return _stream(request, execution, execution.follow())
-
-
-def _background(request: Request, execution: Execution) -> Response:
-    return _stream(request, execution, _accepted(execution))
-
-
-async def _accepted(execution: Execution) -> AsyncIterator[Slice]:
-    yield Slice(1, execution.journal.read(0).records[:1])
-    yield Slice(2, [b'{"type":"execution_complete","timestamp":%d,"status":"succeeded"}' % now_ms()])
-
-
-def _stream(request: Request, execution: Execution, records: AsyncIterator[Slice]) -> Response:
-    settings = sandbox_of(request).settings
-    framing = CommandFrames(framing_for(request.headers.get("user-agent", "")))
-    headers = {EXECUTION_HEADER: execution.id}
-    return event_stream(records, framing, settings.ping_interval, settings.shutdown_grace, headers)
 
 
 def _wanted(body: RunCommand) -> CommandRequest:

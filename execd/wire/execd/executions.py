@@ -11,7 +11,7 @@ from execd.errors import ExecutionNotFound, InvalidRequest, NoInputWanted
 from execd.events import Status
 from execd.service.execution import Execution
 from execd.wire.body import read_model
-from execd.wire.execd.code import stream_of
+from execd.wire.execd.answers import code_stream
 from execd.wire.execd.errors import EXECD_ERRORS
 from execd.wire.execd.schemas import ExecutionInfo, InputLine
 from execd.wire.operation import Answer, Operation, Parameter
@@ -42,7 +42,7 @@ async def stream_execution(request: Request) -> Response:
     after = _cursor(request)
     if after > execution.journal.last_seq:
         raise InvalidRequest(f"expected at most {execution.journal.last_seq}, the last event there is", "after_seq")
-    return stream_of(request, execution, after)
+    return code_stream(request, execution, after)
 
 
 async def answer_input(request: Request) -> Response:

@@ -35,8 +35,14 @@ class ContextRef(Body):
     """The context that code shall run in: by id, or the language's default one."""
 
     id: Text = Field("", description="Id of a context. Empty: the default context of the language.")
-    language: Text = Field("", description="Language of the default context; not looked at when an id is given.")
-    cwd: PathText | None = Field(None, description="Where the default context starts, when this run makes it.")
+    language: Text = Field(
+        "",
+        description="Language of the default context; not looked at when an id is given. `command` or nothing: the "
+        "code is a shell command; `background-command`: one that runs in the background.",
+    )
+    cwd: PathText | None = Field(
+        None, description="Where the default context starts, when this run makes it; where a command runs."
+    )
 
 
 class RunCode(Body):

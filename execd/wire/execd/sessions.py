@@ -11,8 +11,7 @@ from execd.service.context import Context
 from execd.service.environment import check_folder
 from execd.service.sandbox import Sandbox
 from execd.wire.body import check_json_type, parse_model, read_bytes, read_model
-from execd.wire.execd.code import EXECUTION_HEADER
-from execd.wire.execd.commands import command_stream
+from execd.wire.execd.answers import EXECUTION_HEADER, command_stream
 from execd.wire.execd.errors import EXECD_ERRORS, RUN_ERRORS
 from execd.wire.execd.schemas import NewSession, RunInSession, SessionInfo
 from execd.wire.operation import Answer, Operation
