@@ -113,8 +113,11 @@ def move_across(source: Path, destination: Path) -> None:
 def _copy_tree(source: Path, destination: Path) -> None:
     if source.is_dir() and not source.is_symlink():
         shutil.copytree(source, destination, symlinks=True, copy_function=_copy_one)
-        for folder, _, _ in os.walk(destination):
-            _copy_owner(source / Path(folder).relative_to(destination), Path(folder))
+        for folder, folders, files in os.walk(destination):
+            # Files have theirs by now; copytree makes folders and symlinks itself.
+            made = [path for name in folders + files if (path := Path(folder, name)).is_symlink()]
+            for path in [Path(folder), *made]:
+                _copy_owner(source / path.relative_to(destination), path)
     else:
         _copy_one(source, destination)
 

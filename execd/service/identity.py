@@ -90,6 +90,8 @@ class _ThreadCredentials:
         return self._set_groups(groups) and self._set_gid(identity.gid) and self._set_uid(identity.uid)
 
     def _set_groups(self, groups: Sequence[int]) -> bool:
+        if sorted(os.getgroups()) == sorted(groups):
+            return True
         number = _SETGROUPS.get(platform.machine())
         if number is None:
             return False

@@ -44,10 +44,10 @@ class Sample:
 
 def cpu_percent(before: Sample, after: Sample, cpus: float) -> float:
     """How much of `cpus` was used between two samples, from 0 to 100."""
-    elapsed = after.at - before.at
-    if elapsed <= 0 or cpus <= 0:
+    capacity = (after.at - before.at) * cpus
+    if capacity <= 0:
         return 0.0
-    return round(min(max((after.used - before.used) / (elapsed * cpus) * 100, 0.0), 100.0), 2)
+    return round(min(max((after.used - before.used) / capacity * 100, 0.0), 100.0), 2)
 
 
 class Machine:
