@@ -58,6 +58,7 @@ EXPECTED = {
 }
 # What each table says in another way than the first.
 OVERRIDDEN = {
+    "DELETE_FILE_ERRORS": {"NotAFile": (500, "RUNTIME_ERROR")},
     "EXECD_ERRORS": {},
     "RUN_ERRORS": {
         "ContextNotFound": (500, "RUNTIME_ERROR"),
