@@ -147,6 +147,8 @@ class ContextInfo(BaseModel):
     state: str = Field(description="busy, idle, or dormant: without a kernel until its next run")
     generation: int = Field(description="How many kernels it has had; its variables live as long as one.")
     waiting: int = Field(description="How many runs wait for their turn.")
+    cpu_seconds: float | None = Field(None, description="CPU time of its kernel and all below it; of one context only.")
+    memory_bytes: int | None = Field(None, description="Memory of its kernel and all below it; of one context only.")
     created_at: int = Field(description="Unix ms.")
 
 
