@@ -8,6 +8,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from execd.wire.execd.errors import Code
 
+_LONGEST_MS = 10**15
+
 
 def _encodable(text: str) -> str:
     try:
@@ -23,20 +25,21 @@ def _path(text: str) -> str:
     return _encodable(text)
 
 
-def _within_64_bits(number: int) -> int:
-    # What a number is divided by must not matter: longer ones are no floats.
-    return min(number, 2**63 - 1)
-
-
 Text = Annotated[str, AfterValidator(_encodable)]
 PathText = Annotated[str, AfterValidator(_path)]
-Milliseconds = Annotated[int, AfterValidator(_within_64_bits)]
+# Clamped, for an integer of JSON may be larger than any float.
+Milliseconds = Annotated[int, AfterValidator(lambda given: min(given, _LONGEST_MS))]
 
 
 class Body(BaseModel):
-    """A request's body: unknown fields are ignored."""
+    """A request's body: unknown fields are ignored, and a field that is null is as good as none."""
 
     model_config = ConfigDict(extra="ignore", strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, given: Any) -> Any:
+        return {name: value for name, value in given.items() if value is not None} if isinstance(given, dict) else given
 
 
 class ContextRef(Body):
@@ -144,6 +147,8 @@ class ContextInfo(BaseModel):
     state: str = Field(description="busy, idle, or dormant: without a kernel until its next run")
     generation: int = Field(description="How many kernels it has had; its variables live as long as one.")
     waiting: int = Field(description="How many runs wait for their turn.")
+    cpu_seconds: float | None = Field(None, description="CPU time of its kernel and all below it; of one context only.")
+    memory_bytes: int | None = Field(None, description="Memory of its kernel and all below it; of one context only.")
     created_at: int = Field(description="Unix ms.")
 
 
