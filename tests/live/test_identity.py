@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -116,7 +117,7 @@ def test_a_service_of_a_plain_user_says_that_it_cannot(public_folder: Path) -> N
     shutil.copytree(bundled_kernels(), public_folder / "kernels")
     if ROOT:
         os.chown(public_folder, 54321, 54321)
-    kernels = {"kernels_dir": str(public_folder / "kernels")}
+    kernels: dict[str, Any] = {"kernels_dir": str(public_folder / "kernels")}
     with (
         running_service(public_folder, program=("-c", AS_PLAIN_USER), **kernels) as service,
         service.client() as client,
