@@ -24,14 +24,16 @@ from execd.wire.execd import (
     isolated,
     metrics,
     ping,
+    proxy,
     sessions,
+    terminals,
     transfers,
     watching,
 )
 from execd.wire.fallbacks import FALLBACKS
 from execd.wire.guard import TOKEN_HEADER, Guard, Policy
 from execd.wire.openapi import openapi_route
-from execd.wire.operation import Operation
+from execd.wire.operation import Operation, Passage
 from execd.wire.request_log import REQUEST_ID_HEADER, RequestLog
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -48,7 +50,9 @@ OPERATIONS: tuple[Operation, ...] = (
     *watching.OPERATIONS,
     *metrics.OPERATIONS,
     *isolated.OPERATIONS,
+    *terminals.OPERATIONS,
 )
+PASSAGES: tuple[Passage, ...] = (*terminals.PASSAGES, *proxy.PASSAGES)
 
 
 class State(TypedDict):
@@ -68,7 +72,11 @@ def create_app(settings: Settings) -> Starlette:
             yield {"sandbox": sandbox}
 
     return Starlette(
-        routes=[*(operation.route() for operation in OPERATIONS), openapi_route(OPERATIONS)],
+        routes=[
+            *(operation.route() for operation in OPERATIONS),
+            *(route for passage in PASSAGES for route in passage.routes()),
+            openapi_route(OPERATIONS, PASSAGES),
+        ],
         middleware=_middleware(settings, meters),
         exception_handlers=FALLBACKS,
         lifespan=lifespan,

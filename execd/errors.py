@@ -5,19 +5,26 @@
     │   ├── MissingQuery          a query parameter that must be there is not
     │   ├── BodyTooLarge          more bytes than a body may have
     │   ├── WrongContentType      a JSON body that does not say that it is JSON
-    │   └── InvalidUpload         the parts of an upload do not fit together, or it was cut off
-    │       ├── MetadataMissing   no part says where the files go, or it says it wrongly
-    │       └── ContentMissing    no part holds a file
+    │   ├── InvalidUpload         the parts of an upload do not fit together, or it was cut off
+    │   │   ├── MetadataMissing   no part says where the files go, or it says it wrongly
+    │   │   └── ContentMissing    no part holds a file
+    │   ├── InvalidFrame          a message on a terminal's WebSocket that means nothing
+    │   └── InvalidPort           no port that could be reached
     ├── NotFound
     │   ├── ContextNotFound
     │   ├── ExecutionNotFound
     │   ├── CommandNotFound
     │   ├── FileNotFound
-    │   └── SessionNotFound       no bash session
+    │   ├── SessionNotFound       no bash session
+    │   ├── TerminalNotFound
+    │   └── TerminalGone          deleted, or the service ends, while a client was attached
     ├── UnknownLanguage           no kernel for that language; the message names those that exist
     ├── Conflict                  the thing is there, but in a state that forbids the call
     │   ├── NoInputWanted         an answer to `input()` that nobody asked for
-    │   └── NotRunning            it has ended already
+    │   ├── NotRunning            it has ended already
+    │   ├── TerminalInUse         another client is attached
+    │   ├── TerminalTakenOver     another client attached in this one's place
+    │   └── InputRefused          what runs in the terminal has closed its input
     ├── FileFailed                the machine refused what was asked of a file; the message says why
     │   ├── NotAFile              a folder, FIFO, socket or device where a regular file is wanted
     │   ├── NotADirectory         a file, or a symlink, where a folder is wanted
@@ -30,10 +37,13 @@
     ├── LimitReached              a bound of this service; later, or with less, it may work
     │   ├── QueueFull             too many runs wait for one context
     │   ├── TooManyContexts
-    │   └── TooManyWatches        too many folders are being watched
+    │   ├── TooManyWatches        too many folders are being watched
+    │   └── TooManyTerminals
     ├── KernelFailed
     │   ├── KernelStartFailed     the kernel did not come up
     │   └── WorkingFolderUnusable the `cwd` cannot be made or entered
+    ├── TerminalStartFailed       no shell could be started
+    ├── PortUnreachable           nothing answers at the port, or not as HTTP
     ├── StorageFull               the disk cannot take more
     │   └── FileDoesNotFit        it has no room for a file, or a quota has none
     ├── CannotServe               the service cannot start as it is configured
@@ -97,6 +107,17 @@ class ContentMissing(InvalidUpload):
         super().__init__("expected at least one part named file, with the content of a file", "file")
 
 
+class InvalidFrame(InvalidRequest):
+    """A message on a terminal's WebSocket cannot be understood."""
+
+
+class InvalidPort(InvalidRequest):
+    """This is not a port that requests can be handed on to."""
+
+    def __init__(self, port: str, why: str) -> None:
+        super().__init__(f"bad port {port[:20]!r}: {why}")
+
+
 class NotFound(ExecdError):
     """There is no such thing, or it belongs to somebody else."""
 
@@ -136,6 +157,20 @@ class SessionNotFound(NotFound):
 
     def __init__(self, session_id: str) -> None:
         super().__init__(f"session not found: {session_id!r}; POST /session makes one")
+
+
+class TerminalNotFound(NotFound):
+    """No terminal has this id."""
+
+    def __init__(self, terminal_id: str) -> None:
+        super().__init__(f"terminal not found: {terminal_id!r}; POST /pty makes one")
+
+
+class TerminalGone(NotFound):
+    """The terminal was deleted, or the service ends."""
+
+    def __init__(self, terminal_id: str) -> None:
+        super().__init__(f"terminal {terminal_id!r} was deleted, with what ran in it")
 
 
 class UnknownLanguage(ExecdError):
@@ -225,6 +260,27 @@ class IsolationUnavailable(ExecdError):
         super().__init__(f"isolated sessions are not available: {why}")
 
 
+class TerminalInUse(Conflict):
+    """Another client is attached to the terminal."""
+
+    def __init__(self, terminal_id: str) -> None:
+        super().__init__(f"another client is attached to terminal {terminal_id!r}; takeover=1 takes its place")
+
+
+class TerminalTakenOver(Conflict):
+    """Another client has attached in the place of this one."""
+
+    def __init__(self, terminal_id: str) -> None:
+        super().__init__(f"another client has taken terminal {terminal_id!r} over")
+
+
+class InputRefused(Conflict):
+    """What runs in the terminal has closed its input."""
+
+    def __init__(self, terminal_id: str, why: str) -> None:
+        super().__init__(f"terminal {terminal_id!r} takes no more input: {why}")
+
+
 class LimitReached(ExecdError):
     """A bound of the service was met; `retry_after` is a guess in seconds."""
 
@@ -252,6 +308,13 @@ class TooManyWatches(LimitReached):
         super().__init__(f"{limit} folders are being watched already; end a watch that is not needed, then try again")
 
 
+class TooManyTerminals(LimitReached):
+    """The service already keeps as many terminals as it may."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"there are already {limit} terminals; delete one that is not needed, then try again")
+
+
 class KernelFailed(ExecdError):
     """Something about a kernel went wrong that is not the request's fault."""
 
@@ -264,10 +327,24 @@ class KernelStartFailed(KernelFailed):
 
 
 class WorkingFolderUnusable(KernelFailed):
-    """The folder that a kernel was to start in cannot be used."""
+    """The folder that a kernel or a shell was to start in cannot be used."""
 
     def __init__(self, path: str, why: str) -> None:
-        super().__init__(f"context.cwd: expected a folder that exists or can be made, {path!r} is not: {why}")
+        super().__init__(f"cwd: expected a folder that exists or can be made, {path!r} is not: {why}")
+
+
+class TerminalStartFailed(ExecdError):
+    """No shell could be started in the terminal."""
+
+    def __init__(self, terminal_id: str, why: str) -> None:
+        super().__init__(f"the shell of terminal {terminal_id!r} did not start: {why}")
+
+
+class PortUnreachable(ExecdError):
+    """Nothing answers at the port, or not as it should."""
+
+    def __init__(self, port: int, why: str) -> None:
+        super().__init__(f"nothing usable answers at port {port}: {why}")
 
 
 class StorageFull(ExecdError):

@@ -18,11 +18,13 @@ from execd.app import create_app
 from execd.errors import CannotServe
 from execd.kernel.kernelspec import Kernelspecs, bundled_kernels
 from execd.service.folders import Folders
+from execd.service.proxy import MOST_MESSAGE
 from execd.settings import Settings
 
 log = structlog.get_logger(__name__)
 
 _BACKLOG = 2048
+_WEBSOCKET_PING = 30.0
 
 
 class Server(uvicorn.Server):
@@ -64,6 +66,10 @@ def run(settings: Settings) -> None:
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=grace,
+            # A peer that does not answer a ping is gone: noticed within a minute.
+            ws_ping_interval=_WEBSOCKET_PING,
+            ws_ping_timeout=_WEBSOCKET_PING,
+            ws_max_size=MOST_MESSAGE,
         )
         log.info("serving", url=url_of(listener), data_dir=str(settings.data_dir))
         Server(config, app).run(sockets=[listener])

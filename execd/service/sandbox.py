@@ -32,6 +32,8 @@ from execd.service.folders import Folders
 from execd.service.meters import Meters
 from execd.service.metrics import Metrics
 from execd.service.paths import Paths
+from execd.service.proxy import Proxy
+from execd.service.terminals import Terminals
 from execd.service.watch import Watches
 from execd.settings import Settings
 
@@ -51,6 +53,8 @@ class Sandbox:
     commands: Commands
     files: Files
     meters: Meters
+    terminals: Terminals
+    proxy: Proxy
     watches: Watches = field(default_factory=Watches)
     metrics: Metrics = field(default_factory=Metrics)
 
@@ -92,13 +96,14 @@ class Sandbox:
         return self.sessions.get(identity) if self.sessions.has(identity) else self.contexts.get(identity)
 
     async def close(self) -> None:
-        """End every run, command, context and watch. Safe to call twice."""
+        """End every run, command, context, terminal and watch. Safe to call twice."""
         self.watches.close()
         self.metrics.close()
         async with anyio.create_task_group() as group:
             group.start_soon(self.contexts.close)
             group.start_soon(self.sessions.close)
             group.start_soon(self.commands.close)
+            group.start_soon(self.terminals.close)
 
 
 class KernelStarter:
@@ -154,11 +159,23 @@ async def open_sandbox(settings: Settings, meters: Meters) -> AsyncIterator[Sand
         executions = Executions(settings, folders.journals, meters)
         files = Files(Paths(folders.workspace, environment.lasting))
         try:
-            async with anyio.create_task_group() as tasks:
+            async with Proxy.opened(settings.port) as proxy, anyio.create_task_group() as tasks:
                 make = partial(Contexts, kernelspecs, starter, folders.workspace, limits, tasks)
                 contexts, sessions = make(partial(new_id, "ctx")), make(lambda: str(uuid.uuid4()))
                 commands = Commands(executions, environment, folders.workspace, tasks)
-                sandbox = Sandbox(settings, kernelspecs, executions, contexts, sessions, commands, files, meters)
+                terminals = Terminals(environment, folders.workspace, settings.max_terminals, tasks)
+                sandbox = Sandbox(
+                    settings=settings,
+                    kernelspecs=kernelspecs,
+                    executions=executions,
+                    contexts=contexts,
+                    sessions=sessions,
+                    commands=commands,
+                    files=files,
+                    meters=meters,
+                    terminals=terminals,
+                    proxy=proxy,
+                )
                 meters.show(sandbox.count_waiting, sandbox.count_kernels)
                 if settings.context_idle_timeout:
                     tasks.start_soon(_hibernate_idle, contexts, settings.context_idle_timeout)

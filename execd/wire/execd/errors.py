@@ -16,6 +16,8 @@ from execd.errors import (
     FileForbidden,
     FileNotFound,
     IdentityRefused,
+    InputRefused,
+    InvalidFrame,
     InvalidRequest,
     InvalidUpload,
     IsolationUnavailable,
@@ -27,10 +29,16 @@ from execd.errors import (
     NotFound,
     NotRunning,
     PathUnusable,
+    PortUnreachable,
     RangeUnsatisfiable,
     SessionNotFound,
     ShuttingDown,
     StorageFull,
+    TerminalGone,
+    TerminalInUse,
+    TerminalNotFound,
+    TerminalStartFailed,
+    TerminalTakenOver,
     WrongContentType,
 )
 from execd.wire.errors import ErrorTable, Rendering
@@ -55,6 +63,13 @@ class Code(StrEnum):
     LIMIT_REACHED = "LIMIT_REACHED"
     SERVICE_UNAVAILABLE = "SERVICE_UNAVAILABLE"
     STORAGE_FULL = "STORAGE_FULL"
+    BAD_GATEWAY = "BAD_GATEWAY"
+    ALREADY_CONNECTED = "ALREADY_CONNECTED"
+    TAKEN_OVER = "TAKEN_OVER"
+    SESSION_GONE = "SESSION_GONE"
+    START_FAILED = "START_FAILED"
+    STDIN_WRITE_FAILED = "STDIN_WRITE_FAILED"
+    INVALID_FRAME = "INVALID_FRAME"
     UNKNOWN = "UNKNOWN"
 
 
@@ -83,10 +98,19 @@ EXECD_ERRORS = ErrorTable(
         RangeUnsatisfiable: Rendering(416, Code.UNKNOWN),
         IdentityRefused: Rendering(403, Code.FORBIDDEN),
         IsolationUnavailable: Rendering(503, Code.SERVICE_UNAVAILABLE),
+        TerminalNotFound: Rendering(404, Code.CONTEXT_NOT_FOUND),
         Conflict: Rendering(409, Code.CONFLICT),
         LimitReached: Rendering(429, Code.LIMIT_REACHED),
         StorageFull: Rendering(507, Code.STORAGE_FULL),
         ShuttingDown: Rendering(503, Code.SERVICE_UNAVAILABLE),
+        PortUnreachable: Rendering(502, Code.BAD_GATEWAY),
+        # On a terminal's WebSocket these are frames; only the first is an answer to a request as well.
+        TerminalInUse: Rendering(409, Code.ALREADY_CONNECTED),
+        TerminalTakenOver: Rendering(409, Code.TAKEN_OVER),
+        TerminalGone: Rendering(410, Code.SESSION_GONE),
+        TerminalStartFailed: Rendering(500, Code.START_FAILED),
+        InputRefused: Rendering(409, Code.STDIN_WRITE_FAILED),
+        InvalidFrame: Rendering(400, Code.INVALID_FRAME),
     }
 )
 

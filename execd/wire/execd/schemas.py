@@ -25,10 +25,17 @@ def _path(text: str) -> str:
     return _encodable(text)
 
 
+def _command(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("expected no NUL bytes")
+    return _encodable(text)
+
+
 Text = Annotated[str, AfterValidator(_encodable)]
 PathText = Annotated[str, AfterValidator(_path)]
 # Clamped, for an integer of JSON may be larger than any float.
 Milliseconds = Annotated[int, AfterValidator(lambda given: min(given, _LONGEST_MS))]
+CommandText = Annotated[str, AfterValidator(_command)]
 
 
 class Body(BaseModel):
@@ -174,6 +181,31 @@ class ExecutionInfo(BaseModel):
     interruption: dict[str, str] | None = None
     awaiting_input: bool = False
     last_seq: int = Field(description="The seq of the journal's last event.")
+
+
+class NewTerminal(Body):
+    """POST /pty."""
+
+    cwd: PathText | None = Field(None, description="Folder that the shell starts in; made when missing.")
+    command: CommandText = Field("", description="A command for `bash -c`. Empty: an interactive bash.")
+
+
+class TerminalId(BaseModel):
+    """A new terminal."""
+
+    session_id: str
+
+
+class TerminalInfo(BaseModel):
+    """A terminal."""
+
+    session_id: str
+    running: bool = Field(description="Whether its shell runs: from the first attachment until the shell ends.")
+    output_offset: int = Field(description="Bytes of output so far; a client that has them all attaches from here.")
+    attached: bool = Field(description="Whether a client is attached.")
+    mode: str | None = Field(None, description="pty or pipe, once a shell was started.")
+    exit_code: int | None = Field(None, description="How the last shell ended.")
+    created_at: int = Field(description="Unix ms.")
 
 
 class ErrorBody(BaseModel):
