@@ -24,7 +24,7 @@ EVENT_TYPES = sorted(
     }
     | {"ping"}
 )
-ROUTES = sorted({served.path for served in (*OPERATIONS, *PASSAGES)} | {"/openapi.json"})
+ROUTES = sorted({found.path for found in OPERATIONS} | {found.path for found in PASSAGES} | {"/openapi.json"})
 HEADERS = sorted({name for operation in OPERATIONS for name in operation.headers})
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -116,8 +117,11 @@ def test_a_service_of_a_plain_user_says_that_it_cannot(public_folder: Path) -> N
     shutil.copytree(bundled_kernels(), public_folder / "kernels")
     if ROOT:
         os.chown(public_folder, 54321, 54321)
-    kernels = {"kernels_dir": str(public_folder / "kernels")}
-    with running_service(public_folder, ("-c", AS_PLAIN_USER), **kernels) as service, service.client() as client:
+    kernels: dict[str, Any] = {"kernels_dir": str(public_folder / "kernels")}
+    with (
+        running_service(public_folder, program=("-c", AS_PLAIN_USER), **kernels) as service,
+        service.client() as client,
+    ):
         answer = client.get("/v1/filesystem/0/0/files/download", params={"path": "/etc/shadow"})
         assert (answer.status_code, answer.json()["code"]) == (403, "FORBIDDEN")
         assert "cannot act as uid 0, gid 0" in answer.json()["message"]
