@@ -12,6 +12,7 @@ from execd.errors import InvalidRequest
 from execd.service.commands import CommandRequest, Commands
 from execd.service.environment import Environment
 from execd.service.executions import Executions
+from execd.service.meters import Meters
 from execd.settings import Settings
 
 
@@ -21,7 +22,7 @@ async def test_one_who_is_not_root_cannot_become_somebody_else(
 ) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     monkeypatch.setattr(os, "getegid", lambda: 1000)
-    executions = Executions(Settings(data_dir=tmp_path), tmp_path)
+    executions = Executions(Settings(data_dir=tmp_path), tmp_path, Meters())
     async with anyio.create_task_group() as tasks:
         commands = Commands(executions, Environment({}, {}, tmp_path / "envs"), tmp_path, tasks)
         with pytest.raises(InvalidRequest, match="runs as uid 1000 and can start nothing as another user"):
