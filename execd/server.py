@@ -6,7 +6,9 @@ import ipaddress
 import math
 import resource
 import secrets
+import signal
 import socket
+from types import FrameType
 
 import structlog
 import uvicorn
@@ -32,6 +34,12 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._app = app
 
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        """Stop serving; a second Ctrl-C at once. uvicorn's raises the signal again at the end: a service that was
+        asked to end, and has ended, would look as if it had been killed."""
+        self.force_exit = self.should_exit and sig == signal.SIGINT
+        self.should_exit = True
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End the runs, then the connections."""
         log.info("shutting_down")
@@ -41,11 +49,11 @@ class Server(uvicorn.Server):
 
 def run(settings: Settings) -> None:
     """Serve until a signal says stop. Raises CannotServe before anything was started."""
-    settings = with_token(settings)
     _raise_descriptor_limit()
     with listen(settings) as listener:
         _check_folders(settings)
         _check_kernels(settings)
+        settings = with_token(settings)
         settings = settings.model_copy(update={"port": listener.getsockname()[1]})
         app = create_app(settings)
         grace = math.ceil(settings.shutdown_grace)

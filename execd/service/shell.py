@@ -13,9 +13,9 @@ from pathlib import Path
 
 from anyio import to_thread
 
-from execd.kernel.child import MARKER, marked_processes
+from execd.kernel.tree import MARKER, kill_marked
 from execd.service.line import Line, Mode
-from execd.service.process_session import ProcessSession, kill_all
+from execd.service.process_session import ProcessSession
 
 # posix_spawn knows no working folder. A shell keeps the folder that it left in OLDPWD: ours is nobody's business.
 _ENTER_AND_RUN = 'cd -- "$0" && unset OLDPWD && exec "$@"'
@@ -26,7 +26,7 @@ _FOR_THE_KEYBOARD = frozenset({signal.SIGINT, signal.SIGQUIT, signal.SIGTERM})
 @dataclass(frozen=True, slots=True)
 class ShellCommand:
     """What to start: an interactive shell, or `shell -c command` where there is a command. `marker` is the value of
-    the variable by which all that descends from it is found (`execd.kernel.child.MARKER`)."""
+    the variable by which all that descends from it is found (`execd.kernel.tree.MARKER`)."""
 
     cwd: Path
     environment: Mapping[str, str]
@@ -94,7 +94,7 @@ class Shell:
             # The loop will not come round to the pidfd before this is over.
             self._exited()
         self.session.reap()
-        await kill_all(await to_thread.run_sync(marked_processes, self._marker))
+        await to_thread.run_sync(kill_marked, self._marker)
 
     def forget(self) -> bool:
         """Reap it if it has ended and nothing is left in its session; whether that is so."""

@@ -69,7 +69,8 @@ def _operation(operation: Operation) -> Json:
     if parameters:
         shown["parameters"] = parameters
     if operation.body is not None:
-        shown["requestBody"] = {"required": operation.body_required, "content": _json_content(_ref(operation.body))}
+        content = {operation.body_type: {"schema": _ref(operation.body)}}
+        shown["requestBody"] = {"required": operation.body_required, "content": content}
     return shown
 
 

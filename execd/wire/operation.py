@@ -58,11 +58,13 @@ class Operation:
     parameters: tuple[Parameter, ...] = ()
     errors: tuple[type[ExecdError], ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
+    operation_id: str = ""
+    body_type: str = "application/json"
 
     @property
     def name(self) -> str:
-        """The endpoint's name, which is the operation's id in the OpenAPI document."""
-        return getattr(self.endpoint, "__name__", self.path)
+        """The operation's id in the OpenAPI document: the endpoint's name, but where one serves several operations."""
+        return self.operation_id or getattr(self.endpoint, "__name__", self.path)
 
     def route(self) -> Route:
         """The Starlette route that serves it."""

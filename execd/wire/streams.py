@@ -12,7 +12,9 @@ from typing import Protocol
 
 import anyio
 from sse_starlette import EventSourceResponse
+from starlette.responses import Response
 
+from execd.events import is_terminal
 from execd.service.journal import Slice, now_ms
 
 Records = AsyncIterator[Slice]
@@ -73,27 +75,48 @@ def event_stream(
     records: Records, framing: Framing, ping_interval: float, shutdown_grace: float, headers: dict[str, str]
 ) -> EventSourceResponse:
     """The HTTP answer: the first record, a ping, and then whatever comes, with a ping every `ping_interval` seconds."""
+    frames = _Frames(records, framing)
     return EventSourceResponse(
-        _with_first_ping(records, framing),
+        frames.with_first_ping(),
         sep="\n",
         ping=ping_interval,
-        ping_message_factory=framing.ping,  # type: ignore[arg-type]  # bytes are sent as they are
+        ping_message_factory=frames.ping,  # type: ignore[arg-type]  # bytes are sent as they are
         shutdown_event=anyio.Event(),
         shutdown_grace_period=shutdown_grace,
         headers={"Content-Encoding": "identity", **headers},
     )
 
 
-async def _with_first_ping(records: Records, framing: Framing) -> AsyncIterator[bytes]:
-    first = True
-    async for found in records:
-        frames = _split_by_ping(found, framing) if first else framing.frames(found)
-        first = False
-        if frames:
-            yield frames
+class _Frames:
+    """A stream's frames. Nothing follows the terminal event, though a ping may be due while a slow client takes it."""
+
+    def __init__(self, records: Records, framing: Framing) -> None:
+        self._records = records
+        self._framing = framing
+        self._over = False
+
+    async def with_first_ping(self) -> AsyncIterator[bytes]:
+        first = True
+        async for found in self._records:
+            self._over = self._over or is_terminal(found.records[-1])
+            frames = _split_by_ping(found, self._framing) if first else self._framing.frames(found)
+            first = False
+            if frames:
+                yield frames
+
+    def ping(self) -> bytes:
+        return b"" if self._over else self._framing.ping()
+
+
+def whole_stream(frames: bytes, headers: dict[str, str]) -> Response:
+    """An event stream that is complete already."""
+    same = {"Cache-Control": "no-store", "X-Accel-Buffering": "no", "Content-Encoding": "identity"}
+    return Response(frames, headers={**same, **headers}, media_type="text/event-stream")
 
 
 def _split_by_ping(found: Slice, framing: Framing) -> bytes:
+    if is_terminal(found.records[0]):
+        return framing.frames(found)
     head = Slice(found.first, found.records[:1])
     rest = Slice(found.first + 1, found.records[1:])
     return framing.frames(head) + framing.ping() + (framing.frames(rest) if rest.records else b"")

@@ -73,6 +73,10 @@ class FakeProcess:
         self.exit_code: int | None = None
 
     @property
+    def pid(self) -> int | None:
+        return None
+
+    @property
     def alive(self) -> bool:
         return not self.dead.is_set()
 

@@ -56,6 +56,14 @@ def test_it_has_ended_when_both_ends_are_in(
     assert (watched.request.half_ended, watched.request.ended, watched.changes) == (half_ended, ended, changes)
 
 
+@pytest.mark.parametrize("first", [message("execute_input", code="1"), message("stream", name="stdout", text="x")])
+def test_it_has_begun_with_the_first_message_but_busy(first: Message) -> None:
+    watched = Watched().receive(BUSY)
+    assert (watched.request.begun, watched.changes) == (False, 0)
+    watched.receive(first, first)
+    assert (watched.request.begun, watched.changes) == (True, 1)
+
+
 @pytest.mark.parametrize(
     "order", list(itertools.permutations([REPLY, IDLE, message("stream", name="stdout", text="x")]))
 )
@@ -72,8 +80,8 @@ def test_events_are_emitted_before_and_after_the_ends(order: tuple[Message, ...]
         ([], False),
         ([{"source": "page"}], False),
         ([{"source": "ask_exit", "keepkernel": False}], True),
-        ([{"source": "page"}, {"source": "ask_exit"}], True),
         ([{"source": "ask_exit", "keepkernel": True}], False),
+        ([{"source": "page"}, {"source": "ask_exit"}], True),
     ],
 )
 def test_a_reply_tells_whether_the_kernel_exits(payload: object, exits: bool) -> None:

@@ -1,16 +1,12 @@
-"""Programs in the sandbox, reached through /proxy/{port}: HTTP as it is, both ways at once, and WebSockets."""
+"""Programs in the sandbox, reached through /proxy/{port}: HTTP as it is, both ways at once."""
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,37 +14,13 @@ import httpx
 import psutil
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.sync.client import ClientConnection, connect
-from websockets.typing import Subprotocol
+from websockets.sync.client import connect
 
+from tests.live.proxying import Backend, running_backend, websocket
 from tests.running_service import RunningService, running_service
 
 MIB = 1024 * 1024
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND"]
-
-
-@dataclass(frozen=True)
-class Backend:
-    """The program of tests/live/backend.py."""
-
-    http: int
-    websocket: int
-    process: subprocess.Popen[str]
-
-
-@contextlib.contextmanager
-def running_backend() -> Iterator[Backend]:
-    """It, until the block ends."""
-    root = Path(__file__).parent.parent.parent
-    with subprocess.Popen(
-        [sys.executable, "-m", "tests.live.backend"], stdout=subprocess.PIPE, text=True, cwd=root
-    ) as process:
-        assert process.stdout is not None
-        http, websocket = map(int, process.stdout.readline().split())
-        try:
-            yield Backend(http, websocket, process)
-        finally:
-            process.kill()
 
 
 @pytest.fixture(scope="module")
@@ -288,106 +260,6 @@ def test_half_an_answer_does_not_pass_for_a_whole_one(client: httpx.Client, path
         mortal.process.kill()
         mortal.process.wait()
         assert client.get(f"/proxy/{mortal.http}/x").status_code == 502
-
-
-@contextlib.contextmanager
-def websocket(service: RunningService, backend: Backend, path: str = "", **options: Any) -> Iterator[ClientConnection]:
-    """A WebSocket through the proxy."""
-    with connect(f"ws://{service.authority}/proxy/{backend.websocket}/{path}", max_size=None, **options) as connection:
-        yield connection
-
-
-def test_websocket_messages_and_handshake(service: RunningService, backend: Backend) -> None:
-    headers = {"Cookie": "a=1", "X-EXECD-ACCESS-TOKEN": "ours"}
-    with websocket(service, backend, "a;b/c%20d?x=%26", additional_headers=headers) as connection:
-        seen = json.loads(connection.recv(30))
-        assert seen["path"] == "/a;b/c%20d?x=%26"
-        names = {name.lower(): value for name, value in seen["headers"]}
-        assert names["cookie"] == "a=1"
-        assert "x-execd-access-token" not in names
-        assert (names["x-forwarded-proto"], names["x-forwarded-host"]) == ("http", service.authority)
-        for message in ("text é", b"binary \x00\xff", "", b"", "x" * 5 * MIB, bytes(5 * MIB)):
-            connection.send(message)
-            assert connection.recv(30) == message
-        connection.ping().wait(30)
-
-
-def test_websocket_subprotocols(service: RunningService, backend: Backend) -> None:
-    offered = [Subprotocol("one"), Subprotocol("two"), Subprotocol("three")]
-    with websocket(service, backend, subprotocols=offered) as connection:
-        assert connection.subprotocol == "two"
-    with websocket(service, backend) as connection:
-        assert connection.subprotocol is None
-
-
-def test_a_websocket_that_the_program_closes(service: RunningService, backend: Backend) -> None:
-    with websocket(service, backend) as connection:
-        connection.recv(30)
-        connection.send("close")
-        with pytest.raises(ConnectionClosed) as caught:
-            connection.recv(30)
-    assert caught.value.rcvd is not None
-    assert (caught.value.rcvd.code, caught.value.rcvd.reason) == (4321, "as you wish")
-
-
-def test_a_websocket_that_the_program_drops(service: RunningService, backend: Backend) -> None:
-    with websocket(service, backend) as connection:
-        connection.recv(30)
-        connection.send("drop")
-        with pytest.raises(ConnectionClosed) as caught:
-            connection.recv(30)
-    assert caught.value.rcvd is not None
-    assert caught.value.rcvd.code == 1014
-
-
-def test_a_websocket_that_the_client_closes(service: RunningService, backend: Backend, tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "told")
-    with websocket(service, backend, f"?fifo={tmp_path / 'told'}") as connection:
-        connection.close(4002, "enough")
-    assert (tmp_path / "told").read_text() == "4002 enough"
-
-
-def test_a_websocket_whose_client_vanishes(service: RunningService, backend: Backend, tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "told")
-    with websocket(service, backend, f"?fifo={tmp_path / 'told'}") as connection:
-        connection.socket.shutdown(socket.SHUT_RDWR)
-    assert (tmp_path / "told").read_text() == "1001 "
-
-
-def test_a_websocket_client_that_is_slow_costs_no_memory(service: RunningService, backend: Backend) -> None:
-    memory = psutil.Process(service.process.pid).memory_info
-    with websocket(service, backend, max_queue=1) as connection:
-        connection.recv(30)
-        before = memory().rss
-        connection.send("flood")
-        for number in range(1000):
-            assert connection.recv(30) == bytes([number % 256]) * 65536
-            assert memory().rss - before < 32 * MIB
-
-
-def test_a_websocket_that_the_program_refuses(service: RunningService, backend: Backend) -> None:
-    with pytest.raises(InvalidStatus) as caught, websocket(service, backend, "forbidden"):
-        pass
-    assert (caught.value.response.status_code, bytes(caught.value.response.body)) == (403, b"not you\n")
-
-
-def test_a_websocket_redirect_is_handed_on_and_not_followed(service: RunningService, backend: Backend) -> None:
-    host, _, port = service.authority.partition(":")
-    with socket.create_connection((host, int(port)), 30) as raw:
-        head = f"GET /proxy/{backend.websocket}/moved HTTP/1.1\r\nHost: {service.authority}\r\nUpgrade: websocket\r\n"
-        rest = "Connection: Upgrade\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-        raw.sendall((head + rest).encode())
-        answer = raw.recv(65536).decode().lower()
-    assert " 302 " in answer.splitlines()[0]
-    assert f"location: /proxy/{backend.websocket}/elsewhere\r\n" in answer
-
-
-def test_bad_websocket_ports(service: RunningService) -> None:
-    own = service.authority.rpartition(":")[2]
-    for port in ("0", "x", own):
-        with pytest.raises(InvalidStatus) as caught, connect(f"ws://{service.authority}/proxy/{port}/"):
-            pass
-        assert caught.value.response.status_code == 400
 
 
 def test_web_pages_are_refused(web: httpx.Client, service: RunningService, backend: Backend) -> None:

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 from structlog.testing import LogCapture
 
+from execd.service.meters import Meters
 from execd.wire.fallbacks import FALLBACKS
 from execd.wire.request_log import REQUEST_ID_HEADER, RequestLog, request_id
 
@@ -65,7 +66,7 @@ def client() -> TestClient:
         Route("/broken", broken),
         WebSocketRoute("/talk", talk),
     ]
-    middleware = [Middleware(RequestLog), Middleware(Breaking)]
+    middleware = [Middleware(RequestLog, meters=Meters()), Middleware(Breaking)]
     app = Starlette(routes=routes, middleware=middleware, exception_handlers=FALLBACKS)
     return TestClient(app, raise_server_exceptions=False)
 

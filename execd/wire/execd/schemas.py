@@ -8,6 +8,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from execd.wire.execd.errors import Code
 
+_LONGEST_MS = 10**15
+
 
 def _encodable(text: str) -> str:
     try:
@@ -31,17 +33,20 @@ def _command(text: str) -> str:
 
 Text = Annotated[str, AfterValidator(_encodable)]
 PathText = Annotated[str, AfterValidator(_path)]
+# Clamped, for an integer of JSON may be larger than any float.
+Milliseconds = Annotated[int, AfterValidator(lambda given: min(given, _LONGEST_MS))]
 CommandText = Annotated[str, AfterValidator(_command)]
 
 
-# Numbers beyond 64 bits are no times: they could not even be divided.
-_TOO_LONG = 2**63
-
-
 class Body(BaseModel):
-    """A request's body: unknown fields are ignored."""
+    """A request's body: unknown fields are ignored, and a field that is null is as good as none."""
 
     model_config = ConfigDict(extra="ignore", strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, given: Any) -> Any:
+        return {name: value for name, value in given.items() if value is not None} if isinstance(given, dict) else given
 
 
 class ContextRef(Body):
@@ -63,7 +68,7 @@ class RunCode(Body):
 
     code: Text = Field(min_length=1, description="The code to run.")
     context: ContextRef = Field(default_factory=lambda: ContextRef(id="", language="", cwd=None))
-    timeout: int | None = Field(None, gt=0, lt=_TOO_LONG, description="Time limit in ms; the settings bound it.")
+    timeout: Milliseconds | None = Field(None, gt=0, description="Time limit in ms; the service's settings bound it.")
     allow_stdin: bool = Field(False, description="Whether input() may ask; if not, it fails at once.")
 
 
@@ -81,7 +86,7 @@ class RunCommand(Body):
     argv: list[Text] | None = Field(None, description="A program and its arguments, taken literally.")
     cwd: PathText | None = Field(None, description="A folder that exists; $NAME, ${NAME} and ~ are expanded.")
     background: bool = Field(False, description="Answer at once and let it run.")
-    timeout: int | None = Field(None, ge=0, lt=_TOO_LONG, description="Time limit in ms; 0 or absent: none.")
+    timeout: Milliseconds | None = Field(None, ge=0, description="Time limit in ms; 0 or absent: none.")
     uid: int | None = Field(None, ge=0, lt=2**32 - 1, description="Run as this user.")
     gid: int | None = Field(None, ge=0, lt=2**32 - 1, description="Run as this group; needs uid.")
     envs: dict[Text, Text] = Field(default_factory=dict, description="Variables besides those of the sandbox.")
@@ -113,7 +118,7 @@ class RunInSession(Body):
 
     command: Text = Field(min_length=1, description="What to run in the session's shell.")
     cwd: PathText | None = Field(None, description="Go there first; it must exist.")
-    timeout: int | None = Field(None, ge=0, lt=_TOO_LONG, description="Time limit in ms; 0 or absent: the service's.")
+    timeout: Milliseconds | None = Field(None, ge=0, description="Time limit in ms; 0 or absent: the service's.")
 
 
 class SessionInfo(BaseModel):
@@ -149,6 +154,8 @@ class ContextInfo(BaseModel):
     state: str = Field(description="busy, idle, or dormant: without a kernel until its next run")
     generation: int = Field(description="How many kernels it has had; its variables live as long as one.")
     waiting: int = Field(description="How many runs wait for their turn.")
+    cpu_seconds: float | None = Field(None, description="CPU time of its kernel and all below it; of one context only.")
+    memory_bytes: int | None = Field(None, description="Memory of its kernel and all below it; of one context only.")
     created_at: int = Field(description="Unix ms.")
 
 
