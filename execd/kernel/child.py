@@ -67,6 +67,17 @@ class ChildProcess:
         for fd in self._streams:
             self._loop.add_reader(fd, self._pump, fd)
 
+    @property
+    def silent(self) -> bool:
+        """Whether nothing can come any more: whoever had the other ends of the pipes has closed them."""
+        return not self._streams
+
+    def signal_leader(self, signum: signal.Signals) -> None:
+        """Signal the leader alone; nothing once it has ended."""
+        if not self.exited.is_set():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signum)
+
     def signal_group(self, signum: signal.Signals) -> None:
         """Signal the leader's process group; nothing once the leader has ended."""
         if not self.exited.is_set():
@@ -75,11 +86,8 @@ class ChildProcess:
 
     def kill_tree(self) -> None:
         """Kill every process that was started for this one, in whatever group or session it is now."""
-        if not self.exited.is_set():
-            self.signal_group(signal.SIGKILL)
-        for process in marked_processes(self.marker):
-            with contextlib.suppress(psutil.Error):
-                process.kill()
+        self.signal_group(signal.SIGKILL)
+        kill_marked(self.marker)
 
     def close(self) -> None:
         """Stop listening to the pipes. Safe to call twice."""
@@ -157,12 +165,33 @@ class ChildProcess:
         del self._streams[fd]
 
 
-def marked_processes(marker: str) -> list[psutil.Process]:
-    """The living processes that carry this marker in their environment."""
+def kill_marked(marker: str) -> None:
+    """Kill the processes with this marker in their environment, and the descendants that have dropped it.
+
+    One that drops it and whose parents have all ended is not found.
+    """
+    killed: set[psutil.Process] = set()
+    # What one of them has started meanwhile is found in the next round.
+    while found := _family(marker) - killed:
+        for process in found:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+        killed |= found
+
+
+def _family(marker: str) -> set[psutil.Process]:
     wanted = f"{MARKER}={marker}".encode()
-    found = []
-    for process in psutil.process_iter():
+    children: dict[int, list[psutil.Process]] = {}
+    marked = []
+    for process in psutil.process_iter(["ppid"]):
+        children.setdefault(process.info["ppid"], []).append(process)
         with contextlib.suppress(OSError):
             if wanted in Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0"):
-                found.append(process)
-    return found
+                marked.append(process)
+    family: set[psutil.Process] = set()
+    while marked:
+        process = marked.pop()
+        if process not in family:
+            family.add(process)
+            marked += children.get(process.pid, [])
+    return family
