@@ -6,7 +6,9 @@ import ipaddress
 import math
 import resource
 import secrets
+import signal
 import socket
+from types import FrameType
 
 import structlog
 import uvicorn
@@ -16,11 +18,13 @@ from execd.app import create_app
 from execd.errors import CannotServe
 from execd.kernel.kernelspec import Kernelspecs, bundled_kernels
 from execd.service.folders import Folders
+from execd.service.proxy import MOST_MESSAGE
 from execd.settings import Settings
 
 log = structlog.get_logger(__name__)
 
 _BACKLOG = 2048
+_WEBSOCKET_PING = 30.0
 
 
 class Server(uvicorn.Server):
@@ -29,6 +33,12 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, app: Starlette) -> None:
         super().__init__(config)
         self._app = app
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        """Stop serving; a second Ctrl-C at once. uvicorn's raises the signal again at the end: a service that was
+        asked to end, and has ended, would look as if it had been killed."""
+        self.force_exit = self.should_exit and sig == signal.SIGINT
+        self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End the runs, then the connections."""
@@ -39,11 +49,11 @@ class Server(uvicorn.Server):
 
 def run(settings: Settings) -> None:
     """Serve until a signal says stop. Raises CannotServe before anything was started."""
-    settings = with_token(settings)
     _raise_descriptor_limit()
     with listen(settings) as listener:
         _check_folders(settings)
         _check_kernels(settings)
+        settings = with_token(settings)
         settings = settings.model_copy(update={"port": listener.getsockname()[1]})
         app = create_app(settings)
         grace = math.ceil(settings.shutdown_grace)
@@ -56,6 +66,10 @@ def run(settings: Settings) -> None:
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=grace,
+            # A peer that does not answer a ping is gone: noticed within a minute.
+            ws_ping_interval=_WEBSOCKET_PING,
+            ws_ping_timeout=_WEBSOCKET_PING,
+            ws_max_size=MOST_MESSAGE,
         )
         log.info("serving", url=url_of(listener), data_dir=str(settings.data_dir))
         Server(config, app).run(sockets=[listener])

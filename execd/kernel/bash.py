@@ -61,6 +61,11 @@ class BashProcess:
             await child.exited.wait()
             child.close()
 
+    @property
+    def pid(self) -> int | None:
+        """The number of the bash that runs something now, None between runs."""
+        return None if self.child is None else self.child.pid
+
     def cpu_seconds(self) -> float | None:
         """CPU time of the present shell and its ended children."""
         return None if self.child is None else cpu_seconds(self.child.pid)

@@ -10,19 +10,18 @@ import asyncio
 import contextlib
 import fcntl
 import os
+import pwd
 import resource
 import signal
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import anyio
-import psutil
 
-# Everything started for one process carries this variable, so that a child that left the process group, or was
-# adopted by init, is still found when the tree must end.
-MARKER = "EXECD_PROCESS"
+from execd.kernel.tree import MARKER, kill_marked
 
 _CHUNK = 256 * 1024
 _CHATTY = 64 * 1024
@@ -33,8 +32,8 @@ OnOutput = Callable[[str, bytes], None]
 
 @dataclass(frozen=True, slots=True)
 class ChildSpec:
-    """What to start: `marker` identifies the process tree, `uid` and `gid` None stay as they are, `stdin` is a file
-    descriptor that the child gets as its own, as it gets `pass_fds` under their numbers."""
+    """What to start: `marker` identifies the process tree, `uid` None stays as it is and `gid` None is that user's
+    own, `stdin` is a file descriptor that the child gets as its own, as it gets `pass_fds` under their numbers."""
 
     argv: Sequence[str]
     cwd: Path
@@ -61,6 +60,7 @@ class ChildProcess:
         self._loop = asyncio.get_running_loop()
         self._streams: dict[int, str] = {}
         self._popen = self._spawn(spec)
+        self._peak_before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         self.pid = self._popen.pid
         self._pidfd = os.pidfd_open(self.pid)
         self._loop.add_reader(self._pidfd, self._leader_ended)
@@ -75,11 +75,19 @@ class ChildProcess:
 
     def kill_tree(self) -> None:
         """Kill every process that was started for this one, in whatever group or session it is now."""
-        if not self.exited.is_set():
-            self.signal_group(signal.SIGKILL)
-        for process in marked_processes(self.marker):
-            with contextlib.suppress(psutil.Error):
-                process.kill()
+        self.signal_group(signal.SIGKILL)
+        kill_marked(self.marker)
+
+    @property
+    def peak_memory(self) -> int | None:
+        """The largest resident size in bytes of the leader or of a child that it waited for, once it has ended.
+
+        None where nobody knows: until a process executes its program it is a copy of this service, and the kernel
+        counts that too (getrusage(2)), so only a peak above our own is surely the program's.
+        """
+        if self.usage is None or self.usage.ru_maxrss <= self._peak_before:
+            return None
+        return self.usage.ru_maxrss * 1024
 
     def close(self) -> None:
         """Stop listening to the pipes. Safe to call twice."""
@@ -89,8 +97,6 @@ class ChildProcess:
     def _spawn(self, spec: ChildSpec) -> subprocess.Popen[bytes]:
         stdout, stdout_end = self._pipe("stdout")
         stderr, stderr_end = (stdout, stdout_end) if spec.merge_stderr else self._pipe("stderr")
-        user = None if spec.uid is None or spec.uid == os.geteuid() else spec.uid
-        group = None if spec.gid is None or spec.gid == os.getegid() else spec.gid
         try:
             return subprocess.Popen(
                 spec.argv,
@@ -101,9 +107,7 @@ class ChildProcess:
                 cwd=spec.cwd,
                 env={**spec.env, MARKER: spec.marker},
                 start_new_session=True,
-                user=user,
-                group=group,
-                extra_groups=[] if user is not None else None,
+                **_identity(spec.uid, spec.gid),
             )
         except BaseException:
             for fd in {stdout, stderr}:
@@ -157,12 +161,14 @@ class ChildProcess:
         del self._streams[fd]
 
 
-def marked_processes(marker: str) -> list[psutil.Process]:
-    """The living processes that carry this marker in their environment."""
-    wanted = f"{MARKER}={marker}".encode()
-    found = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(OSError):
-            if wanted in Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0"):
-                found.append(process)
-    return found
+def _identity(uid: int | None, gid: int | None) -> dict[str, Any]:
+    if uid in (None, os.geteuid()) and gid in (None, os.getegid()):
+        # Already so: switching to it takes rights that a container may have dropped.
+        return {}
+    user = os.geteuid() if uid is None else uid
+    try:
+        entry = pwd.getpwuid(user)
+    except KeyError:
+        return {"user": user, "group": user if gid is None else gid, "extra_groups": []}
+    group = entry.pw_gid if gid is None else gid
+    return {"user": user, "group": group, "extra_groups": os.getgrouplist(entry.pw_name, group)}

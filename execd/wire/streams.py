@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import anyio
 from sse_starlette import EventSourceResponse
+from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from execd.events import is_terminal
@@ -121,6 +122,12 @@ class _EventStream(EventSourceResponse):
                 self._last_batch = frames
             if frames:
                 yield frames
+
+
+def whole_stream(frames: bytes, headers: dict[str, str]) -> Response:
+    """An event stream that is complete already."""
+    same = {"Cache-Control": "no-store", "X-Accel-Buffering": "no", "Content-Encoding": "identity"}
+    return Response(frames, headers={**same, **headers}, media_type="text/event-stream")
 
 
 def _split_by_ping(found: Slice, framing: Framing) -> bytes:
