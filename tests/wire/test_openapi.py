@@ -15,13 +15,13 @@ from starlette.responses import Response
 from starlette.testclient import TestClient
 
 import execd
-from execd.app import OPERATIONS
+from execd.app import OPERATIONS, PASSAGES
 from execd.errors import ContextNotFound, InvalidRequest, MissingQuery
 from execd.wire.execd.errors import EXECD_ERRORS, Code
 from execd.wire.openapi import document, openapi_route
-from execd.wire.operation import Answer, Operation, Parameter
+from execd.wire.operation import Answer, Operation, Parameter, Passage
 
-DOCUMENT = document(OPERATIONS)
+DOCUMENT = document(OPERATIONS, PASSAGES)
 
 
 async def endpoint(_request: Request) -> Response:
@@ -48,13 +48,21 @@ def test_it_is_valid() -> None:
 
 
 def test_it_is_served() -> None:
-    client = TestClient(Starlette(routes=[openapi_route(OPERATIONS)]))
+    client = TestClient(Starlette(routes=[openapi_route(OPERATIONS, PASSAGES)]))
     assert client.get("/openapi.json").json() == json.loads(json.dumps(DOCUMENT))
 
 
 def test_it_says_what_it_is_of() -> None:
     assert DOCUMENT["info"]["version"] == execd.__version__
     assert DOCUMENT["components"]["securitySchemes"]["token"]["name"] == "X-EXECD-ACCESS-TOKEN"
+
+
+@pytest.mark.parametrize("passage", PASSAGES, ids=lambda passage: str(passage.path))
+def test_every_passage_is_in_it_without_a_method(passage: Passage) -> None:
+    entry = DOCUMENT["paths"][re.sub(r":\w+}", "}", passage.path)]
+    assert set(entry) == {"summary", "description", "parameters"}
+    named = {found["name"] for found in entry["parameters"]}
+    assert named == {*re.findall(r"{(\w+)", passage.path), *(given.name for given in passage.parameters)}
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: f"{operation.method} {operation.path}")
@@ -70,7 +78,9 @@ def test_every_operation_is_in_it_with_all_that_it_takes(operation: Operation) -
 
 
 def test_nothing_else_is_in_it() -> None:
-    entries = [entry for methods in DOCUMENT["paths"].values() for entry in methods.values()]
+    passages = {re.sub(r":\w+}", "}", passage.path) for passage in PASSAGES}
+    paths = {path: methods for path, methods in DOCUMENT["paths"].items() if path not in passages}
+    entries = [entry for methods in paths.values() for entry in methods.values()]
     assert sorted(entry["operationId"] for entry in entries) == sorted(operation.name for operation in OPERATIONS)
 
 
