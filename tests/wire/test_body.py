@@ -56,7 +56,7 @@ def test_what_is_taken(text: str) -> None:
         (b'{"code": "\xff"}', "body: expected JSON in UTF-8, byte 10 is not"),
         (DEEP, "body: expected JSON that is not nested this deep"),
         ("{}", "code: this field is missing"),
-        ('{"code": null}', "code: expected a valid string, got null"),
+        ('{"code": null}', "code: this field is missing"),
         ('{"code": 7}', "code: expected a valid string, got the number 7"),
         ('{"code": {"a": 1}}', "code: expected a valid string, got an object"),
         ('{"code": true}', "code: expected a valid string, got a boolean"),
@@ -69,7 +69,6 @@ def test_what_is_taken(text: str) -> None:
         ('{"code": "x", "timeout": 0}', "timeout: expected greater than 0, got the number 0"),
         ('{"code": "x", "timeout": true}', "timeout: expected a valid integer, got a boolean"),
         ('{"code": "x", "timeout": NaN}', "timeout: expected "),
-        (f'{{"code": "x", "timeout": {FAR}}}', "timeout: expected less than 9223372036854775808, got the number 1000"),
         ('{"code": "x", "allow_stdin": "yes"}', "allow_stdin: expected a valid boolean, got the string 'yes'"),
         (f'{{"code": {"9" * 5000}}}', "body: expected JSON: "),
     ],
@@ -90,10 +89,8 @@ def test_lone_surrogates_are_refused(text: str) -> None:
 
 @pytest.mark.parametrize("model", [RunCommand, RunInSession])
 def test_no_time_limit_is_too_long_to_compute_with(model: type[Any]) -> None:
-    with pytest.raises(InvalidRequest, match="timeout: expected less than"):
-        parse_model(json.dumps({"command": "x", "timeout": FAR}).encode(), model)
-    longest = parse_model(json.dumps({"command": "x", "timeout": 2**63 - 1}).encode(), model)
-    assert longest.timeout / 1000 > 0
+    longest = parse_model(json.dumps({"command": "x", "timeout": FAR}).encode(), model)
+    assert 0 < longest.timeout / 1000 < FAR
 
 
 def test_the_field_is_named() -> None:
