@@ -81,9 +81,7 @@ def test_a_file_s_life(tools: Dialogue, sandbox_id: str, tmp_path: Path) -> None
         return tools.ask(tool, {"sandbox_id": sandbox_id, **given})
 
     old, new = str(tmp_path / "below" / "one ü.txt"), str(tmp_path / "moved" / "two.txt")
-    assert (
-        ask("file_create_directories", entries=[{"path": str(tmp_path / "below"), "mode": 700}]).keys() == done.keys()
-    )
+    ask("file_create_directories", entries=[{"path": str(tmp_path / "below"), "mode": 700}])
     assert (tmp_path / "below").stat().st_mode & 0o777 == 0o700
     ask("file_write", path=old, content="one\nü\n", mode=640)
     assert Path(old).read_text() == "one\nü\n"

@@ -208,7 +208,6 @@ class TestVariables:
         ({"command": "true", "envs": {"": "c"}}, "envs"),
         ({"command": "true", "envs": {"A": 1}}, "envs.A"),
         ({"command": "true", "timeout": -1}, "timeout"),
-        ({"command": "true", "timeout": 10**400}, "timeout"),
         ({"command": "true", "timeout": 1.5}, "timeout"),
         ({"command": "true", "gid": 0}, "uid"),
         ({"command": "true", "uid": -1}, "uid"),
