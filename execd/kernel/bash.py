@@ -1,25 +1,16 @@
-r"""A persistent bash, driven like a kernel.
+"""A persistent bash, driven like a kernel. kernels/bash/README.md has the picture.
 
-    ┌─ service ─┐  { . run-17 …; __execd_end TOKEN; }   ┌───────── bash -s ─────────┐
-    │           │ ──────────────── stdin ─────────────▶ │ reads line after line;    │
-    │           │ ◀──── stdout, stderr, report pipe ─── │ its state is the session's │
-    └───────────┘                                       └───────────────────────────┘
-
-The shell reads its program from a pipe, and each run is a file that it sources, so variables, functions, aliases,
-options and the folder stay, as at a prompt. What ends the shell itself (`exit 7`, `set -e`, an interrupt) first writes
-its state down in an EXIT trap (kernels/bash/session.sh), and the next shell reads that back: the exit code is
+Each run is a file that the session's shell sources, so its state stays as at a prompt. What ends the shell itself
+(`exit 7`, `set -e`, an interrupt) first writes the state down, and the next shell reads it back: the exit code is
 reported, and the session goes on. Only a shell that is killed, or replaced by `exec`, loses its state.
 """
 
 from __future__ import annotations
 
-import asyncio
-import os
 import secrets
 import shlex
-import shutil
 import signal
-import tempfile
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -30,22 +21,46 @@ from anyio import to_thread
 
 from execd.errors import KernelStartFailed
 from execd.events import Error, StatusChanged, Stderr, Stdout
-from execd.kernel.child import ChildProcess, ChildSpec
 from execd.kernel.kernelspec import KernelSpec
-from execd.kernel.lines import LineAssembler
-from execd.kernel.process import cpu_seconds, peak_memory, reset_peak_memory
+from execd.kernel.process import cpu_seconds, peak_memory, reset_peak_memory, started_at
 from execd.kernel.request import Emit, ExecuteRequest, PendingRequest
+from execd.kernel.shell import MemoryFile, Shell, ShellHooks, ShellSpec
+from execd.kernel.tree import kill_marked
 
 ENAME = "CommandExecError"
+
+# Nobody but us uses it: a shell that ignores SIGINT still ends on it, and writes its state down.
+_INSIST = signal.SIGRTMAX
+
+_UNRESPONSIVE = "execd: the shell reads commands and no longer carries them out (set -n?); it is replaced\n"
 
 
 class BashProcess:
     """The session's present shell, as contexts see it: `dead` only when its state is lost."""
 
-    def __init__(self) -> None:
+    def __init__(self, marker: str) -> None:
         self.dead = anyio.Event()
         self.exit_code: int | None = None
-        self.child: ChildProcess | None = None
+        self.shells: list[Shell] = []
+        self._marker = marker
+
+    @property
+    def shell(self) -> Shell | None:
+        """The shell that runs the next code; None when the last one has written its state down and ended."""
+        last = self.shells[-1] if self.shells else None
+        return None if last is None or last.child.exited.is_set() else last
+
+    def adopt(self, shell: Shell) -> None:
+        """Make this the present shell. Former ones are kept as long as something they started may still write."""
+        for former in [former for former in self.shells if former.child.silent]:
+            former.close()
+            self.shells.remove(former)
+        self.shells.append(shell)
+
+    @property
+    def pid(self) -> int | None:
+        """The shell's process id."""
+        return None if self.shell is None else self.shell.child.pid
 
     @property
     def alive(self) -> bool:
@@ -53,59 +68,54 @@ class BashProcess:
         return not self.dead.is_set()
 
     async def kill(self) -> None:
-        """Kill the shell and everything that was started in the session."""
-        child = self.child
+        """Kill everything that was started in the session, by shells that have ended too."""
         self.dead.set()
-        if child is not None:
-            await to_thread.run_sync(child.kill_tree)
-            await child.exited.wait()
-            child.close()
-
-    @property
-    def pid(self) -> int | None:
-        """The number of the bash that runs something now, None between runs."""
-        return None if self.child is None else self.child.pid
+        await to_thread.run_sync(kill_marked, self._marker)
+        for shell in self.shells:
+            await shell.child.exited.wait()
+            shell.close()
+        self.shells.clear()
 
     def cpu_seconds(self) -> float | None:
         """CPU time of the present shell and its ended children."""
-        return None if self.child is None else cpu_seconds(self.child.pid)
+        return None if self.pid is None else cpu_seconds(self.pid)
 
     def reset_peak_memory(self) -> None:
         """Let `peak_memory` count from now."""
-        if self.child is not None:
-            reset_peak_memory(self.child.pid)
+        if self.pid is not None:
+            reset_peak_memory(self.pid)
 
     def peak_memory(self) -> int | None:
         """The largest resident size of the shell itself."""
-        return None if self.child is None else peak_memory(self.child.pid)
+        return None if self.pid is None else peak_memory(self.pid)
 
 
 class BashKernel:
     """A bash session. Made by `start`; `shutdown` must be called once it is no longer wanted."""
 
-    def __init__(self, spec: KernelSpec, folder: Path, cwd: Path, env: Mapping[str, str]) -> None:
+    def __init__(self, spec: KernelSpec, cwd: Path, env: Mapping[str, str]) -> None:
         self.spec = spec
-        self.process = BashProcess()
-        self._folder = folder
         self._cwd = cwd
         self._env = env
         self._marker = secrets.token_hex(8)
-        self._lines = {"stdout": LineAssembler(), "stderr": LineAssembler()}
-        self._stdin = -1
-        self._report = -1
-        self._report_tail = b""
+        self.process = BashProcess(self._marker)
+        self._code = MemoryFile("code")
+        self._state = MemoryFile("state")
+        self._hooks = ShellHooks(self._emit, self._reported, self._shell_idle, self._shell_ended)
         self._token = ""
+        self._status = 0
         self._request: PendingRequest | None = None
+        self._began_at = 0.0
         self._interrupts = 0
 
     @classmethod
-    async def start(cls, spec: KernelSpec, runtime_dir: Path, cwd: Path, env: Mapping[str, str]) -> BashKernel:
+    async def start(cls, spec: KernelSpec, cwd: Path, env: Mapping[str, str]) -> BashKernel:
         """A shell that is ready to run code. Raises KernelStartFailed."""
-        kernel = cls(spec, Path(tempfile.mkdtemp(prefix="b", dir=runtime_dir)), cwd, env)
+        kernel = cls(spec, cwd, env)
         try:
             kernel._open_shell()
         except OSError as error:
-            shutil.rmtree(kernel._folder, ignore_errors=True)
+            await kernel.shutdown()
             raise KernelStartFailed(spec.language, f"{spec.argv[0]}: {error.strerror or error}") from error
         return kernel
 
@@ -116,28 +126,34 @@ class BashKernel:
 
     def execute(self, wanted: ExecuteRequest, emit: Emit, changed: Callable[[], None]) -> PendingRequest:
         """Run code in the shell, in `wanted.cwd` if there is one. Its stdin is empty, whatever is allowed."""
-        if self.process.child is None:
-            self._open_shell()
+        # What has come since the last run, an unfinished line too, is that one's.
+        for shell in self.process.shells:
+            shell.flush()
         self._token = secrets.token_hex(8)
         self._interrupts = 0
-        script = self._folder / "run"
-        script.write_text(wanted.code + "\n", "utf-8")
-        self._request = PendingRequest(self._token, emit, changed, begun=True)
-        go = f"cd -- {shlex.quote(wanted.cwd)} && " if wanted.cwd else ""
-        run = f'{go}. {shlex.quote(str(script))} </dev/null 2>&"$__execd_stderr"'
-        # The group keeps `set -x` from tracing what is not the user's.
-        self._say(f"{{ {run}; __execd_end {self._token}; }} 2>/dev/null")
+        self._began_at = time.clock_gettime(time.CLOCK_BOOTTIME)
+        self._request = PendingRequest(self._token, emit, changed)
+        self._code.write(wanted.code.encode("utf-8", "replace") + b"\n")
+        shell = self.process.shell or self._open_shell()
+        output = f">&{shell.stdout} 2>&{shell.stderr}"
+        folder = f"\\builtin cd -- {shlex.quote(wanted.cwd)} {output} && " if wanted.cwd else ""
+        # In a list like this, a status that is not 0 neither ends a shell with `set -e` nor is an ERR trap's business.
+        begin = f'__execd_begin {self._token} {self._status} "$@" && [[ 1 ]]'
+        shell.say(f"{begin}; {folder}\\. {self._code.path} </dev/null {output}; __execd_end {self._token}")
         return self._request
 
     async def interrupt(self) -> None:
-        """SIGINT to the shell and what it runs in the foreground; the second time, kill what the shell waits for."""
-        child = self.process.child
-        if child is None:
+        """SIGINT to the shell and what it runs in the foreground. The second time, end the shell, its state kept, and
+        kill what has been started since the run began."""
+        shell = self.process.shell
+        if shell is None:
             return
         self._interrupts += 1
-        child.signal_group(signal.SIGINT)
-        if self._interrupts > 1:
-            await to_thread.run_sync(_kill_children, child.pid)
+        if self._interrupts == 1:
+            shell.child.signal_group(signal.SIGINT)
+        else:
+            shell.child.signal_leader(_INSIST)
+            await to_thread.run_sync(_kill_children, shell.child.pid, self._began_at)
 
     def nudge(self) -> None:
         """Nothing: a shell notices a signal as soon as what it waits for has ended."""
@@ -149,77 +165,55 @@ class BashKernel:
         """Nothing to wait for: what was written has been read when the shell's end was seen."""
 
     async def shutdown(self) -> None:
-        """Kill everything in the session and remove its folder."""
+        """Kill everything in the session and give its descriptors back."""
         with anyio.CancelScope(shield=True):
             await self.process.kill()
-            self._close_pipes()
-            shutil.rmtree(self._folder, ignore_errors=True)
+            self._code.close()
+            self._state.close()
 
-    @property
-    def _state(self) -> Path:
-        return self._folder / "state"
+    def _open_shell(self) -> Shell:
+        cwd = self._cwd if self._cwd.is_dir() else Path("/")
+        assert self.spec.prelude is not None
+        spec = ShellSpec(self.spec.argv, self.spec.prelude, cwd, self._env, self._marker, self._code, self._state)
+        shell = Shell(spec, self._hooks)
+        self.process.adopt(shell)
+        if self._state.tail(1):
+            shell.say(f"\\. {self._state.path} </dev/null")
+        return shell
 
-    def _open_shell(self) -> None:
-        stdin, self._stdin = os.pipe()
-        self._report, report = os.pipe()
-        try:
-            self.process.child = ChildProcess(
-                ChildSpec(self.spec.argv, self._cwd, self._env, self._marker, stdin=stdin, pass_fds=(report,)),
-                self._output,
-                self._shell_ended,
-            )
-        except OSError:
-            self._close_pipes()
-            raise
-        finally:
-            os.close(stdin)
-            os.close(report)
-        os.set_blocking(self._report, False)
-        asyncio.get_running_loop().add_reader(self._report, self._read_report)
-        self._say(f". {shlex.quote(str(self.spec.prelude))} {report} {shlex.quote(str(self._state))}")
-        if self._state.exists():
-            saved = shlex.quote(str(self._state.rename(self._folder / "restored")))
-            self._say(f". {saved} >/dev/null 2>&1")
-
-    def _say(self, line: str) -> None:
-        # A line is far smaller than a pipe, and the shell has read the one before: this never blocks.
-        with suppress(BrokenPipeError):
-            os.write(self._stdin, line.encode("utf-8", "surrogateescape") + b"\n")
-
-    def _read_report(self) -> None:
-        try:
-            data = os.read(self._report, 4096)
-        except BlockingIOError:
+    def _reported(self, token: str, word: str) -> None:
+        if not token or token != self._token or self._request is None:
             return
-        if not data:
-            asyncio.get_running_loop().remove_reader(self._report)
-            return
-        *reports, self._report_tail = (self._report_tail + data).split(b"\n")
-        for report in reports:
-            token, _, code = report.decode("ascii", "replace").partition(" ")
-            if token == self._token and code.isdigit():
-                self._run_ended(int(code))
+        if word == "begun":
+            # The state has been read back. What is left of it must not be taken for this shell's.
+            self._state.write(b"")
+            self._request.begun = True
+            self._request.changed()
+        elif word.isdigit():
+            self._run_ended(int(word))
+
+    def _shell_idle(self) -> None:
+        shell = self.process.shell
+        if self._token and shell is not None:
+            self._emit("stderr", _UNRESPONSIVE)
+            shell.child.signal_group(signal.SIGKILL)
 
     def _shell_ended(self) -> None:
-        child = self.process.child
-        assert child is not None
-        code = child.exit_code or 0
-        self._close_pipes()
-        self.process.child = None
-        if self._state.exists():
-            self._run_ended(code)
+        shell = self.process.shells[-1]
+        code = shell.child.exit_code or 0
+        written = self._state.tail(64).rpartition(b"\n# left ")[2]
+        if written.decode("ascii", "replace").rstrip("\n") == self._token and written.endswith(b"\n"):
+            self._run_ended(code if code >= 0 else 128 - code)
             return
         self.process.exit_code = code
         self.process.dead.set()
 
     def _run_ended(self, code: int) -> None:
-        request, self._token = self._request, ""
+        request, self._token, self._status = self._request, "", code
         if request is None or request.ended:
             return
-        if self.process.child is not None:
-            self.process.child.drain()
-        for stream, lines in self._lines.items():
-            self._emit(stream, lines.finish())
+        for shell in self.process.shells:
+            shell.flush()
         request.exit_code = code
         request.idle = True
         if code == 0:
@@ -230,24 +224,15 @@ class BashKernel:
             request.emit(Error(ENAME, str(code), (f"exit status {code}",)))
         request.changed()
 
-    def _output(self, stream: str, data: bytes) -> None:
-        lines = self._lines[stream]
-        self._emit(stream, lines.feed(data) if data else lines.finish())
-
     def _emit(self, stream: str, text: str) -> None:
-        if text and self._request is not None:
+        if self._request is not None:
             self._request.emit(Stdout(text) if stream == "stdout" else Stderr(text))
 
-    def _close_pipes(self) -> None:
-        for fd in (self._stdin, self._report):
-            if fd >= 0:
-                asyncio.get_running_loop().remove_reader(fd)
-                os.close(fd)
-        self._stdin = self._report = -1
 
-
-def _kill_children(pid: int) -> None:
+def _kill_children(pid: int, since: float) -> None:
+    # What an earlier run has left running in the background is none of this run's.
     with suppress(psutil.Error):
         for child in psutil.Process(pid).children(recursive=True):
-            with suppress(psutil.Error):
-                child.kill()
+            if (started_at(child.pid) or 0.0) >= since:
+                with suppress(psutil.Error):
+                    child.kill()

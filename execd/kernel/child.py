@@ -67,6 +67,17 @@ class ChildProcess:
         for fd in self._streams:
             self._loop.add_reader(fd, self._pump, fd)
 
+    @property
+    def silent(self) -> bool:
+        """Whether nothing can come any more: whoever had the other ends of the pipes has closed them."""
+        return not self._streams
+
+    def signal_leader(self, signum: signal.Signals) -> None:
+        """Signal the leader alone; nothing once it has ended."""
+        if not self.exited.is_set():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signum)
+
     def signal_group(self, signum: signal.Signals) -> None:
         """Signal the leader's process group; nothing once the leader has ended."""
         if not self.exited.is_set():

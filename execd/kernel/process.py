@@ -163,6 +163,15 @@ def cpu_seconds(pid: int) -> float | None:
     return float(times.user + times.system + times.children_user + times.children_system)
 
 
+def started_at(pid: int) -> float | None:
+    """When a process started, in seconds of CLOCK_BOOTTIME, or None when it is gone. Late by up to a clock tick."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+    except OSError:
+        return None
+    return (int(fields[19]) + 1) / os.sysconf("SC_CLK_TCK")
+
+
 def reset_peak_memory(pid: int) -> None:
     """Let `peak_memory` count from now (writing 5 to clear_refs, proc(5)), where that is allowed."""
     try:

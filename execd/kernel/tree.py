@@ -1,16 +1,18 @@
 """Everything that was started for one process, found by a mark in its environment.
 
 A child that left its process group and its session, or was adopted by init, still has the environment that it was
-started with. Only one that was given another environment, or that wrote over it, is not found.
+started with. One that was given another environment is found while its parent lives; only an orphan that dropped the
+mark is not.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import time
 from pathlib import Path
+
+import psutil
 
 MARKER = "EXECD_PROCESS"
 
@@ -21,14 +23,26 @@ _MANY_LOOKS = 1000
 
 
 def kill_marked(beginning: str) -> None:
-    """Kill every process whose mark begins like this. Searches again until it finds none that is new, for a process
-    may fork while it is being killed."""
+    """Kill every process whose mark begins like this, and the descendants that have dropped it. Searches again until
+    it finds none that is new, for a process may fork while it is being killed."""
     wanted = f"{MARKER}={beginning}".encode()
-    killed: set[int] = set()
-    while found := _search(wanted) - killed:
-        for pid in found:
-            _kill(pid, wanted)
+    killed: set[psutil.Process] = set()
+    while found := _families(_search(wanted), wanted) - killed:
+        for process in found:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
         killed |= found
+
+
+def _families(pids: set[int], wanted: bytes) -> set[psutil.Process]:
+    found: set[psutil.Process] = set()
+    for pid in pids:
+        with contextlib.suppress(psutil.Error):
+            # psutil compares the times of their starts, so that none is killed for having a number that was another's.
+            process = psutil.Process(pid)
+            if _carries(_read(pid, "environ"), wanted):
+                found |= {process, *process.children(recursive=True)}
+    return found
 
 
 def _search(wanted: bytes) -> set[int]:
@@ -44,17 +58,6 @@ def _search(wanted: bytes) -> set[int]:
             break
         time.sleep(_PAUSE)
     return found
-
-
-def _kill(pid: int, wanted: bytes) -> None:
-    # A number may be another process's by now; the descriptor holds on to one, which is looked at again.
-    with contextlib.suppress(OSError):
-        descriptor = os.pidfd_open(pid)
-        try:
-            if _carries(_read(pid, "environ"), wanted):
-                signal.pidfd_send_signal(descriptor, signal.SIGKILL)
-        finally:
-            os.close(descriptor)
 
 
 def _carries(environment: bytes | None, wanted: bytes) -> bool:

@@ -127,7 +127,7 @@ class KernelStarter:
 
     async def _start(self, spec: KernelSpec, cwd: Path) -> Interpreter:
         if spec.engine == "bash":
-            return await BashKernel.start(spec, self._runtime_dir, cwd, self._environment.build(cwd))
+            return await BashKernel.start(spec, cwd, self._environment.build(cwd))
         # Each would otherwise write into the user's home, and matplotlib would say so in the first run's output.
         private = {"IPYTHONDIR": str(self._runtime_dir / "ipython"), "MPLCONFIGDIR": str(self._cache / "matplotlib")}
         env = {**private, **self._environment.build(cwd)}

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from typing import Protocol
+from typing import Any, Protocol
 
 import anyio
 from sse_starlette import EventSourceResponse
 from starlette.responses import Response
+from starlette.types import Message, Receive, Scope, Send
 
 from execd.events import is_terminal
 from execd.service.journal import Slice, now_ms
@@ -75,37 +76,52 @@ def event_stream(
     records: Records, framing: Framing, ping_interval: float, shutdown_grace: float, headers: dict[str, str]
 ) -> EventSourceResponse:
     """The HTTP answer: the first record, a ping, and then whatever comes, with a ping every `ping_interval` seconds."""
-    frames = _Frames(records, framing)
-    return EventSourceResponse(
-        frames.with_first_ping(),
+    return _EventStream(
+        records,
+        framing,
         sep="\n",
         ping=ping_interval,
-        ping_message_factory=frames.ping,  # type: ignore[arg-type]  # bytes are sent as they are
+        ping_message_factory=framing.ping,
         shutdown_event=anyio.Event(),
         shutdown_grace_period=shutdown_grace,
         headers={"Content-Encoding": "identity", **headers},
     )
 
 
-class _Frames:
-    """A stream's frames. Nothing follows the terminal event, though a ping may be due while a slow client takes it."""
+class _EventStream(EventSourceResponse):
+    """Lets nothing follow the terminal event.
 
-    def __init__(self, records: Records, framing: Framing) -> None:
-        self._records = records
-        self._framing = framing
+    The server makes each send wait while the client is slow, and then lets go of all at once: the stream could write
+    its last batch before a ping that had waited longer. So sends take turns here, and pings that come late are dropped.
+    """
+
+    def __init__(self, records: Records, framing: Framing, **options: Any) -> None:
+        super().__init__(self._framed(records, framing), **options)
+        self._turn = anyio.Lock(fast_acquire=True)
+        self._last_batch: bytes | None = None
         self._over = False
 
-    async def with_first_ping(self) -> AsyncIterator[bytes]:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Stream it all."""
+
+        async def send_in_turn(message: Message) -> None:
+            async with self._turn:
+                if self._over and message.get("more_body"):
+                    return
+                self._over = self._over or (self._last_batch is not None and message.get("body") is self._last_batch)
+                await send(message)
+
+        await super().__call__(scope, receive, send_in_turn)
+
+    async def _framed(self, records: Records, framing: Framing) -> AsyncIterator[bytes]:
         first = True
-        async for found in self._records:
-            self._over = self._over or is_terminal(found.records[-1])
-            frames = _split_by_ping(found, self._framing) if first else self._framing.frames(found)
+        async for found in records:
+            frames = _split_by_ping(found, framing) if first else framing.frames(found)
             first = False
+            if is_terminal(found.records[-1]):
+                self._last_batch = frames
             if frames:
                 yield frames
-
-    def ping(self) -> bytes:
-        return b"" if self._over else self._framing.ping()
 
 
 def whole_stream(frames: bytes, headers: dict[str, str]) -> Response:

@@ -91,3 +91,23 @@ def test_a_bash_session(osb: Osb, sandbox_id: str) -> None:
     done = osb("command", "session", "run", sandbox_id, session_id, "--", "printenv", "A")
     assert (done.returncode, done.stdout) == (0, "kept\n")
     assert osb("command", "session", "delete", sandbox_id, session_id).returncode == 0
+
+
+def test_a_file_s_life(osb: Osb, sandbox_id: str, tmp_path: Path) -> None:
+    def file(command: str, *arguments: str) -> str:
+        done = osb("file", command, sandbox_id, *arguments)
+        assert done.returncode == 0, done
+        return done.stdout
+
+    local, path = tmp_path / "local", str(tmp_path / "below" / "one.txt")
+    local.write_bytes(bytes(range(256)) * 100)
+    file("write", path, "--content", "one ü\n", "--mode", "0640")
+    assert Path(path).stat().st_mode & 0o777 == 0o640
+    file("replace", path, "--old", "one", "--new", "two")
+    assert file("cat", path) == "two ü\n"
+    file("upload", str(local), f"{path}.bin")
+    file("download", f"{path}.bin", str(tmp_path / "back"))
+    assert (tmp_path / "back").read_bytes() == local.read_bytes()
+    assert f"{path}.bin" in file("search", str(tmp_path), "--pattern", "*.bin", "-o", "json")
+    file("rm", path, f"{path}.bin")
+    assert list((tmp_path / "below").iterdir()) == []

@@ -74,3 +74,24 @@ def test_one_in_the_background_is_interrupted(tools: Dialogue, sandbox_id: str, 
     again = tools.ask("command_interrupt", {"sandbox_id": sandbox_id, "execution_id": command_id})
     # The server keeps the reason to itself.
     assert again == {"error": "Error executing tool command_interrupt"}
+
+
+def test_a_file_s_life(tools: Dialogue, sandbox_id: str, tmp_path: Path) -> None:
+    def ask(tool: str, **given: Any) -> Any:
+        return tools.ask(tool, {"sandbox_id": sandbox_id, **given})
+
+    old, new = str(tmp_path / "below" / "one ü.txt"), str(tmp_path / "moved" / "two.txt")
+    ask("file_create_directories", entries=[{"path": str(tmp_path / "below"), "mode": 700}])
+    assert (tmp_path / "below").stat().st_mode & 0o777 == 0o700
+    ask("file_write", path=old, content="one\nü\n", mode=640)
+    assert Path(old).read_text() == "one\nü\n"
+    assert Path(old).stat().st_mode & 0o777 == 0o640
+    ask("file_replace_contents", entries=[{"path": old, "old_content": "one", "new_content": "two"}])
+    ask("file_move", entries=[{"source": old, "destination": new}])
+    assert ask("file_read", path=new)["content"] == "two\nü\n"
+    found = ask("file_search", path=str(tmp_path), pattern="*.txt")
+    assert [entry["path"] for entry in found["result"]] == [new]
+    ask("file_delete", paths=[new])
+    ask("file_delete_directories", paths=[str(tmp_path / "moved")])
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["below"]
+    assert ask("file_read", path=new) == {"error": "Error executing tool file_read"}

@@ -84,3 +84,49 @@ def test_a_bash_session(sandbox: Dialogue) -> None:
     found = sandbox.ask("commands", "runInSession", session_id, "pwd; echo $A; (exit 4)")
     assert (texts(found["logs"]["stdout"]), found["exitCode"]) == (["/", "kept"], 4)
     assert sandbox.ask("commands", "deleteSession", session_id) is None
+
+
+def test_a_file_s_life(sandbox: Dialogue, tmp_path: Path) -> None:
+    def ask(method: str, *given: Any) -> Any:
+        return sandbox.ask("files", method, *given)
+
+    old, new = str(tmp_path / "below" / "one ü.txt"), str(tmp_path / "moved" / "two.txt")
+    ask("createDirectories", [{"path": str(tmp_path / "below"), "mode": 700}])
+    assert (tmp_path / "below").stat().st_mode & 0o777 == 0o700
+    ask("writeFiles", [{"path": old, "data": "one\nü\n", "mode": 640}, {"path": f"{old}.2", "data": ""}])
+    assert Path(old).read_text() == "one\nü\n"
+    assert Path(f"{old}.2").read_bytes() == b""
+    info = ask("getFileInfo", [old])[old]
+    assert (info["path"], info["size"], info["mode"]) == (old, 7, 640)
+    replaced = ask("replaceContentsDetailed", [{"path": old, "oldContent": "one", "newContent": "two"}])
+    assert replaced == [{"path": old, "replacedCount": 1}]
+    ask("moveFiles", [{"src": old, "dest": new}])
+    assert (ask("readFile", new), ask("readBytes", new)) == ("two\nü\n", "two\nü\n")
+    assert ask("readBytes", new, {"range": "bytes=0-1"}) == "tw"
+    assert [entry["path"] for entry in ask("search", {"path": str(tmp_path), "pattern": "*.txt"})] == [new]
+    ask("setPermissions", [{"path": new, "mode": 600}])
+    assert Path(new).stat().st_mode & 0o777 == 0o600
+    listed = ask("listDirectory", {"path": str(tmp_path), "depth": 2})
+    assert [entry["path"].removeprefix(f"{tmp_path}/") for entry in listed] == [
+        "below",
+        "below/one ü.txt.2",
+        "moved",
+        "moved/two.txt",
+    ]
+    ask("deleteFiles", [new])
+    ask("deleteDirectories", [str(tmp_path / "moved")])
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["below"]
+    assert "error" in ask("readFile", new)
+
+
+def test_megabytes_there_and_back(sandbox: Dialogue, tmp_path: Path) -> None:
+    path = str(tmp_path / "large")
+    data = "0123456789abcdef" * 200_000
+    sandbox.ask("files", "writeFiles", [{"path": path, "data": data}])
+    assert Path(path).read_text() == data
+    assert sandbox.ask("files", "readFile", path) == data
+
+
+def test_metrics(sandbox: Dialogue) -> None:
+    found = sandbox.ask("metrics", "getMetrics")
+    assert found["memoryTotalMiB"] > 0

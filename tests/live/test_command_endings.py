@@ -52,7 +52,7 @@ class TestTimeLimit:
         assert "time limit of 0.3 s" in status_of(client, command_id)["error"]
         assert log_of(client, command_id)[0] == "before\n"
 
-    @pytest.mark.parametrize("timeout", [0, 60_000, 2**53 - 1])
+    @pytest.mark.parametrize("timeout", [0, 60_000, 2**53, 10**400])
     def test_one_that_is_not_met_changes_nothing(self, client: httpx.Client, timeout: int) -> None:
         assert lines(command(client, "sleep 0.1; echo done", timeout=timeout)) == ["done"]
 

@@ -119,7 +119,7 @@ class TestStarting:
         assert printed(client, "wc -c; readlink /proc/self/fd/0") == ["0", "/dev/null"]
 
     def test_it_leads_a_session_of_its_own(self, client: httpx.Client) -> None:
-        assert printed(client, "ps -o sid= -p $$ | tr -d ' '; echo $$ >&2; test $(ps -o sid= -p $$) = $$")
+        assert printed(client, argv=["python3", "-c", "import os; print(os.getsid(0) == os.getpid())"]) == ["True"]
 
 
 class TestFolder:
@@ -208,7 +208,6 @@ class TestVariables:
         ({"command": "true", "envs": {"": "c"}}, "envs"),
         ({"command": "true", "envs": {"A": 1}}, "envs.A"),
         ({"command": "true", "timeout": -1}, "timeout"),
-        ({"command": "true", "timeout": 10**400}, "timeout"),
         ({"command": "true", "timeout": 1.5}, "timeout"),
         ({"command": "true", "gid": 0}, "uid"),
         ({"command": "true", "uid": -1}, "uid"),

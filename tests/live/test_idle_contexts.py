@@ -25,7 +25,7 @@ def test_an_idle_context_loses_its_kernel_but_not_its_id(forgetful: httpx.Client
     first = run(forgetful, "kept = 1\nimport os\nprint(os.getpid())")
     context_id, pid = first[0]["text"], int(text_of(first))
     eventually(lambda: is_gone(pid))
-    assert forgetful.get(f"/code/contexts/{context_id}").json()["state"] == "dormant"
+    eventually(lambda: forgetful.get(f"/code/contexts/{context_id}").json()["state"] == "dormant")
     events = run(forgetful, "print('kept' in globals())", id=context_id)
     assert kinds(events) == ["init", "context_restarted", "stdout", "execution_complete"]
     assert text_of(events) == "False\n"

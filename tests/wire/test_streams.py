@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.types import Message
 
-from execd.events import Complete, Display, Event, Status, Stderr, Stdout, encode, is_terminal
+from execd.events import Complete, Display, Event, Status, Stderr, Stdout, encode
 from execd.service.journal import Slice
 from execd.wire.streams import BareJson, Framing, ServerSentEvents, event_stream, framing_for
 
@@ -24,15 +24,24 @@ events = st.one_of(
     texts.map(Stdout),
     texts.map(Stderr),
     st.builds(lambda key, value: Display({key: value}, {}), texts, texts),
-    st.just(Complete(Status.SUCCEEDED)),
 )
 SCOPE = {"type": "http", "method": "GET", "path": "/"}
 
-event_lists = st.lists(events, min_size=1, max_size=8)
+# As journals are: something first, the end last or not there yet.
+event_lists = st.builds(
+    lambda found, end: found + end,
+    st.lists(events, min_size=1, max_size=8),
+    st.sampled_from([[], [Complete(Status.SUCCEEDED)]]),
+)
 
 
 def records_of(found: list[Event]) -> list[bytes]:
     return [encode(event, seq, 5) for seq, event in enumerate(found, start=1)]
+
+
+def a_run(found: list[Event]) -> list[bytes]:
+    """Records that end as a run's do."""
+    return records_of([*found, Complete(Status.SUCCEEDED)])
 
 
 def slices_of(records: list[bytes], size: int) -> list[Slice]:
@@ -76,11 +85,6 @@ def answer_of(chunks: list[bytes]) -> httpx.Response:
     return httpx.Response(200, headers={"Content-Type": "text/event-stream"}, content=content())
 
 
-def pings(records: list[bytes]) -> int:
-    """How many a short stream has: one after its first record, none after its end."""
-    return 0 if is_terminal(records[0]) else 1
-
-
 def without_pings(frames: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [frame for frame in frames if frame["type"] != "ping"]
 
@@ -90,12 +94,12 @@ class TestServerSentEvents:
     def test_a_decoder_of_the_standard_reads_every_record_with_its_id(
         self, found: list[Event], size: int, cut: int
     ) -> None:
-        records = records_of(found)
+        records = a_run(found)
         whole = b"".join(served(slices_of(records, size), ServerSentEvents()))
         # The network cuts where it likes.
         chunks = [whole[start : start + cut] for start in range(0, len(whole), cut)]
         read = list(httpx_sse.EventSource(answer_of(chunks)).iter_sse())
-        assert [event.event for event in read] == ["message"] * (len(records) + pings(records))
+        assert [event.event for event in read] == ["message"] * (len(records) + 1)
         named = [event for event in read if json.loads(event.data)["type"] != "ping"]
         assert [(event.id, event.data.encode()) for event in named] == [
             (str(seq), record) for seq, record in enumerate(records, start=1)
@@ -103,7 +107,7 @@ class TestServerSentEvents:
 
     @given(event_lists, st.integers(1, 4))
     def test_a_client_that_reads_lines_with_httpx_sees_whole_frames(self, found: list[Event], size: int) -> None:
-        records = records_of(found)
+        records = a_run(found)
         lines = list(answer_of(served(slices_of(records, size), ServerSentEvents())).iter_lines())
         datas = [line.removeprefix("data: ") for line in lines if line.startswith("data: ")]
         assert without_pings([json.loads(data) for data in datas]) == [json.loads(record) for record in records]
@@ -120,9 +124,9 @@ class TestServerSentEvents:
 class TestBareJson:
     @given(event_lists, st.integers(1, 4))
     def test_every_line_is_json_or_empty(self, found: list[Event], size: int) -> None:
-        records = records_of(found)
+        records = a_run(found)
         lines = list(answer_of(served(slices_of(records, size), BareJson())).iter_lines())
-        assert lines[1::2] == [""] * (len(records) + pings(records))
+        assert lines[1::2] == [""] * (len(records) + 1)
         assert without_pings([json.loads(line) for line in lines[::2]]) == [json.loads(record) for record in records]
 
     def test_the_bytes(self) -> None:
@@ -140,6 +144,11 @@ class TestStream:
         assert [frame["type"] for frame in frames] == ["stdout", "ping", "stdout", "execution_complete"]
         ping = frames[1]
         assert (set(ping), ping["text"]) == ({"type", "text", "timestamp"}, "pong")
+
+    def test_the_end_of_a_run_is_the_end_of_its_stream(self, framing: Framing) -> None:
+        whole = b"".join(served(slices_of(a_run([]), 1), framing))
+        assert b'"type":"ping"' not in whole
+        assert whole.endswith(b'"status":"succeeded"}\n\n')
 
     def test_a_ping_is_nothing_that_can_be_resumed_after(self, framing: Framing) -> None:
         assert b"id:" not in framing.ping()

@@ -38,10 +38,11 @@ async def run_in_session(request: Request) -> Response:
     body = await read_model(request, RunInSession, sandbox.settings.max_body)
     if "\0" in body.command:
         raise InvalidRequest("expected no NUL bytes", "command")
-    if body.cwd:
-        check_folder(session.cwd / body.cwd, "cwd")
+    folder = session.cwd / body.cwd if body.cwd else None
+    if folder is not None:
+        check_folder(folder, "cwd")
     timeout = body.timeout / 1000 if body.timeout else None
-    execution = sandbox.submit(session, ExecuteRequest(body.command, timeout, cwd=body.cwd or None))
+    execution = sandbox.submit(session, ExecuteRequest(body.command, timeout, cwd=str(folder) if folder else None))
     return command_stream(request, execution)
 
 
