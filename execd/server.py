@@ -30,9 +30,16 @@ _WEBSOCKET_PING = 30.0
 class Server(uvicorn.Server):
     """uvicorn's server. At shutdown it first ends the runs, so that open streams get their terminal event."""
 
-    def __init__(self, config: uvicorn.Config, app: Starlette) -> None:
+    def __init__(self, config: uvicorn.Config, app: Starlette, settings: Settings) -> None:
         super().__init__(config)
         self._app = app
+        self._settings = settings
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, then say so: whoever reads it may send requests, and signals."""
+        await super().startup(sockets)
+        if self.started and sockets:
+            log.info("serving", url=url_of(sockets[0]), data_dir=str(self._settings.data_dir))
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
         """Stop serving; a second Ctrl-C at once. uvicorn's raises the signal again at the end: a service that was
@@ -71,8 +78,7 @@ def run(settings: Settings) -> None:
             ws_ping_timeout=_WEBSOCKET_PING,
             ws_max_size=MOST_MESSAGE,
         )
-        log.info("serving", url=url_of(listener), data_dir=str(settings.data_dir))
-        Server(config, app).run(sockets=[listener])
+        Server(config, app, settings).run(sockets=[listener])
 
 
 def with_token(settings: Settings) -> Settings:
