@@ -39,11 +39,6 @@ def records_of(found: list[Event]) -> list[bytes]:
     return [encode(event, seq, 5) for seq, event in enumerate(found, start=1)]
 
 
-def a_run(found: list[Event]) -> list[bytes]:
-    """Records that end as a run's do."""
-    return records_of([*found, Complete(Status.SUCCEEDED)])
-
-
 def slices_of(records: list[bytes], size: int) -> list[Slice]:
     return [Slice(start + 1, records[start : start + size]) for start in range(0, len(records), size)]
 
@@ -94,7 +89,7 @@ class TestServerSentEvents:
     def test_a_decoder_of_the_standard_reads_every_record_with_its_id(
         self, found: list[Event], size: int, cut: int
     ) -> None:
-        records = a_run(found)
+        records = records_of(found)
         whole = b"".join(served(slices_of(records, size), ServerSentEvents()))
         # The network cuts where it likes.
         chunks = [whole[start : start + cut] for start in range(0, len(whole), cut)]
@@ -107,7 +102,7 @@ class TestServerSentEvents:
 
     @given(event_lists, st.integers(1, 4))
     def test_a_client_that_reads_lines_with_httpx_sees_whole_frames(self, found: list[Event], size: int) -> None:
-        records = a_run(found)
+        records = records_of(found)
         lines = list(answer_of(served(slices_of(records, size), ServerSentEvents())).iter_lines())
         datas = [line.removeprefix("data: ") for line in lines if line.startswith("data: ")]
         assert without_pings([json.loads(data) for data in datas]) == [json.loads(record) for record in records]
@@ -124,7 +119,7 @@ class TestServerSentEvents:
 class TestBareJson:
     @given(event_lists, st.integers(1, 4))
     def test_every_line_is_json_or_empty(self, found: list[Event], size: int) -> None:
-        records = a_run(found)
+        records = records_of(found)
         lines = list(answer_of(served(slices_of(records, size), BareJson())).iter_lines())
         assert lines[1::2] == [""] * (len(records) + 1)
         assert without_pings([json.loads(line) for line in lines[::2]]) == [json.loads(record) for record in records]
@@ -144,11 +139,6 @@ class TestStream:
         assert [frame["type"] for frame in frames] == ["stdout", "ping", "stdout", "execution_complete"]
         ping = frames[1]
         assert (set(ping), ping["text"]) == ({"type", "text", "timestamp"}, "pong")
-
-    def test_the_end_of_a_run_is_the_end_of_its_stream(self, framing: Framing) -> None:
-        whole = b"".join(served(slices_of(a_run([]), 1), framing))
-        assert b'"type":"ping"' not in whole
-        assert whole.endswith(b'"status":"succeeded"}\n\n')
 
     def test_a_ping_is_nothing_that_can_be_resumed_after(self, framing: Framing) -> None:
         assert b"id:" not in framing.ping()
