@@ -75,17 +75,6 @@ class ProcessSession:
             yield pidfd if _session_of(pid) == self.leader else None
 
 
-async def kill_all(processes: Iterable[psutil.Process]) -> None:
-    """Kill processes, and return when they are gone."""
-    with anyio.move_on_after(_KILL_PATIENCE):
-        for process in processes:
-            with _opened(process.pid) as pidfd:
-                # psutil compares the times of their starts: this is not another one with the same pid.
-                if pidfd is not None and process.is_running():
-                    _send(pidfd, signal.SIGKILL)
-                    await anyio.wait_readable(pidfd)
-
-
 @contextlib.contextmanager
 def _opened(pid: int) -> Iterator[int | None]:
     try:

@@ -14,7 +14,7 @@ from pathlib import Path
 from anyio import to_thread
 
 from execd.kernel.tree import MARKER, kill_marked
-from execd.service.line import Line, Mode
+from execd.service.line import FileActions, Line, Mode
 from execd.service.process_session import ProcessSession
 
 # posix_spawn knows no working folder. A shell keeps the folder that it left in OLDPWD: ours is nobody's business.
@@ -63,7 +63,7 @@ class Shell:
                 "/bin/sh",
                 ["sh", "-c", _ENTER_AND_RUN, str(command.cwd), *command.argv()],
                 {**command.environment, MARKER: command.marker},
-                file_actions=actions,
+                file_actions=[*_closing_inherited(), *actions],
                 setsid=True,
                 setsigmask=[],
                 # A signal that we ignore, or were started to ignore, would be ignored by all that runs in there.
@@ -112,3 +112,16 @@ class Shell:
         os.close(self._pidfd)
         self._pidfd = -1
         self._on_exit(status.si_status if status.si_code == os.CLD_EXITED else 128 + status.si_status)
+
+
+def _closing_inherited() -> FileActions:
+    # What the service itself was started with and would pass on: a lock, a socket, an end of somebody's pipe.
+    numbers = [int(entry.name) for entry in Path("/proc/self/fd").iterdir()]
+    return [(os.POSIX_SPAWN_CLOSE, fd) for fd in numbers if fd > 2 and _inherited(fd)]
+
+
+def _inherited(fd: int) -> bool:
+    try:
+        return os.get_inheritable(fd)
+    except OSError:
+        return False  # it was the one that listed the others

@@ -18,6 +18,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from tests.live.terminal_client import TerminalClient, new_terminal
+from tests.live.waiting import eventually, is_gone
 from tests.running_service import RunningService, running_service
 
 PROMPT = rb"bash-[\d.]+[#$] "
@@ -89,18 +90,18 @@ def test_a_command_in_a_folder_with_exit_code_zero(
 def test_job_control(service: RunningService, terminal: str) -> None:
     with TerminalClient(service, terminal) as shell:
         shell.until(PROMPT)
-        shell.type("cat\n")
-        shell.until(rb"cat\r\n")
+        shell.type("sh -c 'echo u\"\"p; exec sed -u s/^/got:/'\n")
+        shell.until(rb"up\r\n")
         shell.type("once\n")
-        shell.until(rb"once\r\nonce\r\n")
+        shell.until(rb"got:once\r\n")
         shell.type("\x1a")
         shell.until(rb"Stopped.*" + PROMPT)
         shell.type("jobs\n")
-        shell.until(rb"Stopped +cat\r\n")
+        shell.until(rb"Stopped +sh -c .*" + PROMPT)
         shell.type("fg\n")
-        shell.until(rb"[\r\n]cat\r\n")
+        shell.until(rb"[\r\n]sh -c .*\r\n")
         shell.type("twice\n")
-        shell.until(rb"twice\r\ntwice\r\n")
+        shell.until(rb"got:twice\r\n")
         shell.type("\x03")
         shell.until(rb"\^C.*" + PROMPT)
         shell.type("echo status=$?=\n")
@@ -120,12 +121,14 @@ def test_signals_reach_what_is_in_the_foreground(
 
 
 @pytest.mark.parametrize(("name", "status"), [("SIGHUP", 129), ("SIGKILL", 137)])
-def test_signals_that_end_the_terminal(service: RunningService, terminal: str, name: str, status: int) -> None:
+def test_signals_that_end_the_terminal(service: RunningService, client: httpx.Client, name: str, status: int) -> None:
+    terminal = new_terminal(client, command="echo ready; sleep 1000; echo not reached")
     with TerminalClient(service, terminal) as shell:
-        shell.until(PROMPT)
+        shell.until(rb"ready\r\n")
         shell.say(type="signal", signal=name)
-        shell.rest()
+        assert shell.rest() == b""
         assert shell.texts[-1] == {"type": "exit", "exit_code": status}
+    client.delete(f"/pty/{terminal}")
 
 
 def test_a_python_prompt_and_a_full_screen_program_in_it(
@@ -341,7 +344,7 @@ def test_deleting_ends_everything_and_says_so(service: RunningService, client: h
         shell.rest()
         assert shell.texts[-1]["code"] == "SESSION_GONE"
         assert shell.closed == (1001, "SESSION_GONE")
-    assert [process for process in family if process.is_running() and process.status() != "zombie"] == []
+    eventually(lambda: all(is_gone(process.pid) for process in family))
     assert client.get(f"/pty/{terminal}").status_code == 404
 
 
@@ -360,7 +363,7 @@ def test_terminals_end_with_the_service(tmp_path: Path) -> None:
             service.stop()
             shell.rest()
             assert shell.texts[-1]["code"] == "SESSION_GONE"
-    assert [process for process in family if process.is_running() and process.status() != "zombie"] == []
+    eventually(lambda: all(is_gone(process.pid) for process in family))
 
 
 def test_web_pages_and_strangers_are_refused(service: RunningService, terminal: str, tmp_path: Path) -> None:
