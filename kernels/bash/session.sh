@@ -43,16 +43,15 @@ __execd_interrupt() {
 # ---- The end of the shell: its state is written down, then the user's own EXIT trap has its turn.
 
 __execd_leave() {
-    __execd_status=$1 __execd_flags=$-
     if [[ $BASHPID == "$$" ]]; then
-        \builtin set +ET; \command set +ET
         __execd_token=$__execd_run __execd_run=''
         __execd_frames=("${FUNCNAME[@]:1}")
-        __execd_in_function || __execd_parameters=("${@:2}")
+        __execd_in_function || __execd_parameters=("$@")
         __execd_write_state
-        # `set -e` has left the run, and its redirections with it.
-        [[ -n ${__execd_frames[*]} ]] || \exec >&"$__execd_stdout" 2>&"$__execd_stderr"
     fi
+}
+
+__execd_restore_status() {
     \return "$__execd_status"
 }
 
@@ -101,7 +100,7 @@ __execd_dump() (
     __execd_print_function trap
     [[ -z $__execd_builtin ]] || __execd_source builtin printf '%s\n' "$__execd_builtin"
     builtin printf '\\builtin set --'
-    builtin printf ' %q' "${__execd_parameters[@]}"
+    [[ ${#__execd_parameters[@]} == 0 ]] || builtin printf ' %q' "${__execd_parameters[@]}"
     builtin printf '\n[[ $__execd_options != *"set -o posix"* ]] || \\builtin set -o posix'
     builtin printf '\n# left %s\n' "$__execd_token"
 )
@@ -185,6 +184,7 @@ __execd_print_options() {
     builtin set +o
     [[ $__execd_flags != *E* ]] || builtin printf 'set -o errtrace\n'
     [[ $__execd_flags != *T* ]] || builtin printf 'set -o functrace\n'
+    [[ $__execd_flags != *x* ]] || builtin printf 'set -o xtrace\n'
 }
 
 # ---- The beginning of a shell that goes on from there.
@@ -211,17 +211,15 @@ __execd_forget() {
 
 # ---- `trap`, so that the user's EXIT trap is kept aside and ours stays where it is. Everything else goes to the
 # builtin, but three of the traps are about functions, and this is one: DEBUG and ERR are put back when it returns, and
-# RETURN fires then. So what they are set to is a trap that sets them; and what they are is noted, to be printed.
+# RETURN fires then. So it is what a RETURN trap does that they are set; and they are noted, to be printed.
 
 trap() {
     { builtin local - && builtin set +euxET; } 2>/dev/null
-    builtin local __execd_action=- __execd_signal __execd_text __execd_status=0
-    case $#$1 in
-        0* | *-[lp]*)
-            __execd_list_traps "$@"
-            builtin return
-            ;;
-    esac
+    builtin local __execd_action=- __execd_signal __execd_text='' __execd_return __execd_status=0
+    if [[ $# == 0 || $1 == -[lp]* ]]; then
+        __execd_list_traps "$@"
+        builtin return
+    fi
     [[ $1 != -- ]] || builtin shift
     if (($# > 1)) && [[ -z $1 || $1 == *[!0-9]* ]]; then
         __execd_action=$1
@@ -230,29 +228,32 @@ trap() {
     for __execd_signal; do
         __execd_signal=${__execd_signal^^}
         case $__execd_signal in
-            DEBUG | ERR | RETURN)
-                __execd_note_trap
-                [[ $__execd_signal != RETURN ]] || __execd_text="builtin trap -- ${__execd_text@Q} RETURN"
-                builtin trap -- "$__execd_text" "$__execd_signal"
-                ;;
+            DEBUG | ERR | RETURN) __execd_note_trap ;;
             0 | EXIT | SIGEXIT) __execd_set_exit_trap "$__execd_action" ;;
             *) builtin trap -- "$__execd_action" "$__execd_signal" || __execd_status=1 ;;
         esac
     done
+    [[ -z $__execd_text ]] || builtin trap -- "${__execd_return-builtin trap - RETURN}$__execd_text" RETURN
     builtin return "$__execd_status"
 }
 
 __execd_note_trap() {
-    __execd_text=$__execd_action
+    builtin local __execd_new="$__execd_action"
     if [[ $__execd_action == - ]]; then
-        __execd_text="builtin trap - $__execd_signal # __execd_"
+        __execd_new="builtin trap - $__execd_signal # __execd_"
         __execd_noted[$__execd_signal]=''
     elif [[ $__execd_action != *__execd_* ]]; then
         __execd_noted[$__execd_signal]=$__execd_action
         # A run's file returns as well, and that is nobody's business.
         [[ $__execd_signal != RETURN ]] ||
-            __execd_text="case \${FUNCNAME-} in '') : __execd_ ;; *) $__execd_action"$'\nesac'
+            __execd_new="case \${BASH_SOURCE-} in '') : __execd_ ;; *) $__execd_action"$'\nesac'
     fi
+    # DEBUG comes last, for it would be about the others.
+    case $__execd_signal in
+        RETURN) __execd_return="builtin trap -- ${__execd_new@Q} RETURN" __execd_text+=$'\n' ;;
+        ERR) __execd_text=$'\n'"builtin trap -- ${__execd_new@Q} ERR$__execd_text" ;;
+        DEBUG) __execd_text+=$'\n'"builtin trap -- ${__execd_new@Q} DEBUG" ;;
+    esac
 }
 
 __execd_set_exit_trap() {
@@ -294,6 +295,8 @@ __execd_print_trap() {
 
 readonly -f __execd_say __execd_begin __execd_end __execd_interrupt __execd_leave __execd_left \
     __execd_write_state
-builtin trap '__execd_status=$? __execd_traps=$(\command unset -f builtin; \builtin trap -p)
-    __execd_leave "$__execd_status" "$@" && [[ 1 ]]; \eval "$__execd_exit"; __execd_left' EXIT
+# In one line, by which `__execd_list_traps` knows it.
+builtin trap '{ __execd_status=$? __execd_flags=$-; \builtin set +xET; __execd_traps=$(\command unset -f builtin; \builtin trap -p); __execd_leave "$@"; } '\
+'2>/dev/null; [[ -n ${__execd_frames[*]} ]] || \exec >&"$__execd_stdout" 2>&"$__execd_stderr"; '\
+'__execd_restore_status && [[ 1 ]]; \eval "$__execd_exit"; __execd_left' EXIT
 builtin trap __execd_interrupt INT RTMAX
