@@ -105,6 +105,8 @@ class BashKernel:
         self._token = ""
         self._status = 0
         self._request: PendingRequest | None = None
+        self._folder: str | None = None
+        self._told_again = False
         self._began_at = 0.0
         self._interrupts = 0
 
@@ -134,12 +136,9 @@ class BashKernel:
         self._began_at = time.clock_gettime(time.CLOCK_BOOTTIME)
         self._request = PendingRequest(self._token, emit, changed)
         self._code.write(wanted.code.encode("utf-8", "replace") + b"\n")
-        shell = self.process.shell or self._open_shell()
-        output = f">&{shell.stdout} 2>&{shell.stderr}"
-        folder = f"\\builtin cd -- {shlex.quote(wanted.cwd)} {output} && " if wanted.cwd else ""
-        # In a list like this, a status that is not 0 neither ends a shell with `set -e` nor is an ERR trap's business.
-        begin = f'__execd_begin {self._token} {self._status} "$@" && [[ 1 ]]'
-        shell.say(f"{begin}; {folder}\\. {self._code.path} </dev/null {output}; __execd_end {self._token}")
+        self._folder = wanted.cwd
+        self._told_again = False
+        self._tell_run()
         return self._request
 
     async def interrupt(self) -> None:
@@ -171,6 +170,18 @@ class BashKernel:
             self._code.close()
             self._state.close()
 
+    def _tell_run(self) -> None:
+        try:
+            shell = self.process.shell or self._open_shell()
+        except OSError:
+            self.process.dead.set()
+            return
+        output = f">&{shell.stdout} 2>&{shell.stderr}"
+        folder = f"\\builtin cd -- {shlex.quote(self._folder)} {output} && " if self._folder else ""
+        # In a list like this, a status that is not 0 neither ends a shell with `set -e` nor is an ERR trap's business.
+        begin = f'__execd_begin {self._token} {self._status} "$@" && [[ 1 ]]'
+        shell.say(f"{begin}; {folder}\\. {self._code.path} </dev/null {output}; __execd_end {self._token}")
+
     def _open_shell(self) -> Shell:
         cwd = self._cwd if self._cwd.is_dir() else Path("/")
         assert self.spec.prelude is not None
@@ -185,8 +196,6 @@ class BashKernel:
         if not token or token != self._token or self._request is None:
             return
         if word == "begun":
-            # The state has been read back. What is left of it must not be taken for this shell's.
-            self._state.write(b"")
             self._request.begun = True
             self._request.changed()
         elif word.isdigit():
@@ -199,14 +208,21 @@ class BashKernel:
             shell.child.signal_group(signal.SIGKILL)
 
     def _shell_ended(self) -> None:
-        shell = self.process.shells[-1]
-        code = shell.child.exit_code or 0
-        written = self._state.tail(64).rpartition(b"\n# left ")[2]
-        if written.decode("ascii", "replace").rstrip("\n") == self._token and written.endswith(b"\n"):
-            self._run_ended(code if code >= 0 else 128 - code)
-            return
-        self.process.exit_code = code
-        self.process.dead.set()
+        code = self.process.shells[-1].child.exit_code or 0
+        if self._state_is_of(self._token):
+            if self._token:
+                self._run_ended(code if code >= 0 else 128 - code)
+        elif self._state_is_of("") and not self._told_again:
+            # It ended just before it could read what to run.
+            self._told_again = True
+            self._tell_run()
+        else:
+            self.process.exit_code = code
+            self.process.dead.set()
+
+    def _state_is_of(self, token: str) -> bool:
+        """Whether a whole state is there, written down during this run, or between runs if there is none."""
+        return self._state.tail(64).endswith(f"\n# left {token}\n".encode())
 
     def _run_ended(self, code: int) -> None:
         request, self._token, self._status = self._request, "", code
