@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from benchmarks.row import Row
-from benchmarks.rows import bulk, cpu, flushed, latency, memory, slow_reader, start
+from benchmarks.rows import bulk, commands, cpu, flushed, latency, memory, slow_reader, start
 
 ROWS: tuple[Row, ...] = (
     *latency.ROWS,
     *bulk.ROWS,
     *flushed.ROWS,
+    *commands.ROWS,
     *start.ROWS,
     *memory.ROWS,
     *cpu.ROWS,
