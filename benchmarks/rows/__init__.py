@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.row import Row
-from benchmarks.rows import bulk, commands, cpu, flushed, latency, memory, slow_reader, start
+from benchmarks.rows import bulk, commands, cpu, flushed, latency, memory, slow_reader, start, transfers
 
 ROWS: tuple[Row, ...] = (
     *latency.ROWS,
@@ -14,4 +14,5 @@ ROWS: tuple[Row, ...] = (
     *memory.ROWS,
     *cpu.ROWS,
     *slow_reader.ROWS,
+    *transfers.ROWS,
 )
