@@ -46,7 +46,7 @@ http {{
 def nginx(folder: Path) -> Iterator[tuple[str, int]]:
     """The host and port of an nginx that serves and takes `folder`'s files as this user, until the block ends.
 
-    Raises NotMeasured where there is none, and RowFailed with what nginx said if it ended by itself.
+    Raises NotMeasured where there is none, and lets a RowFailed of the block say what nginx complained of.
     """
     program = shutil.which("nginx", path=f"{os.environ.get('PATH', os.defpath)}:{_SYSTEM_FOLDERS}")
     if program is None:
@@ -66,12 +66,15 @@ def nginx(folder: Path) -> Iterator[tuple[str, int]]:
         try:
             yield address
         except RowFailed as failure:
-            if process.poll() is None:
-                raise
-            raise RowFailed(f"nginx ended: {log_file.read_text()}") from failure
+            raise RowFailed(f"{failure}{_complaints(log_file)}") from failure
         finally:
             process.terminate()
             process.wait()
+
+
+def _complaints(log_file: Path) -> str:
+    found = [line for line in log_file.read_text().splitlines() if "[notice]" not in line]
+    return "".join(f"; nginx: {line}" for line in found)
 
 
 def _user() -> str:
