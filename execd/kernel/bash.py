@@ -179,8 +179,8 @@ class BashKernel:
         output = f">&{shell.stdout} 2>&{shell.stderr}"
         folder = f"\\builtin cd -- {shlex.quote(self._folder)} {output} && " if self._folder else ""
         # In a list like this, a status that is not 0 neither ends a shell with `set -e` nor is an ERR trap's business.
-        begin = f'__execd_begin {self._token} {self._status} "$@" && [[ 1 ]]'
-        shell.say(f"{begin}; {folder}\\. {self._code.path} </dev/null {output}; __execd_end {self._token}")
+        begin = f'\\__execd_begin {self._token} {self._status} "$@" && [[ 1 ]]'
+        shell.say(f"{begin}; {folder}\\. {self._code.path} </dev/null {output}; \\__execd_end {self._token}")
 
     def _open_shell(self) -> Shell:
         cwd = self._cwd if self._cwd.is_dir() else Path("/")
