@@ -92,10 +92,10 @@ __execd_dump() (
     builtin umask -p
     builtin printf '\\builtin shopt -u expand_aliases\n\\builtin shopt -s extglob\n__execd_forget\n'
     __execd_print_variables
+    builtin declare -p __execd_noted
     builtin alias -p
     __execd_print_functions
     builtin printf '\\builtin eval "$__execd_traps"\n'
-    builtin declare -p __execd_noted
     builtin printf '__execd_set_options\n'
     __execd_print_function trap
     [[ -z $__execd_builtin ]] || __execd_source builtin printf '%s\n' "$__execd_builtin"

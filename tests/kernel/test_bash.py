@@ -15,7 +15,7 @@ LASTING = {
     "plain variable": ("x=5", "echo $x", "5\n"),
     "not exported": ("x=5", "bash -c 'echo [$x]'", "[]\n"),
     "exported variable": ("export x=5", "bash -c 'echo $x'", "5\n"),
-    "quotes": ("""x="a'b\\"c\\`d\\$e\\\\\"""", "printf %s \"$x\"", "a'b\"c`d$e\\"),
+    "quotes": ("""x="a'b\\"c\\`d\\$e\\\\\"""", 'printf %s "$x"', "a'b\"c`d$e\\"),
     "newlines": ("x=$'one\\n\\ntwo\\n'", 'printf %s "$x"', "one\n\ntwo\n"),
     "unicode": ("x='naïve 日本 🎉'", 'printf %s "$x"', "naïve 日本 🎉"),
     "bytes": ("x=$'\\x01\\x7f\\x80\\xff\\xfe'", 'printf %s "$x" | od -An -tx1', " 01 7f 80 ff fe\n"),
@@ -28,7 +28,7 @@ LASTING = {
     "readonly": ("readonly r=1", "(r=2) 2>/dev/null; echo $? $r", "1 1\n"),
     "name reference": ("target=T; declare -n ref=target", "ref=U; echo $target", "U\n"),
     "unset variable": ("unset GIVEN", "echo ${GIVEN-gone}", "gone\n"),
-    "function": ("f() { echo \"f $1\"; }", "f x", "f x\n"),
+    "function": ('f() { echo "f $1"; }', "f x", "f x\n"),
     "exported function": ("f() { echo inner; }; export -f f", "bash -c f", "inner\n"),
     "function with heredoc": ("f() {\ncat <<E <<'F' | cat\nE\nno $x\nF\n}", "f", "no $x\n"),
     "function called if": ("function if { echo odd; }", "\\if", "odd\n"),
@@ -36,8 +36,8 @@ LASTING = {
     "readonly function": ("f() { :; }; readonly -f f", "(f() { :; }) 2>/dev/null; echo $?", "1\n"),
     "extglob function": ("shopt -s extglob\nf() { echo a!(x); }\nshopt -u extglob", "declare -f f", None),
     "alias": ("alias hi='echo \"hi there\"'", "hi", "hi there\n"),
-    "folder": ("mkdir -p 'a b'; cd 'a b'", "basename \"$PWD\"", "a b\n"),
-    "folder with a newline": ("mkdir $'n\\n'; cd $'n\\n'", "echo \"${PWD##*/}.\"", "n\n.\n"),
+    "folder": ("mkdir -p 'a b'; cd 'a b'", 'basename "$PWD"', "a b\n"),
+    "folder with a newline": ("mkdir $'n\\n'; cd $'n\\n'", 'echo "${PWD##*/}."', "n\n.\n"),
     "former folder": ("cd /usr; cd /bin", "cd - >/dev/null; pwd", "/usr\n"),
     "umask": ("umask 027", "umask", "0027\n"),
     "set -o": ("set -fC +B -o pipefail", "echo ${-//[^fCB]} {a,b}; [[ -o pipefail ]]", "fC {a,b}\n"),
@@ -68,7 +68,7 @@ async def test_a_variable_and_a_function_of_a_mebibyte_survive_an_exit(session: 
 
 
 async def test_many_functions_survive_an_exit(session: Session) -> None:
-    await session.says("for n in {1..500}; do eval \"f$n() { echo $n; }\"; done")
+    await session.says('for n in {1..500}; do eval "f$n() { echo $n; }"; done')
     assert (await session.run("exit 3")).code == 3
     assert await session.says("f1; f250; f500") == "1\n250\n500\n"
 
@@ -77,7 +77,10 @@ async def test_descriptors_and_jobs_last_until_the_shell_ends(session: Session) 
     await session.says("exec 7<>file; echo one >&7; sleep 600 & job=$!")
     assert await session.says("echo two >&7; cat file; jobs -p | grep -c $job") == "one\ntwo\n1\n"
     await session.run("exit 1")
-    assert await session.says("{ echo three >&7; } 2>/dev/null || echo closed; kill $job && echo alive") == "closed\nalive\n"
+    assert (
+        await session.says("{ echo three >&7; } 2>/dev/null || echo closed; kill $job && echo alive")
+        == "closed\nalive\n"
+    )
 
 
 async def test_each_run_has_its_own_stdin_stdout_and_stderr(session: Session) -> None:

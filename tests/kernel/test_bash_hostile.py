@@ -6,18 +6,29 @@ import pytest
 
 from tests.kernel.bash_session import Session
 
+BUILTINS = (
+    "cd",
+    "printf",
+    "echo",
+    "exit",
+    "declare",
+    "read",
+    "local",
+    "return",
+    "shopt",
+    "compgen",
+    "mapfile",
+    "umask",
+)
+SPECIAL_BUILTINS = ("set", "eval", "unset", "shift", "export", "trap", "alias")
+
 # What a run may do to the session, each followed by a run, an exit, and a run.
 HOSTILE = {
-    "functions like builtins": "\n".join(
-        f"{name}() {{ echo hijacked; }}"
-        for name in ("cd", "printf", "echo", "exit", "declare", "read", "local", "return", "shopt", "compgen", "mapfile")
-    ),
-    "functions like special builtins": "\n".join(
-        f"{name}() {{ command echo hijacked; }}" for name in ("set", "eval", "unset", "shift", "export", "trap", "alias")
-    ),
+    "functions like builtins": "\n".join(f"{name}() {{ echo hijacked; }}" for name in BUILTINS),
+    "functions like special builtins": "\n".join(f"{name}() {{ echo hijacked; }}" for name in SPECIAL_BUILTINS),
     "a function called builtin": "builtin() { echo hijacked; }",
     "a function called command": "command() { echo hijacked; }",
-    "aliases": "alias echo=no printf=no builtin=no declare=no exit=no .=no command=no set=no if=no trap=no __execd_end=no",
+    "aliases": "alias echo=no printf=no builtin=no declare=no exit=no .=no command=no if=no trap=no __execd_end=no",
     "IFS": "IFS=_ex0123456789",
     "empty IFS": "IFS=",
     "no PATH": "unset PATH",
@@ -45,7 +56,7 @@ HOSTILE = {
     "no traps": "trap - EXIT INT; trap 0 2",
     "unset functions": "unset -f trap $(declare -F | grep -o '__execd_[a-z_]*$') 2>/dev/null; :",
     "unset variables": "unset $(compgen -v __execd) 2>/dev/null; :",
-    "closed descriptors": "for fd in {3..239}; do eval \"exec $fd>&-\"; done",
+    "closed descriptors": 'for fd in {3..239}; do eval "exec $fd>&-"; done',
     "odd locale": "export LC_ALL=C LANG=xx",
     "odd TMPDIR": "export TMPDIR=/nonexistent",
     "TMOUT": "TMOUT=1",
@@ -101,7 +112,7 @@ ODD = {
     "heredocs": ("x=1; cat <<A <<-'B'\nlost\nA\n\tkept $x\n\tB", "kept $x\n"),
     "token of ours": ("echo '# left 0'; echo '__execd_end 1'", "# left 0\n__execd_end 1\n"),
     "lone surrogate": ("echo '\ud800'", "?\n"),
-    "stdin": ("read x; echo \"[$x] $?\"; cat; wc -c", "[] 1\n0\n"),
+    "stdin": ('read x; echo "[$x] $?"; cat; wc -c', "[] 1\n0\n"),
     "break": ("break 2>/dev/null; continue 2>/dev/null; echo on", "on\n"),
     "unicode line ends": ("echo 'a\u2028b\x85c'", "a\u2028b\x85c\n"),
 }
@@ -125,12 +136,7 @@ async def test_a_script_of_300_kib(session: Session) -> None:
     assert await session.says(f"{lines}\necho $x99") == f"{10_999:026}\n"
 
 
-async def test_removing_everything_in_the_temporary_folder_harms_nothing(session: Session) -> None:
-    # As `rm -rf /tmp/*` would: nothing that a session needs is found by a path that it could guess.
-    assert await session.says("echo ${TMPDIR-none}; compgen -v | grep -c -i runtime || :") == "none\n0\n"
-
-
 async def test_a_shell_whose_descriptors_are_closed_is_lost_at_once(session: Session) -> None:
-    ran = await session.run("for fd in {3..300}; do eval \"exec $fd>&-\"; done; echo closed")
+    ran = await session.run('for fd in {3..300}; do eval "exec $fd>&-"; done; echo closed')
     assert ran.code is None
     assert not session.kernel.alive
