@@ -10,7 +10,6 @@ from __future__ import annotations
 import secrets
 import shlex
 import signal
-import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -22,7 +21,7 @@ from anyio import to_thread
 from execd.errors import KernelStartFailed
 from execd.events import Error, StatusChanged, Stderr, Stdout
 from execd.kernel.kernelspec import KernelSpec
-from execd.kernel.process import cpu_seconds, peak_memory, reset_peak_memory, started_at
+from execd.kernel.process import children_of, cpu_seconds, peak_memory, reset_peak_memory
 from execd.kernel.request import Emit, ExecuteRequest, PendingRequest
 from execd.kernel.shell import MemoryFile, Shell, ShellHooks, ShellSpec
 from execd.kernel.tree import kill_marked
@@ -107,7 +106,7 @@ class BashKernel:
         self._request: PendingRequest | None = None
         self._folder: str | None = None
         self._told_again = False
-        self._began_at = 0.0
+        self._jobs: frozenset[int] = frozenset()
         self._interrupts = 0
 
     @classmethod
@@ -133,7 +132,6 @@ class BashKernel:
             shell.flush()
         self._token = secrets.token_hex(8)
         self._interrupts = 0
-        self._began_at = time.clock_gettime(time.CLOCK_BOOTTIME)
         self._request = PendingRequest(self._token, emit, changed)
         self._code.write(wanted.code.encode("utf-8", "replace") + b"\n")
         self._folder = wanted.cwd
@@ -145,14 +143,14 @@ class BashKernel:
         """SIGINT to the shell and what it runs in the foreground. The second time, end the shell, its state kept, and
         kill what has been started since the run began."""
         shell = self.process.shell
-        if shell is None:
+        if shell is None or not self._token:
             return
         self._interrupts += 1
         if self._interrupts == 1:
             shell.child.signal_group(signal.SIGINT)
         else:
             shell.child.signal_leader(_INSIST)
-            await to_thread.run_sync(_kill_children, shell.child.pid, self._began_at)
+            await to_thread.run_sync(_kill_children, shell.child.pid, self._jobs)
 
     def nudge(self) -> None:
         """Nothing: a shell notices a signal as soon as what it waits for has ended."""
@@ -176,11 +174,12 @@ class BashKernel:
         except OSError:
             self.process.dead.set()
             return
+        self._jobs = children_of(shell.child.pid)
         output = f">&{shell.stdout} 2>&{shell.stderr}"
         folder = f"\\builtin cd -- {shlex.quote(self._folder)} {output} && " if self._folder else ""
         # In a list like this, a status that is not 0 neither ends a shell with `set -e` nor is an ERR trap's business.
-        begin = f'__execd_begin {self._token} {self._status} "$@" && [[ 1 ]]'
-        shell.say(f"{begin}; {folder}\\. {self._code.path} </dev/null {output}; __execd_end {self._token}")
+        begin = f'\\__execd_begin {self._token} {self._status} "$@" && [[ 1 ]]'
+        shell.say(f"{begin}; {folder}\\. {self._code.path} </dev/null {output}; \\__execd_end {self._token}")
 
     def _open_shell(self) -> Shell:
         cwd = self._cwd if self._cwd.is_dir() else Path("/")
@@ -245,10 +244,11 @@ class BashKernel:
             self._request.emit(Stdout(text) if stream == "stdout" else Stderr(text))
 
 
-def _kill_children(pid: int, since: float) -> None:
+def _kill_children(pid: int, jobs: frozenset[int]) -> None:
     # What an earlier run has left running in the background is none of this run's.
-    with suppress(psutil.Error):
-        for child in psutil.Process(pid).children(recursive=True):
-            if (started_at(child.pid) or 0.0) >= since:
+    for child in children_of(pid) - jobs:
+        with suppress(psutil.Error):
+            process = psutil.Process(child)
+            for each in (*process.children(recursive=True), process):
                 with suppress(psutil.Error):
-                    child.kill()
+                    each.kill()

@@ -25,7 +25,7 @@ __execd_begin() {
     __execd_parameters=("${@:3}")
     __execd_run=$1
     __execd_say "$1 begun"
-    \return "$2"
+    \builtin return "$2"
 }
 
 # __execd_end TOKEN: what ran before was the run.
@@ -52,7 +52,7 @@ __execd_leave() {
 }
 
 __execd_restore_status() {
-    \return "$__execd_status"
+    \builtin return "$__execd_status"
 }
 
 # The user's EXIT trap may have changed something. If it ended with `exit`, this is not reached.
@@ -84,7 +84,7 @@ __execd_dump() (
     __execd_quote options __execd_print_options
     builtin set +euxCo posix
     builtin shopt -u extdebug localvar_inherit localvar_unset nocasematch
-    builtin mapfile -t __execd_names < <(builtin compgen -v)
+    builtin mapfile -t __execd_names < <(\builtin compgen -v)
     __execd_hidden=' '
     ! __execd_in_function || __execd_unshadow
 
@@ -92,10 +92,10 @@ __execd_dump() (
     builtin umask -p
     builtin printf '\\builtin shopt -u expand_aliases\n\\builtin shopt -s extglob\n__execd_forget\n'
     __execd_print_variables
+    builtin declare -p __execd_noted
     builtin alias -p
     __execd_print_functions
     builtin printf '\\builtin eval "$__execd_traps"\n'
-    builtin declare -p __execd_noted
     builtin printf '__execd_set_options\n'
     __execd_print_function trap
     [[ -z $__execd_builtin ]] || __execd_source builtin printf '%s\n' "$__execd_builtin"
@@ -162,7 +162,7 @@ __execd_print_variables() {
 # All but the two that would be in the way of reading the rest.
 __execd_print_functions() {
     builtin local __execd_line __execd_name
-    builtin mapfile -t __execd_names < <(builtin declare -F)
+    builtin mapfile -t __execd_names < <(\builtin declare -F)
     for __execd_line in "${__execd_names[@]}"; do
         __execd_name=${__execd_line##* }
         case $__execd_name in
@@ -203,7 +203,7 @@ __execd_set_options() {
 # What a new shell has by itself: what the user has unset must not come back.
 __execd_forget() {
     builtin local __execd_name
-    builtin mapfile -t __execd_names < <(builtin compgen -v)
+    builtin mapfile -t __execd_names < <(\builtin compgen -v)
     for __execd_name in "${__execd_names[@]}"; do
         __execd_is_special "$__execd_name" || builtin unset -v -- "$__execd_name"
     done
@@ -273,7 +273,7 @@ __execd_list_traps() {
         builtin trap "$@"
         builtin return
     fi
-    __execd_text=$(builtin trap -p "$@")
+    __execd_text=$(\builtin trap -p "$@")
     __execd_status=$?
     while IFS='' builtin read -r __execd_line; do
         case $__execd_line in
@@ -293,10 +293,10 @@ __execd_print_trap() {
     [[ -z $1 ]] || builtin printf 'trap -- %s %s\n' "${1@Q}" "$2"
 }
 
-readonly -f __execd_say __execd_begin __execd_end __execd_interrupt __execd_leave __execd_left \
-    __execd_write_state
+readonly -f $(compgen -A function __execd_)
 # In one line, by which `__execd_list_traps` knows it.
-builtin trap '{ __execd_status=$? __execd_flags=$-; \builtin set +xET; __execd_traps=$(\command unset -f builtin; \builtin trap -p); __execd_leave "$@"; } '\
-'2>/dev/null; [[ -n ${__execd_frames[*]} ]] || \exec >&"$__execd_stdout" 2>&"$__execd_stderr"; '\
-'__execd_restore_status && [[ 1 ]]; \eval "$__execd_exit"; __execd_left' EXIT
-builtin trap __execd_interrupt INT RTMAX
+builtin trap '{ __execd_status=$? __execd_flags=$-; \builtin set +xET; '\
+'__execd_traps=$(\command unset -f builtin; \builtin trap -p); \__execd_leave "$@"; } 2>/dev/null; '\
+'[[ -n ${__execd_frames[*]} ]] || \exec >&"$__execd_stdout" 2>&"$__execd_stderr"; '\
+'\__execd_restore_status && [[ 1 ]]; \builtin eval "$__execd_exit"; \__execd_left' EXIT
+builtin trap '\__execd_interrupt' INT RTMAX

@@ -27,7 +27,7 @@ SCRIPTS = {
     "saved and put back": "trap 'echo one' EXIT; old=$(trap -p EXIT); trap 'echo two' EXIT; eval \"$old\"; exit 1",
     "listed": "trap 'echo e' EXIT; trap 'echo u' USR1; trap '' USR2; trap; trap -p USR1; trap - EXIT",
     "listed in a substitution": "trap 'echo e' EXIT; x=$(trap -p EXIT; trap -p INT); echo \"$x\"; trap - EXIT",
-    "listed ones of functions": "trap 'a=1' DEBUG; trap 'echo e' ERR; trap -p ERR; trap -p DEBUG; trap - ERR DEBUG; trap",  # noqa: E501
+    "listed ones of functions": "trap 'a=1' DEBUG; trap 'echo e' ERR; trap -p ERR; trap -p DEBUG; trap - 10",
     "bad signal": "trap 'x' NOSUCH 2>/dev/null; echo $?; trap 'echo u' USR1 NOSUCH 2>/dev/null; kill -USR1 $$",
     "double dash": "trap -- 'echo u' USR1; kill -USR1 $$; trap -- - USR1; trap",
     "number first": "trap 'echo u' USR1; trap 10 12; trap",
@@ -36,7 +36,7 @@ SCRIPTS = {
     "ERR set twice": "trap 'echo 1' ERR; false; trap 'echo 2' ERR; false; trap - ERR; false; :",
     "DEBUG": "trap 'echo \"> $BASH_COMMAND\"' DEBUG; echo a; f() { echo b; }; f",
     "DEBUG taken back": "trap 'n=$((n+1))' DEBUG; :; :; trap 'echo two' DEBUG; :; trap - DEBUG; echo $n",
-    "RETURN in a function": "f() { trap 'echo cleanup ${FUNCNAME[0]}' RETURN; echo body; }; f; echo after; g() { :; }; g",  # noqa: E501
+    "RETURN in a function": "f() { trap 'echo back $FUNCNAME' RETURN; echo body; }; f; echo after; g() { :; }; g",
     "RETURN of a sourced file": "echo 'echo in' >lib; trap 'echo back' RETURN; . ./lib; echo after",
     "RETURN taken back": "f() { trap 'echo no' RETURN; trap - RETURN; }; f; echo after",
     "status in a trap": "trap 'echo $?' USR1; (exit 6); kill -USR1 $$; echo $?",
@@ -47,22 +47,26 @@ SCRIPTS = {
 }
 
 
-def by_bash(script: str, folder: Path) -> tuple[int, str, str]:
-    """What bash makes of a script, sourced as a session does it."""
-    (folder / "script").write_text(script + "\n")
-    command = ["bash", "--norc", "-s"]
+def by_bash(script: str, folder: Path, sourced: bool) -> tuple[int, str, str]:
+    """What bash makes of a script. A sourced one is traced with one `+` more, as it is in a session."""
+    (folder / "script").write_text(f"{script}\n")
+    program = ". ./script\n" if sourced else f"{script}\n"
     done = subprocess.run(
-        command, input=". ./script\n", cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False
+        ["bash", "--norc", "-s"],
+        input=program,
+        cwd=folder,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     return done.returncode, done.stdout, done.stderr
 
 
 @pytest.mark.parametrize("what", SCRIPTS)
 async def test_a_script_does_here_what_bash_does_with_it(session: Session, tmp_path: Path, what: str) -> None:
-    script = f"bash --norc <<'END'\n{SCRIPTS[what]}\nEND" if what.startswith("RETURN") else SCRIPTS[what]
-    expected = by_bash(script, tmp_path)
     ran = await session.run(SCRIPTS[what])
-    assert (ran.code, ran.stdout, ran.stderr) == expected
+    assert (ran.code, ran.stdout, ran.stderr) == by_bash(SCRIPTS[what], tmp_path, sourced="set -x" in SCRIPTS[what])
     assert session.kernel.alive
     assert await session.says("set +eux; trap - DEBUG; echo on") == "on\n"
 
