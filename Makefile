@@ -47,7 +47,7 @@ pins:  ## Choose the versions in requirements/ anew (pip, Python 3.11; the same 
 	@PYTHON="$${PYTHON:-python3.11}"; export PYTHON; python="$$(scripts/find-python)" && "$$python" scripts/pins.py
 
 clean:  ## Remove .venv and every cache and build product
-	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist .coverage
+	@rm -rf .venv .venvs .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist .coverage
 	@find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 serving development:

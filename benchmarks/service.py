@@ -78,7 +78,7 @@ def check_success(answer: Answer) -> None:
     """Raise RowFailed unless the run of this stream succeeded and nothing of its output was left out."""
     found = events(answer.body)
     if found[-1].get("status") != "succeeded":
-        raise RowFailed(f"a run did not succeed: {found[-3:]}"[:500])
+        raise RowFailed(f"a run did not end as succeeded but with {str(found[-1])[:500]}")
     if any(event["type"] == "truncated" for event in found):
         raise RowFailed("the output of a run was truncated")
 

@@ -10,13 +10,30 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
+from execd.service.meters import Meters
 from execd.service.sandbox import Sandbox, open_sandbox
 from execd.settings import Settings
-from execd.wire.execd import code, commands, contexts, executions, ping, sessions
+from execd.wire.execd import (
+    acting,
+    code,
+    commands,
+    contexts,
+    directories,
+    executions,
+    files,
+    isolated,
+    metrics,
+    ping,
+    proxy,
+    sessions,
+    terminals,
+    transfers,
+    watching,
+)
 from execd.wire.fallbacks import FALLBACKS
 from execd.wire.guard import TOKEN_HEADER, Guard, Policy
 from execd.wire.openapi import openapi_route
-from execd.wire.operation import Operation
+from execd.wire.operation import Operation, Passage
 from execd.wire.request_log import REQUEST_ID_HEADER, RequestLog
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -26,7 +43,16 @@ OPERATIONS: tuple[Operation, ...] = (
     *contexts.OPERATIONS,
     *executions.OPERATIONS,
     *sessions.OPERATIONS,
+    *files.OPERATIONS,
+    *transfers.OPERATIONS,
+    *directories.OPERATIONS,
+    *acting.as_user((*files.OPERATIONS, *transfers.OPERATIONS, *directories.OPERATIONS)),
+    *watching.OPERATIONS,
+    *metrics.OPERATIONS,
+    *isolated.OPERATIONS,
+    *terminals.OPERATIONS,
 )
+PASSAGES: tuple[Passage, ...] = (*terminals.PASSAGES, *proxy.PASSAGES)
 
 
 class State(TypedDict):
@@ -37,29 +63,55 @@ class State(TypedDict):
 
 def create_app(settings: Settings) -> Starlette:
     """The service as an ASGI application. Its lifespan makes and ends the sandbox; `app.state.sandbox` is it."""
+    meters = Meters()
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[State]:
-        async with open_sandbox(settings) as sandbox:
+        async with open_sandbox(settings, meters) as sandbox:
             app.state.sandbox = sandbox
             yield {"sandbox": sandbox}
 
     return Starlette(
-        routes=[*(operation.route() for operation in OPERATIONS), openapi_route(OPERATIONS)],
-        middleware=_middleware(settings),
+        routes=[
+            *(operation.route() for operation in OPERATIONS),
+            *(route for passage in PASSAGES for route in passage.routes()),
+            openapi_route(OPERATIONS, PASSAGES),
+        ],
+        middleware=_middleware(settings, meters),
         exception_handlers=FALLBACKS,
         lifespan=lifespan,
     )
 
 
-def _middleware(settings: Settings) -> list[Middleware]:
+def _middleware(settings: Settings, meters: Meters) -> list[Middleware]:
     policy = Policy(settings.access_token, frozenset(settings.allowed_hosts), frozenset(settings.allowed_origins))
     cors = Middleware(
         CORSMiddleware,
         allow_origins=settings.allowed_origins,
         allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-        allow_headers=["Content-Type", "Last-Event-ID", TOKEN_HEADER, REQUEST_ID_HEADER],
-        expose_headers=[REQUEST_ID_HEADER, "EXECD-EXECUTION-ID", "EXECD-INTERRUPT-RUNG", "EXECD-CONTEXT-STATE"],
+        allow_headers=[
+            "Content-Type",
+            "If-None-Match",
+            "If-Range",
+            "Last-Event-ID",
+            "Range",
+            TOKEN_HEADER,
+            REQUEST_ID_HEADER,
+        ],
+        expose_headers=[
+            REQUEST_ID_HEADER,
+            "Accept-Ranges",
+            "Content-Disposition",
+            "Content-Range",
+            "ETag",
+            "EXECD-EXECUTION-ID",
+            "EXECD-INTERRUPT-RUNG",
+            "EXECD-CONTEXT-STATE",
+        ],
     )
     # CORS before the guard: a browser's preflight carries no token.
-    return [Middleware(RequestLog), *([cors] if settings.allowed_origins else []), Middleware(Guard, policy=policy)]
+    return [
+        Middleware(RequestLog, meters=meters),
+        *([cors] if settings.allowed_origins else []),
+        Middleware(Guard, policy=policy),
+    ]

@@ -4,23 +4,48 @@
     ├── InvalidRequest            the request itself is wrong; `field` names where
     │   ├── MissingQuery          a query parameter that must be there is not
     │   ├── BodyTooLarge          more bytes than a body may have
-    │   └── WrongContentType      a JSON body that does not say that it is JSON
+    │   ├── WrongContentType      a JSON body that does not say that it is JSON
+    │   ├── InvalidUpload         the parts of an upload do not fit together, or it was cut off
+    │   │   ├── MetadataMissing   no part says where the files go, or it says it wrongly
+    │   │   └── ContentMissing    no part holds a file
+    │   ├── InvalidFrame          a message on a terminal's WebSocket that means nothing
+    │   └── InvalidPort           no port that could be reached
     ├── NotFound
     │   ├── ContextNotFound
     │   ├── ExecutionNotFound
     │   ├── CommandNotFound
-    │   └── SessionNotFound       no bash session
+    │   ├── FileNotFound
+    │   ├── SessionNotFound       no bash session
+    │   ├── TerminalNotFound
+    │   └── TerminalGone          deleted, or the service ends, while a client was attached
     ├── UnknownLanguage           no kernel for that language; the message names those that exist
     ├── Conflict                  the thing is there, but in a state that forbids the call
     │   ├── NoInputWanted         an answer to `input()` that nobody asked for
-    │   └── NotRunning            it has ended already
+    │   ├── NotRunning            it has ended already
+    │   ├── TerminalInUse         another client is attached
+    │   ├── TerminalTakenOver     another client attached in this one's place
+    │   └── InputRefused          what runs in the terminal has closed its input
+    ├── FileFailed                the machine refused what was asked of a file; the message says why
+    │   ├── NotAFile              a folder, FIFO, socket or device where a regular file is wanted
+    │   ├── NotADirectory         a file, or a symlink, where a folder is wanted
+    │   ├── PathUnusable          a path that leads nowhere: a symlink loop, too long, a file used as a folder
+    │   ├── FileForbidden         the user that the work is done as may not do this
+    │   ├── DestinationExists     a move onto something that is there
+    │   └── RangeUnsatisfiable    a byte range that is malformed, or begins behind the end of the file
+    ├── IdentityRefused           this service cannot act as that user
+    ├── IsolationUnavailable      isolated sessions are not to be had here
     ├── LimitReached              a bound of this service; later, or with less, it may work
     │   ├── QueueFull             too many runs wait for one context
-    │   └── TooManyContexts
+    │   ├── TooManyContexts
+    │   ├── TooManyWatches        too many folders are being watched
+    │   └── TooManyTerminals
     ├── KernelFailed
     │   ├── KernelStartFailed     the kernel did not come up
     │   └── WorkingFolderUnusable the `cwd` cannot be made or entered
+    ├── TerminalStartFailed       no shell could be started
+    ├── PortUnreachable           nothing answers at the port, or not as HTTP
     ├── StorageFull               the disk cannot take more
+    │   └── FileDoesNotFit        it has no room for a file, or a quota has none
     ├── CannotServe               the service cannot start as it is configured
     │   └── FolderInUse           another service works in the data folder
     └── ShuttingDown              the service takes no new work
@@ -67,6 +92,32 @@ class WrongContentType(InvalidRequest):
         super().__init__(f"expected application/json, {seen}", "Content-Type")
 
 
+class InvalidUpload(InvalidRequest):
+    """An upload whose parts do not fit together, or that ended before its end."""
+
+
+class MetadataMissing(InvalidUpload):
+    """A part that says where a file goes is missing or cannot be understood."""
+
+
+class ContentMissing(InvalidUpload):
+    """An upload without any file in it."""
+
+    def __init__(self) -> None:
+        super().__init__("expected at least one part named file, with the content of a file", "file")
+
+
+class InvalidFrame(InvalidRequest):
+    """A message on a terminal's WebSocket cannot be understood."""
+
+
+class InvalidPort(InvalidRequest):
+    """This is not a port that requests can be handed on to."""
+
+    def __init__(self, port: str, why: str) -> None:
+        super().__init__(f"bad port {port[:20]!r}: {why}")
+
+
 class NotFound(ExecdError):
     """There is no such thing, or it belongs to somebody else."""
 
@@ -94,11 +145,32 @@ class CommandNotFound(NotFound):
         super().__init__(f"command not found: {command_id!r}")
 
 
+class FileNotFound(NotFound):
+    """There is nothing at this path."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"there is no file or folder {path!r}")
+
+
 class SessionNotFound(NotFound):
     """No bash session has this id."""
 
     def __init__(self, session_id: str) -> None:
         super().__init__(f"session not found: {session_id!r}; POST /session makes one")
+
+
+class TerminalNotFound(NotFound):
+    """No terminal has this id."""
+
+    def __init__(self, terminal_id: str) -> None:
+        super().__init__(f"terminal not found: {terminal_id!r}; POST /pty makes one")
+
+
+class TerminalGone(NotFound):
+    """The terminal was deleted, or the service ends."""
+
+    def __init__(self, terminal_id: str) -> None:
+        super().__init__(f"terminal {terminal_id!r} was deleted, with what ran in it")
 
 
 class UnknownLanguage(ExecdError):
@@ -127,6 +199,88 @@ class NotRunning(Conflict):
         super().__init__(f"{identity!r} is not running: it has ended already")
 
 
+class FileFailed(ExecdError):
+    """Something that was asked of a file could not be done."""
+
+
+class NotAFile(FileFailed):
+    """Not a regular file; `kind` says what it is instead."""
+
+    def __init__(self, path: str, kind: str) -> None:
+        super().__init__(f"expected a regular file, {path!r} is a {kind}")
+
+
+class NotADirectory(FileFailed):
+    """Not a folder; `kind` says what it is instead."""
+
+    def __init__(self, path: str, kind: str) -> None:
+        super().__init__(f"expected a folder, {path!r} is a {kind}")
+
+
+class PathUnusable(FileFailed):
+    """The path cannot lead to anything, as things are."""
+
+    def __init__(self, path: str, why: str) -> None:
+        super().__init__(f"{path!r} is no usable path: {why}")
+
+
+class FileForbidden(FileFailed):
+    """The permissions of the file, of its folder or of its disk forbid it."""
+
+    def __init__(self, path: str, why: str) -> None:
+        super().__init__(f"not allowed on {path!r}: {why}")
+
+
+class DestinationExists(FileFailed):
+    """A move would have replaced something."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"{path!r} already exists; delete it first, or choose another destination")
+
+
+class RangeUnsatisfiable(FileFailed):
+    """The Range header asks for bytes that the file does not have; `size` is what it has."""
+
+    def __init__(self, header: str, size: int) -> None:
+        super().__init__(f"cannot serve the range {header[:80]!r} of {size} bytes; expected bytes=first-last")
+        self.size = size
+
+
+class IdentityRefused(ExecdError):
+    """The service has not the power to act as another user."""
+
+    def __init__(self, wanted: str, own: str) -> None:
+        super().__init__(f"this service runs as {own} and cannot act as {wanted}; only a service run by root can")
+
+
+class IsolationUnavailable(ExecdError):
+    """There are no isolated sessions in this service."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"isolated sessions are not available: {why}")
+
+
+class TerminalInUse(Conflict):
+    """Another client is attached to the terminal."""
+
+    def __init__(self, terminal_id: str) -> None:
+        super().__init__(f"another client is attached to terminal {terminal_id!r}; takeover=1 takes its place")
+
+
+class TerminalTakenOver(Conflict):
+    """Another client has attached in the place of this one."""
+
+    def __init__(self, terminal_id: str) -> None:
+        super().__init__(f"another client has taken terminal {terminal_id!r} over")
+
+
+class InputRefused(Conflict):
+    """What runs in the terminal has closed its input."""
+
+    def __init__(self, terminal_id: str, why: str) -> None:
+        super().__init__(f"terminal {terminal_id!r} takes no more input: {why}")
+
+
 class LimitReached(ExecdError):
     """A bound of the service was met; `retry_after` is a guess in seconds."""
 
@@ -147,6 +301,20 @@ class TooManyContexts(LimitReached):
         super().__init__(f"there are already {limit} contexts; delete one that is not needed, then try again")
 
 
+class TooManyWatches(LimitReached):
+    """As many folders are watched as may be."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"{limit} folders are being watched already; end a watch that is not needed, then try again")
+
+
+class TooManyTerminals(LimitReached):
+    """The service already keeps as many terminals as it may."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"there are already {limit} terminals; delete one that is not needed, then try again")
+
+
 class KernelFailed(ExecdError):
     """Something about a kernel went wrong that is not the request's fault."""
 
@@ -159,10 +327,24 @@ class KernelStartFailed(KernelFailed):
 
 
 class WorkingFolderUnusable(KernelFailed):
-    """The folder that a kernel was to start in cannot be used."""
+    """The folder that a kernel or a shell was to start in cannot be used."""
 
     def __init__(self, path: str, why: str) -> None:
-        super().__init__(f"context.cwd: expected a folder that exists or can be made, {path!r} is not: {why}")
+        super().__init__(f"cwd: expected a folder that exists or can be made, {path!r} is not: {why}")
+
+
+class TerminalStartFailed(ExecdError):
+    """No shell could be started in the terminal."""
+
+    def __init__(self, terminal_id: str, why: str) -> None:
+        super().__init__(f"the shell of terminal {terminal_id!r} did not start: {why}")
+
+
+class PortUnreachable(ExecdError):
+    """Nothing answers at the port, or not as it should."""
+
+    def __init__(self, port: int, why: str) -> None:
+        super().__init__(f"nothing usable answers at port {port}: {why}")
 
 
 class StorageFull(ExecdError):
@@ -170,6 +352,13 @@ class StorageFull(ExecdError):
 
     def __init__(self, why: str) -> None:
         super().__init__(f"no room to keep this execution's output: {why}; free some disk space and try again")
+
+
+class FileDoesNotFit(StorageFull):
+    """There is no room for a file where it was to go."""
+
+    def __init__(self, path: str, why: str) -> None:
+        ExecdError.__init__(self, f"no room for {path!r}: {why}; free some disk space and try again")
 
 
 class CannotServe(ExecdError):

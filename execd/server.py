@@ -6,7 +6,9 @@ import ipaddress
 import math
 import resource
 import secrets
+import signal
 import socket
+from types import FrameType
 
 import structlog
 import uvicorn
@@ -16,19 +18,37 @@ from execd.app import create_app
 from execd.errors import CannotServe
 from execd.kernel.kernelspec import Kernelspecs, bundled_kernels
 from execd.service.folders import Folders
+from execd.service.proxy import MOST_MESSAGE
 from execd.settings import Settings
 
 log = structlog.get_logger(__name__)
 
 _BACKLOG = 2048
+# Longer than clients' pools keep a connection (the SDK's 30 s, common proxies' 60 s): the side that sends the next
+# request must be the one that closes, or it meets a connection that is just being closed.
+_KEEP_ALIVE_SECONDS = 75
+_WEBSOCKET_PING = 30.0
 
 
 class Server(uvicorn.Server):
     """uvicorn's server. At shutdown it first ends the runs, so that open streams get their terminal event."""
 
-    def __init__(self, config: uvicorn.Config, app: Starlette) -> None:
+    def __init__(self, config: uvicorn.Config, app: Starlette, settings: Settings) -> None:
         super().__init__(config)
         self._app = app
+        self._settings = settings
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, then say so: whoever reads it may send requests, and signals."""
+        await super().startup(sockets)
+        if self.started and sockets:
+            log.info("serving", url=url_of(sockets[0]), data_dir=str(self._settings.data_dir))
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        """Stop serving; a second Ctrl-C at once. uvicorn's raises the signal again at the end: a service that was
+        asked to end, and has ended, would look as if it had been killed."""
+        self.force_exit = self.should_exit and sig == signal.SIGINT
+        self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End the runs, then the connections."""
@@ -39,11 +59,11 @@ class Server(uvicorn.Server):
 
 def run(settings: Settings) -> None:
     """Serve until a signal says stop. Raises CannotServe before anything was started."""
-    settings = with_token(settings)
     _raise_descriptor_limit()
     with listen(settings) as listener:
         _check_folders(settings)
         _check_kernels(settings)
+        settings = with_token(settings)
         settings = settings.model_copy(update={"port": listener.getsockname()[1]})
         app = create_app(settings)
         grace = math.ceil(settings.shutdown_grace)
@@ -56,9 +76,13 @@ def run(settings: Settings) -> None:
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=grace,
+            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+            # A peer that does not answer a ping is gone: noticed within a minute.
+            ws_ping_interval=_WEBSOCKET_PING,
+            ws_ping_timeout=_WEBSOCKET_PING,
+            ws_max_size=MOST_MESSAGE,
         )
-        log.info("serving", url=url_of(listener), data_dir=str(settings.data_dir))
-        Server(config, app).run(sockets=[listener])
+        Server(config, app, settings).run(sockets=[listener])
 
 
 def with_token(settings: Settings) -> Settings:

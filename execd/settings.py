@@ -74,6 +74,7 @@ class Settings(BaseSettings):
     )
     kernel_start_timeout: float = Field(60, gt=0, description="How long a kernel may take to come up.")
     max_contexts: int = Field(100, ge=1, description="How many contexts may exist at once.")
+    max_terminals: int = Field(100, ge=1, description="How many terminals may exist at once.")
     max_queue: int = Field(64, ge=1, description="How many runs may wait for one context.")
     context_idle_timeout: float = Field(
         0,

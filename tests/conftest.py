@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -22,6 +24,15 @@ def client(service: RunningService) -> Iterator[httpx.Client]:
     """An HTTP client for the shared service."""
     with service.client() as connected:
         yield connected
+
+
+@pytest.fixture
+def public_folder() -> Iterator[Path]:
+    """A new folder that other users reach, too, which they cannot where pytest makes its own."""
+    with tempfile.TemporaryDirectory(prefix="execd-test-", dir="/tmp") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,14 +43,25 @@ class RunningService:
 
 
 @contextmanager
-def running_service(folder: Path, **settings: object) -> Iterator[RunningService]:
-    """A service whose data is in `folder`, with `settings` as EXECD_ variables; it ends with the block."""
+def running_service(
+    folder: Path, user: int | None = None, program: Sequence[str] = ("-m", "execd"), **settings: object
+) -> Iterator[RunningService]:
+    """A service whose data is in `folder`, with `settings` as EXECD_ variables; it ends with the block. With `user` it
+    is that user's, which takes root; `program` are the arguments that make Python be execd."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("EXECD_")}
     environment |= {"EXECD_PORT": "0", "EXECD_DATA_DIR": str(folder / "data"), "EXECD_LOG_FORMAT": "json"}
     environment |= {f"EXECD_{name.upper()}": _text(value) for name, value in settings.items()}
     log_file = folder / "service.log"
     with log_file.open("wb") as log:
-        process = subprocess.Popen([sys.executable, "-m", "execd", "serve"], env=environment, stdout=log, stderr=log)
+        process = subprocess.Popen(
+            [sys.executable, *program, "serve"],
+            env=environment,
+            stdout=log,
+            stderr=log,
+            user=user,
+            group=user,
+            extra_groups=None if user is None else [],
+        )
     try:
         yield RunningService(_wait_for_url(process, log_file), process, folder / "data", log_file)
     finally:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from execd import events
-from execd.app import OPERATIONS
+from execd.app import OPERATIONS, PASSAGES
 from execd.events import Event, Reason, Status
 from execd.kernel.ladder import Rung
 from execd.settings import Settings
@@ -24,7 +24,7 @@ EVENT_TYPES = sorted(
     }
     | {"ping"}
 )
-ROUTES = sorted({operation.path for operation in OPERATIONS} | {"/openapi.json"})
+ROUTES = sorted({found.path for found in OPERATIONS} | {found.path for found in PASSAGES} | {"/openapi.json"})
 HEADERS = sorted({name for operation in OPERATIONS for name in operation.headers})
 
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import socket
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
+from execd import app
 from execd.errors import CannotServe, FolderInUse
 from execd.server import is_loopback, listen, run, url_of, with_token
 from execd.service.folders import Folders
+from execd.service.sandbox import Sandbox
 from execd.settings import Settings
 
 
@@ -76,3 +80,13 @@ def test_the_url_of_an_ipv6_listener(tmp_path: Path) -> None:
         pytest.skip("no IPv6 here")
     with listen(settings(tmp_path, host="::1")) as listener:
         assert url_of(listener) == f"http://[::1]:{listener.getsockname()[1]}"
+
+
+def test_it_says_that_it_serves_only_once_it_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> AbstractAsyncContextManager[Sandbox]:
+        raise OSError("no room")
+
+    monkeypatch.setattr(app, "open_sandbox", broken)
+    with capture_logs() as lines, pytest.raises(SystemExit):
+        run(settings(tmp_path))
+    assert [line["event"] for line in lines if line["event"] == "serving"] == []

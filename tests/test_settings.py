@@ -37,6 +37,7 @@ GIVEN: dict[str, tuple[str, object]] = {
     "interrupt_grace": ("0.5", 0.5),
     "kernel_start_timeout": ("9", 9.0),
     "max_contexts": ("3", 3),
+    "max_terminals": ("2", 2),
     "max_queue": ("4", 4),
     "context_idle_timeout": ("60", 60.0),
     "output_budget": ("8192", 8192),

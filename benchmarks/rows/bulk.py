@@ -17,7 +17,7 @@ from benchmarks.service import Interpreter, printed
 from benchmarks.workbench import Workbench
 
 _MB = 1_000_000
-_DISPLAY = f'display({{"text/plain": "x" * {10 * _MB}}}, raw=True)'
+_DISPLAY = f'display({{"image/png": "A" * {10 * _MB}}}, raw=True)'
 _BIG_PRINT = f'print("x" * {100 * _MB})'
 
 
@@ -91,7 +91,7 @@ def _print_to_pipe(code: str, text: str) -> float:
 
 def _display_over_http(interpreter: Interpreter) -> float:
     seconds, answer = interpreter.timed(_DISPLAY)
-    shown = [event["results"]["text/plain"] for event in events(answer.body) if event["type"] == "result"]
+    shown = [event["results"]["image/png"] for event in events(answer.body) if event["type"] == "result"]
     if [len(text) for text in shown] != [10 * _MB]:
         raise RowFailed("the display did not arrive whole")
     return seconds

@@ -20,11 +20,11 @@ from anyio import to_thread
 
 from execd.errors import KernelStartFailed
 from execd.events import Error, StatusChanged, Stderr, Stdout
-from execd.kernel.child import kill_marked
 from execd.kernel.kernelspec import KernelSpec
 from execd.kernel.process import children_of, cpu_seconds, peak_memory, reset_peak_memory
 from execd.kernel.request import Emit, ExecuteRequest, PendingRequest
 from execd.kernel.shell import MemoryFile, Shell, ShellHooks, ShellSpec
+from execd.kernel.tree import kill_marked
 
 ENAME = "CommandExecError"
 

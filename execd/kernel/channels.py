@@ -18,6 +18,8 @@ from execd.kernel.messages import Codec, MalformedMessage, Message
 
 _MESSAGES_PER_TURN = 64
 _RECONNECT_MS = 10
+# Messages of output that ZMQ takes in before they are read here: with more, a loud kernel fills the service's memory.
+_OUTPUT_AHEAD = 64
 
 log = structlog.get_logger(__name__)
 
@@ -87,6 +89,7 @@ class Channels:
             socket.sndhwm = 0
             socket.reconnect_ivl = _RECONNECT_MS
             if kind == zmq.SUB:
+                socket.rcvhwm = _OUTPUT_AHEAD
                 socket.subscribe(b"")
             else:
                 socket.identity = codec.identity

@@ -10,19 +10,18 @@ import asyncio
 import contextlib
 import fcntl
 import os
+import pwd
 import resource
 import signal
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import anyio
-import psutil
 
-# Everything started for one process carries this variable, so that a child that left the process group, or was
-# adopted by init, is still found when the tree must end.
-MARKER = "EXECD_PROCESS"
+from execd.kernel.tree import MARKER, kill_marked
 
 _CHUNK = 256 * 1024
 _CHATTY = 64 * 1024
@@ -33,8 +32,8 @@ OnOutput = Callable[[str, bytes], None]
 
 @dataclass(frozen=True, slots=True)
 class ChildSpec:
-    """What to start: `marker` identifies the process tree, `uid` and `gid` None stay as they are, `stdin` is a file
-    descriptor that the child gets as its own, as it gets `pass_fds` under their numbers."""
+    """What to start: `marker` identifies the process tree, `uid` None stays as it is and `gid` None is that user's
+    own, `stdin` is a file descriptor that the child gets as its own, as it gets `pass_fds` under their numbers."""
 
     argv: Sequence[str]
     cwd: Path
@@ -61,6 +60,7 @@ class ChildProcess:
         self._loop = asyncio.get_running_loop()
         self._streams: dict[int, str] = {}
         self._popen = self._spawn(spec)
+        self._peak_before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         self.pid = self._popen.pid
         self._pidfd = os.pidfd_open(self.pid)
         self._loop.add_reader(self._pidfd, self._leader_ended)
@@ -89,6 +89,17 @@ class ChildProcess:
         self.signal_group(signal.SIGKILL)
         kill_marked(self.marker)
 
+    @property
+    def peak_memory(self) -> int | None:
+        """The largest resident size in bytes of the leader or of a child that it waited for, once it has ended.
+
+        None where nobody knows: until a process executes its program it is a copy of this service, and the kernel
+        counts that too (getrusage(2)), so only a peak above our own is surely the program's.
+        """
+        if self.usage is None or self.usage.ru_maxrss <= self._peak_before:
+            return None
+        return self.usage.ru_maxrss * 1024
+
     def close(self) -> None:
         """Stop listening to the pipes. Safe to call twice."""
         for fd in list(self._streams):
@@ -97,8 +108,6 @@ class ChildProcess:
     def _spawn(self, spec: ChildSpec) -> subprocess.Popen[bytes]:
         stdout, stdout_end = self._pipe("stdout")
         stderr, stderr_end = (stdout, stdout_end) if spec.merge_stderr else self._pipe("stderr")
-        user = None if spec.uid is None or spec.uid == os.geteuid() else spec.uid
-        group = None if spec.gid is None or spec.gid == os.getegid() else spec.gid
         try:
             return subprocess.Popen(
                 spec.argv,
@@ -109,9 +118,7 @@ class ChildProcess:
                 cwd=spec.cwd,
                 env={**spec.env, MARKER: spec.marker},
                 start_new_session=True,
-                user=user,
-                group=group,
-                extra_groups=[] if user is not None else None,
+                **_identity(spec.uid, spec.gid),
             )
         except BaseException:
             for fd in {stdout, stderr}:
@@ -165,33 +172,14 @@ class ChildProcess:
         del self._streams[fd]
 
 
-def kill_marked(marker: str) -> None:
-    """Kill the processes with this marker in their environment, and the descendants that have dropped it.
-
-    One that drops it and whose parents have all ended is not found.
-    """
-    killed: set[psutil.Process] = set()
-    # What one of them has started meanwhile is found in the next round.
-    while found := _family(marker) - killed:
-        for process in found:
-            with contextlib.suppress(psutil.Error):
-                process.kill()
-        killed |= found
-
-
-def _family(marker: str) -> set[psutil.Process]:
-    wanted = f"{MARKER}={marker}".encode()
-    children: dict[int, list[psutil.Process]] = {}
-    marked = []
-    for process in psutil.process_iter(["ppid"]):
-        children.setdefault(process.info["ppid"], []).append(process)
-        with contextlib.suppress(OSError):
-            if wanted in Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0"):
-                marked.append(process)
-    family: set[psutil.Process] = set()
-    while marked:
-        process = marked.pop()
-        if process not in family:
-            family.add(process)
-            marked += children.get(process.pid, [])
-    return family
+def _identity(uid: int | None, gid: int | None) -> dict[str, Any]:
+    if uid in (None, os.geteuid()) and gid in (None, os.getegid()):
+        # Already so: switching to it takes rights that a container may have dropped.
+        return {}
+    user = os.geteuid() if uid is None else uid
+    try:
+        entry = pwd.getpwuid(user)
+    except KeyError:
+        return {"user": user, "group": user if gid is None else gid, "extra_groups": []}
+    group = entry.pw_gid if gid is None else gid
+    return {"user": user, "group": group, "extra_groups": os.getgrouplist(entry.pw_name, group)}

@@ -18,6 +18,10 @@ class InterpreterProcess(Protocol):
     exit_code: int | None
 
     @property
+    def pid(self) -> int | None:
+        """Its number, None while there is no such process."""
+
+    @property
     def alive(self) -> bool:
         """Whether the state still lives."""
 

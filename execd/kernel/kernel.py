@@ -82,7 +82,8 @@ class Kernel:
             "store_history": True,
             "user_expressions": {},
             "allow_stdin": wanted.allow_stdin,
-            "stop_on_error": True,
+            # One at a time is sent: what stock would abort is the next run, whose turn has come.
+            "stop_on_error": False,
         }
         msg_id = self._channels.shell.send("execute_request", content)
         request = self._requests[msg_id] = PendingRequest(msg_id, emit, changed)

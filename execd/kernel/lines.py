@@ -7,18 +7,16 @@ lone `\r` end a line, so that a progress bar's every state is one. A line longer
 from __future__ import annotations
 
 import codecs
-import re
 
 LONGEST_LINE = 1024 * 1024
-
-_LINE_END = re.compile(r"\r\n|\r|\n")
 
 
 class LineAssembler:
     """The text of one stream. Invalid UTF-8 is replaced by U+FFFD, a character split by chunks never is."""
 
-    def __init__(self) -> None:
+    def __init__(self, longest: int = LONGEST_LINE) -> None:
         self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
+        self._longest = longest
         self._pending = ""
 
     @property
@@ -28,29 +26,17 @@ class LineAssembler:
 
     def feed(self, data: bytes) -> str:
         """The lines that these bytes complete, with their line ends; often several, sometimes none."""
-        text = self._pending + self._decode(data)
-        cut = max(text.rfind("\n"), text.rfind("\r")) + 1
-        if len(text) - cut > LONGEST_LINE:
-            cut = len(text)
-        self._pending = text[cut:]
-        return text[:cut]
+        new = self._decode(data)
+        cut = max(new.rfind("\n"), new.rfind("\r")) + 1
+        if not cut and len(self._pending) + len(new) <= self._longest:
+            self._pending += new
+            return ""
+        if len(new) - cut > self._longest or not cut:
+            cut = len(new)
+        text, self._pending = self._pending + new[:cut], new[cut:]
+        return text
 
     def finish(self) -> str:
         """What is left at the end: an unterminated last line, or nothing."""
         left, self._pending = self._pending + self._decode(b"", True), ""
         return left
-
-
-def split_lines(text: str, after_return: bool) -> list[str]:
-    r"""The lines of the text without their ends; an empty line is there as `"\n"`, as clients of commands expect.
-
-    With `after_return` the text follows one that ended in `\r`: a leading `\n` belongs to that line's end.
-    """
-    if after_return and text.startswith("\n"):
-        text = text[1:]
-    if not text:
-        return []
-    lines = _LINE_END.split(text)
-    if not lines[-1]:
-        del lines[-1]
-    return [line or "\n" for line in lines]

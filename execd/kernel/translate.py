@@ -25,6 +25,9 @@ from execd.kernel.messages import MalformedMessage, Message
 
 Fields = dict[str, Any]
 
+# Characters of one output event. A kernel may send what was printed in a fifth of a second as one message.
+_OUTPUT_PIECE = 256 * 1024
+
 
 def events_of(message: Message) -> list[Event]:
     """The events that a message stands for, in order; none for what clients need not know. Raises MalformedMessage."""
@@ -34,9 +37,8 @@ def events_of(message: Message) -> list[Event]:
 
 def _stream(content: Fields) -> list[Event]:
     text = str(content.get("text", ""))
-    if not text:
-        return []
-    return [Stderr(text)] if content.get("name") == "stderr" else [Stdout(text)]
+    stream = Stderr if content.get("name") == "stderr" else Stdout
+    return [stream(text[start : start + _OUTPUT_PIECE]) for start in range(0, len(text), _OUTPUT_PIECE)]
 
 
 def _execute_result(content: Fields) -> list[Event]:

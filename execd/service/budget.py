@@ -55,6 +55,10 @@ class OutputBudget:
         """Whether text no longer goes straight to the journal."""
         return not self._open
 
+    def fits(self, text: str) -> bool:
+        """Whether the head has room for this text."""
+        return self._open and byte_size(text) + EVENT_OVERHEAD <= self._head_room
+
     def exhaust(self) -> None:
         """Take no more into the head, whatever room is left: the journal cannot grow."""
         self._open = False

@@ -62,12 +62,11 @@ class Command:
             await self._until_over(self._child)
 
     async def close(self) -> None:
-        """Kill it because the service ends, with everything that it started, even if it has ended itself."""
+        """Kill it because the service ends, and listen no more to what it left running."""
         self._closing.set()
-        if self._child is not None:
-            await self._kill(self._child)
-            self._child.close()
         await self.execution.ended.wait()
+        if self._child is not None:
+            self._child.close()
 
     async def _until_over(self, child: ChildProcess) -> None:
         with anyio.move_on_after(self._timeout) as limit:
@@ -87,6 +86,8 @@ class Command:
     async def _stop(self, child: ChildProcess) -> None:
         self._rung = Rung.TERMINATE
         child.signal_group(signal.SIGTERM)
+        # A stopped process would not notice.
+        child.signal_group(signal.SIGCONT)
         with anyio.move_on_after(_TERM_PATIENCE):
             await child.exited.wait()
         await self._kill(child)
@@ -123,7 +124,7 @@ class Command:
                 exit_code=complete.exit_code,
                 duration_ms=self.execution.elapsed_ms(),
                 cpu_seconds=None if usage is None else round(usage.ru_utime + usage.ru_stime, 3),
-                peak_memory_bytes=None if usage is None else usage.ru_maxrss * 1024,
+                peak_memory_bytes=None if self._child is None else self._child.peak_memory,
                 interruption=None if self._rung is None else Interruption(self._rung.value, state_kept=True),
             )
         )

@@ -12,10 +12,12 @@ from pathlib import Path
 
 import anyio
 import anyio.abc
+from anyio import to_thread
 
 from execd.errors import CommandNotFound, InvalidRequest, NotRunning, ShuttingDown
 from execd.kernel.child import ChildSpec
 from execd.kernel.request import ExecuteRequest
+from execd.kernel.tree import kill_marked
 from execd.service.command import Command
 from execd.service.environment import Environment, check_folder, expand_path
 from execd.service.execution import Execution, Origin
@@ -54,6 +56,7 @@ class Commands:
         self._environment = environment
         self._workspace = workspace
         self._tasks = tasks
+        self._family = f"{uuid.uuid4().hex}-"
         self._all: dict[str, Command] = {}
         self._logs: dict[str, OutputLog] = {}
         self._open = True
@@ -63,7 +66,7 @@ class Commands:
         if not self._open:
             raise ShuttingDown
         origin = Origin(uuid.uuid4().hex, None, LANGUAGE)
-        spec = self._spec(request, origin.execution_id)
+        spec = self._spec(request, self._family + origin.execution_id)
         execution = self._executions.new(ExecuteRequest(request.content, request.timeout), origin)
         command = Command(execution, spec, request.timeout or None)
         self._forget_removed()
@@ -83,6 +86,10 @@ class Commands:
         """Whether there is a command with this id."""
         return command_id in self._all
 
+    def count_running(self) -> int:
+        """How many commands run."""
+        return sum(not command.execution.ended.is_set() for command in self._all.values())
+
     async def stop(self, command_id: str) -> Execution:
         """Stop a running command; returns when it has ended. Raises CommandNotFound, NotRunning."""
         execution = self.get(command_id).execution
@@ -99,14 +106,17 @@ class Commands:
         if not command.merged:
             raise CommandNotFound(command_id)
         output = self._logs.setdefault(command_id, OutputLog(command.execution.journal))
-        return output.read(offset, most, command.pending)
+        # What the budget may still leave out must not be read here and be missing later.
+        pending = command.pending if command.execution.would_journal(command.pending) else ""
+        return output.read(offset, most, pending)
 
     async def close(self) -> None:
-        """End every command and start no more. Safe to call twice."""
+        """End every command, with all that ended ones have left running, and start no more. Safe to call twice."""
         self._open = False
         async with anyio.create_task_group() as group:
             for command in list(self._all.values()):
                 group.start_soon(command.close)
+        await to_thread.run_sync(kill_marked, self._family)
 
     def _forget_removed(self) -> None:
         for command_id in [known for known in self._all if not self._executions.has(known)]:
@@ -130,7 +140,7 @@ class Commands:
 
 def _argv(request: CommandRequest, cwd: Path, path: str) -> list[str]:
     if request.argv is None:
-        shell = shutil.which("bash", path=path) or "/bin/sh"
+        shell = shutil.which("bash", path=path) or shutil.which("bash", path=os.defpath) or "/bin/sh"
         return [shell, "-c", request.line or ""]
     program = request.argv[0]
     if "/" in program:

@@ -54,6 +54,14 @@ class Contexts:
         """The contexts from the oldest to the newest, optionally of one language."""
         return [context for context in self._all.values() if language in (None, context.language)]
 
+    def count_waiting(self) -> int:
+        """How many executions wait for their turn, in all contexts."""
+        return sum(context.waiting for context in self._all.values())
+
+    def count_kernels(self) -> int:
+        """How many kernels live."""
+        return sum(context.kernel is not None and context.kernel.alive for context in self._all.values())
+
     async def create(self, language: str, cwd: str | None = None) -> Context:
         """A new context with a living kernel. Raises UnknownLanguage, TooManyContexts, KernelFailed."""
         context = self._add(self._kernelspecs.get(language), cwd)

@@ -6,23 +6,45 @@ r"""The file of variables that persist for everything started later (EXECD_ENVS)
     NAME='literal, may
     span lines'                            as it is
 
-The last assignment to a name wins; a line that is none of these is skipped. A variable that is not known expands to
-nothing.
+The last assignment to a name wins; a line that is none of these is skipped, and so is a value with a NUL in it, which
+no process can be given. A variable that is not known expands to nothing.
 """
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 from collections.abc import Mapping
+from pathlib import Path
+
+MOST_BYTES = 4 * 1024 * 1024
 
 _ASSIGNMENT = re.compile(
     r"""^[ \t]*(?:export[ \t]+)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)=
-        (?:"(?P<double>(?:[^"\\]|\\.)*)"[ \t]*$ | '(?P<single>[^']*)'[ \t]*$ | (?P<bare>(?!["'])[^\n]*)$)""",
+        (?:"(?P<double>(?:[^"\\]++|\\.)*+)"[ \t\r]*$ | '(?P<single>[^']*)'[ \t\r]*$ | (?P<bare>(?!["'])[^\n]*)$)""",
     re.MULTILINE | re.VERBOSE | re.DOTALL,
 )
 _EXPANSION = re.compile(r"\$(?:(?P<plain>[A-Za-z_][A-Za-z0-9_]*)|\{(?P<braced>[A-Za-z_][A-Za-z0-9_]*)\})")
 _DOUBLE_QUOTED = re.compile(r"\\(?P<escape>.)|" + _EXPANSION.pattern, re.DOTALL)
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t"}
+
+
+def read_env_file(path: Path) -> str:
+    """The file's text, exactly; bytes that are no UTF-8 are what os.fsencode makes bytes again.
+
+    Users' code may write there: what is no plain file, or not there, is empty, and only so much is read.
+    """
+    try:
+        with open(path, "rb", opener=_open_without_waiting) as file:  # pathlib's knows no opener
+            plain = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+            return file.read(MOST_BYTES).decode("utf-8", "surrogateescape") if plain else ""
+    except OSError:
+        return ""
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def parse_env_file(text: str, known: Mapping[str, str]) -> dict[str, str]:
@@ -34,7 +56,9 @@ def parse_env_file(text: str, known: Mapping[str, str]) -> dict[str, str]:
         if match is None:
             position = _next_line(text, position)
             continue
-        found[match["name"]] = _value(match, {**known, **found})
+        value = _value(match, {**known, **found})
+        if "\0" not in value:
+            found[match["name"]] = value
         position = _next_line(text, match.end())
     return found
 

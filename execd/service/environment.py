@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from execd.errors import InvalidRequest
-from execd.service.env_file import parse_env_file
+from execd.service.env_file import parse_env_file, read_env_file
 
 _OURS = "EXECD_"
 _VARIABLE = re.compile(r"\$(?:(?P<plain>[A-Za-z_][A-Za-z0-9_]*)|\{(?P<braced>[A-Za-z_][A-Za-z0-9_]*)\})")
@@ -44,20 +44,18 @@ class Environment:
 
     def lasting(self) -> dict[str, str]:
         """The environment without what one process adds to it."""
-        return {**self._base, **parse_env_file(self._file_text(), self._base)}
-
-    def _file_text(self) -> str:
-        try:
-            return self._env_file.read_text("utf-8", "replace")
-        except OSError:
-            return ""
+        return {**self._base, **parse_env_file(read_env_file(self._env_file), self._base)}
 
 
 def check_folder(folder: Path, field: str) -> None:
     """Raise InvalidRequest unless there is such a folder."""
-    if not folder.is_dir():
+    try:
+        if folder.is_dir():
+            return
         what = "it is no folder" if folder.exists() else "there is none"
-        raise InvalidRequest(f"expected a folder that exists, at {str(folder)!r} {what}", field)
+    except OSError as error:
+        what = f"nothing can be found: {error.strerror}"
+    raise InvalidRequest(f"expected a folder that exists, at {str(folder)!r:.200} {what}", field)
 
 
 def expand_path(path: str, environment: Mapping[str, str], field: str) -> str:

@@ -73,6 +73,7 @@ class Execution:
         self._budget = budget
         self._on_end = on_end
         self._late_room = _LATE_BYTES
+        self._after_tail: list[Event] = []
         journal.append(Init(self.id, self.context_id))
 
     def __repr__(self) -> str:
@@ -99,15 +100,19 @@ class Execution:
             self._emit_late(event)
             return
         self._note(event)
+        if self._budget.exhausted and isinstance(event, Error | StatusChanged):
+            # The end of the output, which the budget holds back, was written before this.
+            self._after_tail.append(event)
+            return
         for admitted in self._budget.admit(event):
             self.journal.append(admitted)
         if self.journal.storage_failed and not self._budget.exhausted:
             self._budget.exhaust()
 
     def finish(self, complete: Complete) -> None:
-        """The one end. Journals what the budget kept of the tail, then the terminal event."""
+        """The one end. Journals what the budget kept of the tail, the error, then the terminal event."""
         self._become(complete.status)
-        for event in self._budget.settle():
+        for event in (*self._budget.settle(), *self._after_tail):
             self.journal.append(event)
         self.complete = complete
         self.finished_at = max(self.journal.clock(), self.started_at or self.created_at)
@@ -122,6 +127,10 @@ class Execution:
         self.emit(StatusChanged("error"))
         self.emit(error)
         self.finish(Complete(Status.FAILED, reason, duration_ms=self.elapsed_ms()))
+
+    def would_journal(self, text: str) -> bool:
+        """Whether this text, as the beginning of what comes next, would go to the journal whole."""
+        return self._budget.fits(text)
 
     def elapsed_ms(self) -> int:
         """How long it has been running, 0 before that."""

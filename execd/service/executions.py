@@ -15,6 +15,7 @@ from execd.kernel.request import ExecuteRequest
 from execd.service.budget import OutputBudget
 from execd.service.execution import Execution, Origin
 from execd.service.journal import Journal, now_ms
+from execd.service.meters import Meters
 from execd.service.spool import Spool
 from execd.settings import Settings
 
@@ -42,9 +43,10 @@ def oldest_goes(count: int, size: int, oldest_end: int, retention: Retention, no
 class Executions:
     """The executions of this service by id, and the folder of their journals."""
 
-    def __init__(self, settings: Settings, folder: Path) -> None:
+    def __init__(self, settings: Settings, folder: Path, meters: Meters) -> None:
         self._settings = settings
         self._folder = folder
+        self._meters = meters
         self._retention = Retention(
             settings.keep_executions, settings.keep_executions_age, settings.keep_executions_size
         )
@@ -97,6 +99,8 @@ class Executions:
     def _note_end(self, execution: Execution) -> None:
         reason = execution.complete.reason if execution.complete else None
         log.info("execution_ended", execution_id=execution.id, status=execution.status.value, reason=reason)
+        kind = "command" if execution.context_id is None else "code"
+        self._meters.execution_ended(kind, execution.language, execution.status.value)
         self._ended[execution.id] = execution
         # Late output may follow: what is taken off again must be what was added.
         size = self._sizes[execution.id] = execution.journal.size

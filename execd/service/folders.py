@@ -33,7 +33,7 @@ class Folders:
         data.mkdir(parents=True, exist_ok=True, mode=0o700)
         workspace = settings.workspace_dir.absolute()
         workspace.mkdir(parents=True, exist_ok=True)
-        with _locked(data), _fresh(data / "journals") as journals, _runtime() as runtime:
+        with _locked(data), _fresh(data / "journals") as journals, _runtime(data / "runtime") as runtime:
             env_file = settings.envs or data / "envs"
             env_file.touch(mode=0o600)
             yield cls(env_file, workspace, journals, runtime, data / "cache")
@@ -63,10 +63,16 @@ def _fresh(folder: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _runtime() -> Iterator[Path]:
-    # Directly below /tmp, whatever TMPDIR says: a unix socket's path must be short.
+def _runtime(link: Path) -> Iterator[Path]:
+    # Directly below /tmp, whatever TMPDIR says: a unix socket's path must be short. The link in the data folder tells
+    # the next service what one left that was killed.
+    if link.is_symlink():
+        shutil.rmtree(link.readlink(), ignore_errors=True)
+        link.unlink()
     folder = Path(tempfile.mkdtemp(prefix="execd-", dir="/tmp"))
+    link.symlink_to(folder)
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        link.unlink(missing_ok=True)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import time
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -25,31 +27,36 @@ from execd.service.contexts import Contexts
 from execd.service.environment import Environment, sandbox_environment
 from execd.service.execution import Execution, Origin
 from execd.service.executions import Executions
+from execd.service.files import Files
 from execd.service.folders import Folders
+from execd.service.meters import Meters
+from execd.service.metrics import Metrics
+from execd.service.paths import Paths
+from execd.service.proxy import Proxy
+from execd.service.terminals import Terminals
+from execd.service.watch import Watches
 from execd.settings import Settings
 
 _ZMQ_MOST_SOCKETS = 65536
 _IDLE_CHECKS_A_TIMEOUT = 4
 
 
+@dataclass(eq=False)
 class Sandbox:
-    """Where code runs: contexts, executions and what they share. Made by `open_sandbox`."""
+    """Where code runs: contexts, executions, files and what they share. Made by `open_sandbox`."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        kernelspecs: Kernelspecs,
-        executions: Executions,
-        contexts: Contexts,
-        sessions: Contexts,
-        commands: Commands,
-    ) -> None:
-        self.settings = settings
-        self.kernelspecs = kernelspecs
-        self.executions = executions
-        self.contexts = contexts
-        self.sessions = sessions
-        self.commands = commands
+    settings: Settings
+    kernelspecs: Kernelspecs
+    executions: Executions
+    contexts: Contexts
+    sessions: Contexts
+    commands: Commands
+    files: Files
+    meters: Meters
+    terminals: Terminals
+    proxy: Proxy
+    watches: Watches = field(default_factory=Watches)
+    metrics: Metrics = field(default_factory=Metrics)
 
     def submit(self, context: Context, request: ExecuteRequest) -> Execution:
         """A recorded execution at the end of the context's line. Raises what the context's `submit` does."""
@@ -77,30 +84,48 @@ class Sandbox:
             await execution.ended.wait()
         return execution
 
+    def count_waiting(self) -> int:
+        """How many executions wait for their turn, in contexts and sessions."""
+        return self.contexts.count_waiting() + self.sessions.count_waiting()
+
+    def count_kernels(self) -> int:
+        """How many interpreters live, those of sessions included."""
+        return self.contexts.count_kernels() + self.sessions.count_kernels()
+
     def _holder(self, identity: str) -> Context:
         return self.sessions.get(identity) if self.sessions.has(identity) else self.contexts.get(identity)
 
     async def close(self) -> None:
-        """End every run, command and context. Safe to call twice."""
+        """End every run, command, context, terminal and watch. Safe to call twice."""
+        self.watches.close()
+        self.metrics.close()
         async with anyio.create_task_group() as group:
             group.start_soon(self.contexts.close)
             group.start_soon(self.sessions.close)
             group.start_soon(self.commands.close)
+            group.start_soon(self.terminals.close)
 
 
 class KernelStarter:
     """Starts kernels in one sandbox: its environment, its runtime folder, one ZMQ context for all."""
 
-    def __init__(self, environment: Environment, folders: Folders, timeout: float) -> None:
+    def __init__(self, environment: Environment, folders: Folders, timeout: float, meters: Meters) -> None:
         self._environment = environment
         self._runtime_dir = folders.runtime
         self._cache = folders.cache
         self._timeout = timeout
+        self._meters = meters
         self._zmq: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._zmq.set(zmq.MAX_SOCKETS, _ZMQ_MOST_SOCKETS)
 
     async def __call__(self, spec: KernelSpec, cwd: Path) -> Interpreter:
         """A ready interpreter, started in `cwd`. Raises KernelStartFailed."""
+        began = time.monotonic()
+        started = await self._start(spec, cwd)
+        self._meters.kernel_started(spec.language, time.monotonic() - began)
+        return started
+
+    async def _start(self, spec: KernelSpec, cwd: Path) -> Interpreter:
         if spec.engine == "bash":
             return await BashKernel.start(spec, cwd, self._environment.build(cwd))
         # Each would otherwise write into the user's home, and matplotlib would say so in the first run's output.
@@ -114,8 +139,9 @@ class KernelStarter:
 
 
 @asynccontextmanager
-async def open_sandbox(settings: Settings) -> AsyncIterator[Sandbox]:
-    """The service's sandbox while the block runs; every kernel and folder of its making is gone afterwards.
+async def open_sandbox(settings: Settings, meters: Meters) -> AsyncIterator[Sandbox]:
+    """The service's sandbox while the block runs; every kernel and folder of its making is gone afterwards. What
+    happens in it is counted by `meters`.
 
     Raises FolderInUse or OSError when the data folder cannot be used.
     """
@@ -129,14 +155,28 @@ async def open_sandbox(settings: Settings) -> AsyncIterator[Sandbox]:
     )
     with Folders.claim(settings) as folders:
         environment = _environment(settings, folders)
-        starter = KernelStarter(environment, folders, settings.kernel_start_timeout)
-        executions = Executions(settings, folders.journals)
+        starter = KernelStarter(environment, folders, settings.kernel_start_timeout, meters)
+        executions = Executions(settings, folders.journals, meters)
+        files = Files(Paths(folders.workspace, environment.lasting))
         try:
-            async with anyio.create_task_group() as tasks:
+            async with Proxy.opened(settings.port) as proxy, anyio.create_task_group() as tasks:
                 make = partial(Contexts, kernelspecs, starter, folders.workspace, limits, tasks)
                 contexts, sessions = make(partial(new_id, "ctx")), make(lambda: str(uuid.uuid4()))
                 commands = Commands(executions, environment, folders.workspace, tasks)
-                sandbox = Sandbox(settings, kernelspecs, executions, contexts, sessions, commands)
+                terminals = Terminals(environment, folders.workspace, settings.max_terminals, tasks)
+                sandbox = Sandbox(
+                    settings=settings,
+                    kernelspecs=kernelspecs,
+                    executions=executions,
+                    contexts=contexts,
+                    sessions=sessions,
+                    commands=commands,
+                    files=files,
+                    meters=meters,
+                    terminals=terminals,
+                    proxy=proxy,
+                )
+                meters.show(sandbox.count_waiting, sandbox.count_kernels, commands.count_running)
                 if settings.context_idle_timeout:
                     tasks.start_soon(_hibernate_idle, contexts, settings.context_idle_timeout)
                 try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, RootModel, ValidationError
 from starlette.requests import Request
 
 from execd.errors import BodyTooLarge, InvalidRequest, WrongContentType
@@ -17,6 +17,8 @@ from execd.errors import BodyTooLarge, InvalidRequest, WrongContentType
 Model = TypeVar("Model", bound=BaseModel)
 
 _decoder = json.JSONDecoder()
+# Python refuses to read much longer ones.
+_LONGEST_NUMBER = 18
 
 
 async def read_model(request: Request, model: type[Model], limit: int) -> Model:
@@ -35,7 +37,7 @@ def check_json_type(content_type: str) -> None:
 async def read_bytes(request: Request, limit: int) -> bytes:
     """The whole body. Raises BodyTooLarge as soon as it is known to be longer than `limit` bytes."""
     declared = request.headers.get("content-length", "")
-    if declared.isascii() and declared.isdigit() and int(declared) > limit:
+    if declared.isascii() and declared.isdigit() and (len(declared) > _LONGEST_NUMBER or int(declared) > limit):
         raise BodyTooLarge(limit)
     chunks: list[bytes] = []
     size = 0
@@ -50,7 +52,7 @@ async def read_bytes(request: Request, limit: int) -> bytes:
 def parse_model(raw: bytes, model: type[Model]) -> Model:
     """The first JSON value in `raw` as `model`. Raises InvalidRequest."""
     value = _first_value(raw)
-    if not isinstance(value, dict):
+    if not isinstance(value, dict) and not issubclass(model, RootModel):
         raise InvalidRequest(f"expected a JSON object, got {_json_name(value)}", "body")
     try:
         return model.model_validate(value)
@@ -62,7 +64,7 @@ def invalid(error: ValidationError) -> InvalidRequest:
     """The first thing that is wrong, with the name of its field."""
     first = error.errors(include_url=False, include_context=False)[0]
     field = ".".join(str(part) for part in first["loc"])
-    return InvalidRequest(_expectation(first["type"], first["msg"], first["input"]), field)
+    return InvalidRequest(_expectation(first["type"], first["msg"], first["input"]), field or "body")
 
 
 def _first_value(raw: bytes) -> Any:

@@ -29,4 +29,4 @@ async def defect(request: Request, error: Exception) -> Response:
     return JSONResponse({"code": "UNKNOWN", "message": "execd failed to serve this request; its log says why"}, 500)
 
 
-FALLBACKS: dict[int | type[Exception], ExceptionHandler] = {HTTPException: no_operation, Exception: defect}
+FALLBACKS: dict[int | type[Exception], ExceptionHandler] = {HTTPException: no_operation}

@@ -8,6 +8,7 @@ to 127.0.0.1 (DNS rebinding). Hence the checks of Host and Origin. `admit` decid
 from __future__ import annotations
 
 import hmac
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -21,6 +22,7 @@ TOKEN_HEADER = "X-EXECD-ACCESS-TOKEN"
 TOKEN_MISSING = f"Unauthorized: invalid or missing header {TOKEN_HEADER}"
 
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+_HOST = re.compile(r"(\[(?P<address>[^\[\]]*)\]|(?P<name>[^:\[\]]*))(:[0-9]*)?")
 _OPEN_PATHS = frozenset({"/ping"})
 
 
@@ -42,7 +44,8 @@ class Policy:
     origins: frozenset[str] = frozenset()
 
     def admit(self, path: str, headers: Mapping[str, str]) -> Verdict:
-        """The verdict on a request, by its path and its headers (names in lower case)."""
+        """The verdict on a request, by its path and its headers (names in lower case, values decoded as
+        Latin-1)."""
         if self.token is not None:
             return self._admit_by_token(self.token, path, headers)
         host = headers.get("host", "")
@@ -52,22 +55,29 @@ class Policy:
 
     def _admit_by_token(self, token: str, path: str, headers: Mapping[str, str]) -> Verdict:
         given = headers.get(TOKEN_HEADER.lower(), "")
-        if path in _OPEN_PATHS or hmac.compare_digest(given.encode(), token.encode()):
+        if path in _OPEN_PATHS or hmac.compare_digest(given.encode("latin-1"), token.encode()):
             return Verdict.ADMITTED
         return Verdict.NO_TOKEN
 
     def _invited(self, host: str, headers: Mapping[str, str]) -> bool:
         origin = headers.get("origin")
         if origin is not None:
-            return origin in self.origins or urlsplit(origin).netloc == host
+            return origin in self.origins or _authority(origin) == host
         # A page that only embeds us (an image, a script) sends no Origin, but browsers say where it came from.
         return headers.get("sec-fetch-site", "none") in ("none", "same-origin")
 
 
 def host_name(host: str) -> str:
-    """The name in a Host header, without its port, in lower case."""
-    name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
-    return name.lower().rstrip(".")
+    """The name in a Host header, without its port, in lower case; empty if the header is not of that form."""
+    found = _HOST.fullmatch(host)
+    return (found["address"] or found["name"] or "").lower().rstrip(".") if found else ""
+
+
+def _authority(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return None
 
 
 _REFUSALS = {

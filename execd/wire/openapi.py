@@ -14,7 +14,7 @@ from starlette.routing import Route
 import execd
 from execd.wire.execd.schemas import ErrorBody
 from execd.wire.guard import TOKEN_HEADER
-from execd.wire.operation import Operation, Parameter
+from execd.wire.operation import Operation, Parameter, Passage
 
 Json = dict[str, Any]
 
@@ -22,12 +22,12 @@ _REF = "#/components/schemas/{model}"
 _PATH_PARAMETER_OPEN = "{"
 
 
-def document(operations: Sequence[Operation]) -> Json:
-    """The document for these operations."""
+def document(operations: Sequence[Operation], passages: Sequence[Passage] = ()) -> Json:
+    """The document for these operations and passages."""
     return {
         "openapi": "3.1.0",
         "info": {"title": "execd", "version": execd.__version__, "description": execd.__doc__},
-        "paths": _paths(operations),
+        "paths": _paths(operations) | {_plain_path(passage.path): _passage(passage) for passage in passages},
         "components": {
             "schemas": _schemas(operations),
             "securitySchemes": {"token": {"type": "apiKey", "in": "header", "name": TOKEN_HEADER}},
@@ -36,9 +36,9 @@ def document(operations: Sequence[Operation]) -> Json:
     }
 
 
-def openapi_route(operations: Sequence[Operation]) -> Route:
+def openapi_route(operations: Sequence[Operation], passages: Sequence[Passage] = ()) -> Route:
     """The route that serves the document."""
-    ready = document(operations)
+    ready = document(operations, passages)
 
     async def openapi(_request: Request) -> Response:
         return JSONResponse(ready)
@@ -53,6 +53,11 @@ def _paths(operations: Iterable[Operation]) -> Json:
     return paths
 
 
+def _passage(passage: Passage) -> Json:
+    parameters = [*_path_parameters(passage.path), *(_parameter(given) for given in passage.parameters)]
+    return {"summary": passage.summary, "description": passage.description, "parameters": parameters}
+
+
 def _operation(operation: Operation) -> Json:
     shown: Json = {
         "operationId": operation.name,
@@ -64,7 +69,8 @@ def _operation(operation: Operation) -> Json:
     if parameters:
         shown["parameters"] = parameters
     if operation.body is not None:
-        shown["requestBody"] = {"required": operation.body_required, "content": _json_content(_ref(operation.body))}
+        content = {operation.body_type: {"schema": _ref(operation.body)}}
+        shown["requestBody"] = {"required": operation.body_required, "content": content}
     return shown
 
 

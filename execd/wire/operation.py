@@ -8,12 +8,15 @@ from dataclasses import dataclass, field
 from pydantic import BaseModel
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.types import ASGIApp
+from starlette.websockets import WebSocket
 
 from execd.errors import ExecdError
 from execd.wire.errors import ErrorTable
 from execd.wire.fallbacks import defect
 
+WebSocketEndpoint = Callable[[WebSocket], Awaitable[None]]
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
@@ -55,11 +58,13 @@ class Operation:
     parameters: tuple[Parameter, ...] = ()
     errors: tuple[type[ExecdError], ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
+    operation_id: str = ""
+    body_type: str = "application/json"
 
     @property
     def name(self) -> str:
-        """The endpoint's name, which is the operation's id in the OpenAPI document."""
-        return getattr(self.endpoint, "__name__", self.path)
+        """The operation's id in the OpenAPI document: the endpoint's name, but where one serves several operations."""
+        return self.operation_id or getattr(self.endpoint, "__name__", self.path)
 
     def route(self) -> Route:
         """The Starlette route that serves it."""
@@ -76,3 +81,40 @@ class Operation:
             return Response(status_code=499)
         except Exception as error:  # noqa: BLE001  # a defect of ours, answered here so that it has the request's id
             return await defect(request, error)
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A path that is more than one method with one answer: a WebSocket, or requests of any method handed on.
+
+    OpenAPI has no words for these, so the document shows the path, what it is for and its parameters, and no method.
+    `errors` are those that refuse a WebSocket; `dialect` renders them all.
+    """
+
+    path: str
+    summary: str
+    description: str
+    dialect: ErrorTable
+    websocket: WebSocketEndpoint
+    http: ASGIApp | None = None
+    parameters: tuple[Parameter, ...] = ()
+    errors: tuple[type[ExecdError], ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The WebSocket endpoint's name."""
+        return getattr(self.websocket, "__name__", self.path)
+
+    def routes(self) -> list[BaseRoute]:
+        """The Starlette routes that serve it."""
+        routes: list[BaseRoute] = [WebSocketRoute(self.path, self.handle, name=self.name)]
+        if self.http is not None:
+            routes.append(Route(self.path, self.http, name=f"{self.name}_http"))
+        return routes
+
+    async def handle(self, websocket: WebSocket) -> None:
+        """Serve a WebSocket; what execd refuses before accepting it is an HTTP answer in the dialect's form."""
+        try:
+            await self.websocket(websocket)
+        except ExecdError as error:
+            await websocket.send_denial_response(self.dialect.response(error))

@@ -7,9 +7,12 @@ import time
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from execd.identifiers import new_id
+from execd.service.meters import Meters
+from execd.wire.fallbacks import defect
 
 REQUEST_ID_HEADER = "X-Request-ID"
 
@@ -24,10 +27,14 @@ def request_id(given: str) -> str:
 
 
 class RequestLog:
-    """ASGI middleware: echoes or makes the request's id, binds it to the log, and logs how the request ended."""
+    """ASGI middleware: echoes or makes the request's id, binds it to the log, logs and counts how the request ended.
 
-    def __init__(self, app: ASGIApp) -> None:
+    What broke on the way is answered with 500.
+    """
+
+    def __init__(self, app: ASGIApp, meters: Meters) -> None:
         self._app = app
+        self._meters = meters
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, logged."""
@@ -37,19 +44,36 @@ class RequestLog:
         identity = request_id(Headers(scope=scope).get(REQUEST_ID_HEADER, ""))
         started = time.monotonic()
         status = 0
+        streams = False
 
         async def send_with_id(message: Message) -> None:
-            nonlocal status
+            nonlocal status, streams
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)[REQUEST_ID_HEADER] = identity
+                headers = MutableHeaders(scope=message)
+                headers[REQUEST_ID_HEADER] = identity
+                streams = headers.get("content-type", "").startswith("text/event-stream")
+            elif streams:
+                self._meters.bytes_streamed(len(message.get("body", b"")))
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=identity):
             try:
                 await self._app(scope, receive, send_with_id)
+            except Exception as error:
+                # Answered here and not further out, so that the answer and the log carry the id.
+                answer = await defect(Request(scope), error)
+                if status:
+                    raise
+                await answer(scope, receive, send_with_id)
             finally:
                 _log_end(scope, status, time.monotonic() - started)
+                self._count_end(scope, status)
+
+    def _count_end(self, scope: Scope, status: int) -> None:
+        # No status: the client went away before there was one.
+        if status:
+            self._meters.request_answered(getattr(scope.get("route"), "path", ""), scope["method"], status)
 
 
 def _log_end(scope: Scope, status: int, seconds: float) -> None:

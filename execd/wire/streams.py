@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from typing import Protocol
+from typing import Any, Protocol
 
 import anyio
 from sse_starlette import EventSourceResponse
+from starlette.responses import Response
+from starlette.types import Message, Receive, Scope, Send
 
+from execd.events import is_terminal
 from execd.service.journal import Slice, now_ms
 
 Records = AsyncIterator[Slice]
@@ -73,27 +76,63 @@ def event_stream(
     records: Records, framing: Framing, ping_interval: float, shutdown_grace: float, headers: dict[str, str]
 ) -> EventSourceResponse:
     """The HTTP answer: the first record, a ping, and then whatever comes, with a ping every `ping_interval` seconds."""
-    return EventSourceResponse(
-        _with_first_ping(records, framing),
+    return _EventStream(
+        records,
+        framing,
         sep="\n",
         ping=ping_interval,
-        ping_message_factory=framing.ping,  # type: ignore[arg-type]  # bytes are sent as they are
+        ping_message_factory=framing.ping,
         shutdown_event=anyio.Event(),
         shutdown_grace_period=shutdown_grace,
         headers={"Content-Encoding": "identity", **headers},
     )
 
 
-async def _with_first_ping(records: Records, framing: Framing) -> AsyncIterator[bytes]:
-    first = True
-    async for found in records:
-        frames = _split_by_ping(found, framing) if first else framing.frames(found)
-        first = False
-        if frames:
-            yield frames
+class _EventStream(EventSourceResponse):
+    """Lets nothing follow the terminal event.
+
+    The server makes each send wait while the client is slow, and then lets go of all at once: the stream could write
+    its last batch before a ping that had waited longer. So sends take turns here, and pings that come late are dropped.
+    """
+
+    def __init__(self, records: Records, framing: Framing, **options: Any) -> None:
+        super().__init__(self._framed(records, framing), **options)
+        self._turn = anyio.Lock(fast_acquire=True)
+        self._last_batch: bytes | None = None
+        self._over = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Stream it all."""
+
+        async def send_in_turn(message: Message) -> None:
+            async with self._turn:
+                if self._over and message.get("more_body"):
+                    return
+                self._over = self._over or (self._last_batch is not None and message.get("body") is self._last_batch)
+                await send(message)
+
+        await super().__call__(scope, receive, send_in_turn)
+
+    async def _framed(self, records: Records, framing: Framing) -> AsyncIterator[bytes]:
+        first = True
+        async for found in records:
+            frames = _split_by_ping(found, framing) if first else framing.frames(found)
+            first = False
+            if is_terminal(found.records[-1]):
+                self._last_batch = frames
+            if frames:
+                yield frames
+
+
+def whole_stream(frames: bytes, headers: dict[str, str]) -> Response:
+    """An event stream that is complete already."""
+    same = {"Cache-Control": "no-store", "X-Accel-Buffering": "no", "Content-Encoding": "identity"}
+    return Response(frames, headers={**same, **headers}, media_type="text/event-stream")
 
 
 def _split_by_ping(found: Slice, framing: Framing) -> bytes:
+    if is_terminal(found.records[0]):
+        return framing.frames(found)
     head = Slice(found.first, found.records[:1])
     rest = Slice(found.first + 1, found.records[1:])
     return framing.frames(head) + framing.ping() + (framing.frames(rest) if rest.records else b"")

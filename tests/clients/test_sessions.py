@@ -12,14 +12,49 @@ from opensandbox.exceptions import SandboxApiException
 from opensandbox.models.execd import Execution
 
 from tests.clients.heard import Heard
-from tests.clients.sessions import OPENERS, Sessions
+from tests.clients.sandboxes import SANDBOXES, AnySandbox
+
+
+class Sessions:
+    """The session calls of a sandbox of either variant."""
+
+    def __init__(self, sandbox: AnySandbox) -> None:
+        self._sandbox = sandbox
+
+    async def create(self, folder: str | None = None) -> str:
+        """`commands.create_session`."""
+        return str(await self._sandbox.call("commands", "create_session", working_directory=folder))
+
+    async def run(
+        self,
+        session_id: str,
+        command: str,
+        *,
+        folder: str | None = None,
+        heard: Heard | None = None,
+        **limit: timedelta,
+    ) -> Execution:
+        """`commands.run_in_session`."""
+        handlers = self._sandbox.handlers(heard) if heard else None
+        options = {"working_directory": folder, "handlers": handlers, **limit}
+        execution = await self._sandbox.call("commands", "run_in_session", session_id, command, **options)
+        assert isinstance(execution, Execution)
+        return execution
+
+    async def interrupt(self, session_id: str) -> None:
+        """`commands.interrupt`."""
+        await self._sandbox.call("commands", "interrupt", session_id)
+
+    async def delete(self, session_id: str) -> None:
+        """`commands.delete_session`."""
+        await self._sandbox.call("commands", "delete_session", session_id)
 
 
 @pytest.fixture
 async def sessions(domain: str, variant: str) -> AsyncIterator[Sessions]:
     """The session calls of a new sandbox."""
-    async with OPENERS[variant](domain) as opened:
-        yield opened
+    async with SANDBOXES[variant](domain) as opened:
+        yield Sessions(opened)
 
 
 @pytest.fixture

@@ -56,6 +56,14 @@ def test_it_has_ended_when_both_ends_are_in(
     assert (watched.request.half_ended, watched.request.ended, watched.changes) == (half_ended, ended, changes)
 
 
+@pytest.mark.parametrize("first", [message("execute_input", code="1"), message("stream", name="stdout", text="x")])
+def test_it_has_begun_with_the_first_message_but_busy(first: Message) -> None:
+    watched = Watched().receive(BUSY)
+    assert (watched.request.begun, watched.changes) == (False, 0)
+    watched.receive(first, first)
+    assert (watched.request.begun, watched.changes) == (True, 1)
+
+
 @pytest.mark.parametrize(
     "order", list(itertools.permutations([REPLY, IDLE, message("stream", name="stdout", text="x")]))
 )
@@ -72,6 +80,7 @@ def test_events_are_emitted_before_and_after_the_ends(order: tuple[Message, ...]
         ([], False),
         ([{"source": "page"}], False),
         ([{"source": "ask_exit", "keepkernel": False}], True),
+        ([{"source": "ask_exit", "keepkernel": True}], False),
         ([{"source": "page"}, {"source": "ask_exit"}], True),
     ],
 )
@@ -79,6 +88,20 @@ def test_a_reply_tells_whether_the_kernel_exits(payload: object, exits: bool) ->
     watched = Watched().receive(message("execute_reply", status="ok", payload=payload))
     assert watched.request.kernel_exits is exits
     assert watched.request.reply == {"status": "ok", "payload": payload}
+
+
+@pytest.mark.parametrize(
+    ("messages", "begun"),
+    [
+        ([], False),
+        ([BUSY], False),
+        ([BUSY, message("execute_input", code="1")], True),
+        ([BUSY, message("stream", name="stdout", text="x")], True),
+    ],
+)
+def test_it_has_begun_with_the_first_message_about_the_code(messages: list[Message], begun: bool) -> None:
+    watched = Watched().receive(*messages, *messages)
+    assert (watched.request.begun, watched.changes) == (begun, int(begun))
 
 
 @pytest.mark.parametrize("payload", [["ask_exit"], 7, "ask_exit", {"source": "ask_exit"}])

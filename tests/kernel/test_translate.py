@@ -119,3 +119,14 @@ def test_what_the_protocol_does_not_know_is_malformed(kind: str, content: Any) -
 def test_recorded_traffic(name: str, events: list[str]) -> None:
     traffic = [message(found["type"], found["content"]) for found in RECORDED[name]["traffic"] if "type" in found]
     assert [event.type for each in traffic for event in events_of(each)] == events
+
+
+@pytest.mark.parametrize("name", ["stdout", "stderr"])
+def test_a_large_output_becomes_events_that_a_journal_can_move_one_by_one(name: str) -> None:
+    text = "añ€😀\r\n" * 100_000
+    events = events_of(message("stream", {"name": name, "text": text}))
+    pieces = [event.text for event in events if isinstance(event, Stdout | Stderr)]
+    assert len(pieces) == len(events) > 1
+    assert {event.type for event in events} == {name}
+    assert max(map(len, pieces)) <= 256 * 1024
+    assert "".join(pieces) == text

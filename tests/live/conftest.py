@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import httpx
 import pytest
@@ -10,6 +15,8 @@ import pytest
 from tests.running_service import RunningService, running_service
 
 NewContext = Callable[[], str]
+
+_NOBODY = 65534
 
 
 @pytest.fixture
@@ -46,6 +53,35 @@ def tight(tight_service: RunningService) -> Iterator[httpx.Client]:
     with tight_service.client() as client:
         yield client
         client.delete("/code/contexts", params={"language": "python"}).raise_for_status()
+
+
+@pytest.fixture(scope="session")
+def unprivileged_service() -> Iterator[RunningService]:
+    """A service of a user who is not root."""
+    user = _NOBODY if os.geteuid() == 0 else None
+    if user is not None and not _can_run_python(user):
+        pytest.skip("another user may not execute the Python that runs the tests")
+    # Not below pytest's folder, which other users may not enter.
+    with TemporaryDirectory(dir="/tmp", prefix="unprivileged-") as name:
+        if user is not None:
+            os.chown(name, user, user)
+        with running_service(Path(name), user) as service:
+            yield service
+
+
+@pytest.fixture
+def unprivileged(unprivileged_service: RunningService) -> Iterator[httpx.Client]:
+    """A client for the service of a user who is not root."""
+    with unprivileged_service.client() as client:
+        yield client
+
+
+def _can_run_python(user: int) -> bool:
+    try:
+        imported = subprocess.run([sys.executable, "-c", "import execd.app"], user=user, group=user, check=False)
+    except PermissionError:
+        return False
+    return imported.returncode == 0
 
 
 def _contexts(client: httpx.Client) -> Iterator[NewContext]:

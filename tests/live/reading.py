@@ -29,16 +29,16 @@ def event_of(frame: bytes) -> Event:
 
 
 class Stream:
-    """An open stream of events: read up to where a test wants to act, and then the rest."""
+    """An open stream of events: read up to where a test wants to act, and then the rest. `events` are those to come."""
 
     def __init__(self, answer: httpx.Response) -> None:
         self.answer = answer
         self.seen: list[Event] = []
-        self._events = events_of(answer.iter_bytes())
+        self.events = events_of(answer.iter_bytes())
 
     def until(self, wanted: Wanted) -> Event:
         """The next event that is wanted. Fails when the stream ends without one."""
-        for event in self._events:
+        for event in self.events:
             self.seen.append(event)
             if wanted(event):
                 return event
@@ -46,7 +46,7 @@ class Stream:
 
     def rest(self) -> list[Event]:
         """All events of the stream, those before included, once it has ended."""
-        self.seen.extend(self._events)
+        self.seen.extend(self.events)
         return self.seen
 
     @property

@@ -42,7 +42,7 @@ def test_waiting_in_the_queue_is_not_running(client: httpx.Client, context_id: s
 
 
 def test_a_run_that_will_not_stop_loses_its_kernel(tight: httpx.Client) -> None:
-    code = "while True:\n    try:\n        while True: pass\n    except KeyboardInterrupt: pass"
+    code = "import time\nwhile True:\n    try: time.sleep(600)\n    except KeyboardInterrupt: pass"
     run(tight, "pass")
     events = run(tight, code, timeout=1000)
     assert end_of(events) == ("failed", "timeout")

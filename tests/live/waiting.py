@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
+import anyio
 import psutil
+
+Found = TypeVar("Found")
 
 _DEADLINE_SECONDS = 30
 _PAUSE_SECONDS = 0.02
@@ -25,3 +29,11 @@ def is_gone(pid: int) -> bool:
         return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return True
+
+
+async def eventually_found(ask: Callable[[], Awaitable[Found]], wanted: Callable[[Found], bool]) -> Found:
+    """The first answer that is wanted; TimeoutError when there is none within half a minute."""
+    with anyio.fail_after(_DEADLINE_SECONDS):
+        while not wanted(found := await ask()):  # noqa: ASYNC110  # another process sets no event here
+            await anyio.sleep(_PAUSE_SECONDS)
+    return found

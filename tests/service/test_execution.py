@@ -37,13 +37,14 @@ def test_a_status_is_terminal_if_nothing_follows() -> None:
 
 def test_a_life_without_waiting(tmp_path: Path) -> None:
     execution = new_execution(tmp_path)
-    assert execution.status is Status.QUEUED
+    statuses = [execution.status]
     execution.wait_in_line(0)
     execution.start()
-    assert execution.status is Status.RUNNING
+    statuses.append(execution.status)
     execution.emit(Stdout("x"))
     execution.finish(DONE)
-    assert (execution.status, execution.ended.is_set()) == (Status.SUCCEEDED, True)
+    assert [*statuses, execution.status] == [Status.QUEUED, Status.RUNNING, Status.SUCCEEDED]
+    assert execution.ended.is_set()
     assert types_of(execution) == ["init", "stdout", "execution_complete"]
 
 

@@ -13,6 +13,7 @@ from execd.service import executions as module
 from execd.service.execution import Execution, Origin
 from execd.service.executions import Executions, Retention, oldest_goes
 from execd.service.journal import now_ms
+from execd.service.meters import Meters
 from execd.settings import Settings
 
 KEEP = Retention(count=3, age=10, size=1000)
@@ -42,7 +43,7 @@ class Kept:
         self.folder = folder
         self.now = now_ms() + 1_000_000
         patch.setattr(module, "now_ms", lambda: self.now)
-        self.all = Executions(Settings.model_validate(settings), folder)
+        self.all = Executions(Settings.model_validate(settings), folder, Meters())
         self._numbers = iter(range(1000))
 
     def new(self, context_id: str = "ctx_1") -> Execution:

@@ -11,7 +11,7 @@ from execd.service.execution import Execution
 from execd.service.journal import Slice, now_ms
 from execd.wire.execd.command_frames import CommandFrames
 from execd.wire.state import sandbox_of
-from execd.wire.streams import Framing, event_stream, framing_for
+from execd.wire.streams import Framing, event_stream, framing_for, whole_stream
 
 EXECUTION_HEADER = "EXECD-EXECUTION-ID"
 RUNG_HEADER = "EXECD-INTERRUPT-RUNG"
@@ -30,7 +30,11 @@ def command_stream(request: Request, execution: Execution) -> Response:
 
 def background_stream(request: Request, execution: Execution) -> Response:
     """That a background command was accepted, which is all that its stream says."""
-    return _stream(request, execution, _accepted(execution), CommandFrames(_framing(request)))
+    framing = _framing(request)
+    # Not the journal's end: it has no id to resume after.
+    accepted = b'{"type":"execution_complete","timestamp":%d,"status":"succeeded"}' % now_ms()
+    frames = (framing.frame(1, execution.journal.read(0).records[0]), framing.ping(), framing.frame(None, accepted))
+    return whole_stream(b"".join(frames), {EXECUTION_HEADER: execution.id})
 
 
 def interruption_headers(execution: Execution | None) -> dict[str, str]:
@@ -44,11 +48,6 @@ def interruption_headers(execution: Execution | None) -> dict[str, str]:
         RUNG_HEADER: interruption.rung if interruption else "none",
         STATE_HEADER: "kept" if interruption is None or interruption.state_kept else "lost",
     }
-
-
-async def _accepted(execution: Execution) -> AsyncIterator[Slice]:
-    yield Slice(1, execution.journal.read(0).records[:1])
-    yield Slice(2, [b'{"type":"execution_complete","timestamp":%d,"status":"succeeded"}' % now_ms()])
 
 
 def _framing(request: Request) -> Framing:

@@ -8,6 +8,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from execd.errors import CommandNotFound, InvalidRequest, MissingQuery, NotRunning
+from execd.events import Complete
+from execd.service.command import KILLED
 from execd.service.commands import CommandRequest
 from execd.service.execution import Execution
 from execd.wire.body import read_model
@@ -71,12 +73,17 @@ def _shown(execution: Execution) -> dict[str, object]:
         id=execution.id,
         content=execution.request.code,
         running=complete is None,
-        exit_code=None if complete is None else complete.exit_code,
+        exit_code=None if complete is None else _exit_code(complete),
         error=None if error is None else "; ".join(error.traceback) or error.evalue,
         started_at=_rfc3339(execution.started_at or execution.created_at),
         finished_at=None if execution.finished_at is None else _rfc3339(execution.finished_at),
     )
     return status.model_dump(exclude_none=True)
+
+
+def _exit_code(complete: Complete) -> int | None:
+    # As in evalue: -1 for any signal.
+    return None if complete.exit_code is None else max(complete.exit_code, int(KILLED))
 
 
 def _rfc3339(ms: int) -> str:

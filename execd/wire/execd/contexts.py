@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from execd.errors import ContextNotFound, InvalidRequest, KernelFailed, LimitReached, MissingQuery, UnknownLanguage
+from execd.kernel.usage import Usage
 from execd.service.context import Context
 from execd.wire.body import read_model
 from execd.wire.execd.errors import EXECD_ERRORS
@@ -38,8 +41,12 @@ async def delete_contexts(request: Request) -> Response:
 
 
 async def get_context(request: Request) -> Response:
-    """One context."""
-    return JSONResponse(_shown(sandbox_of(request).contexts.get(request.path_params["context_id"])))
+    """One context, and what its kernel uses."""
+    sandbox = sandbox_of(request)
+    context = sandbox.contexts.get(request.path_params["context_id"])
+    kernel = context.kernel
+    usage = None if kernel is None else await sandbox.files.run(partial(Usage.of, kernel.process.pid))
+    return JSONResponse(_shown(context, usage))
 
 
 async def delete_context(request: Request) -> Response:
@@ -48,7 +55,7 @@ async def delete_context(request: Request) -> Response:
     return Response()
 
 
-def _shown(context: Context) -> dict[str, object]:
+def _shown(context: Context, usage: Usage | None = None) -> dict[str, object]:
     info = ContextInfo(
         id=context.id,
         language=context.language,
@@ -56,6 +63,8 @@ def _shown(context: Context) -> dict[str, object]:
         state=context.state,
         generation=context.generation,
         waiting=context.waiting,
+        cpu_seconds=usage and usage.cpu_seconds,
+        memory_bytes=usage and usage.memory_bytes,
         created_at=context.created_at,
     )
     return info.model_dump(exclude_none=True)

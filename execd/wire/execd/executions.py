@@ -15,6 +15,7 @@ from execd.wire.execd.answers import code_stream
 from execd.wire.execd.errors import EXECD_ERRORS
 from execd.wire.execd.schemas import ExecutionInfo, InputLine
 from execd.wire.operation import Answer, Operation, Parameter
+from execd.wire.query import whole_number
 from execd.wire.state import sandbox_of
 
 _LIST_LIMIT = 100
@@ -26,7 +27,7 @@ async def list_executions(request: Request) -> Response:
     query = request.query_params
     context_id = query.get("context_id") or None
     status = _status(query.get("status", ""))
-    limit = _whole_number("limit", query.get("limit", ""), _LIST_LIMIT)
+    limit = whole_number("limit", query.get("limit", ""), _LIST_LIMIT)
     found = sandbox_of(request).executions.newest_first(context_id, status)
     return JSONResponse([_shown(execution) for execution in islice(found, min(limit, _LIST_LIMIT_MOST))])
 
@@ -62,16 +63,8 @@ def _execution(request: Request) -> Execution:
 
 def _cursor(request: Request) -> int:
     if "after_seq" in request.query_params:
-        return _whole_number("after_seq", request.query_params["after_seq"], 0)
-    return _whole_number("Last-Event-ID", request.headers.get("last-event-id", ""), 0)
-
-
-def _whole_number(name: str, given: str, default: int) -> int:
-    if not given:
-        return default
-    if not (given.isascii() and given.isdigit() and len(given) < 19):
-        raise InvalidRequest(f"expected a whole number from 0 on, got {given[:40]!r}", name)
-    return int(given)
+        return whole_number("after_seq", request.query_params["after_seq"], 0)
+    return whole_number("Last-Event-ID", request.headers.get("last-event-id", ""), 0)
 
 
 def _status(given: str) -> Status | None:

@@ -6,6 +6,10 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from execd.wire.execd.errors import Code
+
+_LONGEST_MS = 10**15
+
 
 def _encodable(text: str) -> str:
     try:
@@ -21,14 +25,28 @@ def _path(text: str) -> str:
     return _encodable(text)
 
 
+def _command(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("expected no NUL bytes")
+    return _encodable(text)
+
+
 Text = Annotated[str, AfterValidator(_encodable)]
 PathText = Annotated[str, AfterValidator(_path)]
+# Clamped, for an integer of JSON may be larger than any float.
+Milliseconds = Annotated[int, AfterValidator(lambda given: min(given, _LONGEST_MS))]
+CommandText = Annotated[str, AfterValidator(_command)]
 
 
 class Body(BaseModel):
-    """A request's body: unknown fields are ignored."""
+    """A request's body: unknown fields are ignored, and a field that is null is as good as none."""
 
     model_config = ConfigDict(extra="ignore", strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, given: Any) -> Any:
+        return {name: value for name, value in given.items() if value is not None} if isinstance(given, dict) else given
 
 
 class ContextRef(Body):
@@ -50,7 +68,7 @@ class RunCode(Body):
 
     code: Text = Field(min_length=1, description="The code to run.")
     context: ContextRef = Field(default_factory=lambda: ContextRef(id="", language="", cwd=None))
-    timeout: int | None = Field(None, gt=0, description="Time limit in ms; the service's settings bound it.")
+    timeout: Milliseconds | None = Field(None, gt=0, description="Time limit in ms; the service's settings bound it.")
     allow_stdin: bool = Field(False, description="Whether input() may ask; if not, it fails at once.")
 
 
@@ -68,7 +86,7 @@ class RunCommand(Body):
     argv: list[Text] | None = Field(None, description="A program and its arguments, taken literally.")
     cwd: PathText | None = Field(None, description="A folder that exists; $NAME, ${NAME} and ~ are expanded.")
     background: bool = Field(False, description="Answer at once and let it run.")
-    timeout: int | None = Field(None, ge=0, description="Time limit in ms; 0 or absent: none.")
+    timeout: Milliseconds | None = Field(None, ge=0, description="Time limit in ms; 0 or absent: none.")
     uid: int | None = Field(None, ge=0, lt=2**32 - 1, description="Run as this user.")
     gid: int | None = Field(None, ge=0, lt=2**32 - 1, description="Run as this group; needs uid.")
     envs: dict[Text, Text] = Field(default_factory=dict, description="Variables besides those of the sandbox.")
@@ -100,7 +118,7 @@ class RunInSession(Body):
 
     command: Text = Field(min_length=1, description="What to run in the session's shell.")
     cwd: PathText | None = Field(None, description="Go there first; it must exist.")
-    timeout: int | None = Field(None, ge=0, description="Time limit in ms; 0 or absent: the service's.")
+    timeout: Milliseconds | None = Field(None, ge=0, description="Time limit in ms; 0 or absent: the service's.")
 
 
 class SessionInfo(BaseModel):
@@ -136,6 +154,8 @@ class ContextInfo(BaseModel):
     state: str = Field(description="busy, idle, or dormant: without a kernel until its next run")
     generation: int = Field(description="How many kernels it has had; its variables live as long as one.")
     waiting: int = Field(description="How many runs wait for their turn.")
+    cpu_seconds: float | None = Field(None, description="CPU time of its kernel and all below it; of one context only.")
+    memory_bytes: int | None = Field(None, description="Memory of its kernel and all below it; of one context only.")
     created_at: int = Field(description="Unix ms.")
 
 
@@ -163,8 +183,33 @@ class ExecutionInfo(BaseModel):
     last_seq: int = Field(description="The seq of the journal's last event.")
 
 
+class NewTerminal(Body):
+    """POST /pty."""
+
+    cwd: PathText | None = Field(None, description="Folder that the shell starts in; made when missing.")
+    command: CommandText = Field("", description="A command for `bash -c`. Empty: an interactive bash.")
+
+
+class TerminalId(BaseModel):
+    """A new terminal."""
+
+    session_id: str
+
+
+class TerminalInfo(BaseModel):
+    """A terminal."""
+
+    session_id: str
+    running: bool = Field(description="Whether its shell runs: from the first attachment until the shell ends.")
+    output_offset: int = Field(description="Bytes of output so far; a client that has them all attaches from here.")
+    attached: bool = Field(description="Whether a client is attached.")
+    mode: str | None = Field(None, description="pty or pipe, once a shell was started.")
+    exit_code: int | None = Field(None, description="How the last shell ended.")
+    created_at: int = Field(description="Unix ms.")
+
+
 class ErrorBody(BaseModel):
     """Every error of this dialect."""
 
-    code: str
+    code: Code
     message: str

@@ -1,6 +1,7 @@
 """The kernel application: sockets that lose nothing, a profile that is only read, start-up files in place."""
 
 import os
+from asyncio import Future
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from ipykernel.kernelbase import Kernel
 from traitlets import DottedObjectName, Type, default
 
 from execd_kernel import startup
+from execd_kernel.interrupts import Interrupts
 from execd_kernel.profile import ReadOnlyProfile
 from execd_kernel.session import KernelSession
 from execd_kernel.shell import ZMQInteractiveShell
@@ -34,9 +36,28 @@ def default_sockopts(context: zmq.Context[Any], options: Mapping[int, int]) -> I
 
 
 class PythonKernel(IPythonKernel):
-    """ipykernel's kernel with the shell of this package."""
+    """ipykernel's kernel with the shell of this package, whose interrupts are the cells' alone."""
 
     shell_class = Type(ZMQInteractiveShell)
+
+    def pre_handler_hook(self) -> None:
+        """Handle SIGINT, whatever the last cell has made of it."""
+        self._interrupts.install()
+
+    def post_handler_hook(self) -> None:
+        """Go on handling it: between two requests an interrupt does nothing."""
+        self._interrupts.install()
+
+    @contextmanager
+    def _cancel_on_sigint(self, future: Future[Any]) -> Iterator[None]:
+        with self._interrupts.cancelling(future):
+            yield
+
+    @property
+    def _interrupts(self) -> Interrupts:
+        shell: Any = self.shell
+        interrupts: Interrupts = shell.interrupts
+        return interrupts
 
 
 class KernelApp(IPKernelApp):

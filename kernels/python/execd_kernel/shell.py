@@ -1,11 +1,14 @@
-"""The interactive shell: everything that stock keeps on disk stays in memory."""
+"""The interactive shell: everything that stock keeps on disk stays in memory, and interrupts hit code of cells only."""
 
+import sys
+from types import CodeType
 from typing import Any
 
 from ipykernel import zmqshell
 from IPython.core.history import HistoryManager
 from traitlets import observe
 
+from execd_kernel.interrupts import STOP, Interrupts, hide_handler
 from execd_kernel.profile import ProfileStore
 
 
@@ -33,6 +36,7 @@ class ZMQInteractiveShell(zmqshell.ZMQInteractiveShell):
     def init_instance_attrs(self) -> None:
         """Keep what magics remember in memory."""
         super().init_instance_attrs()  # type: ignore[no-untyped-call]
+        self.interrupts = Interrupts(self)
         self.db = ProfileStore()
 
     def init_history(self) -> None:
@@ -40,3 +44,15 @@ class ZMQInteractiveShell(zmqshell.ZMQInteractiveShell):
         history: Any = HistoryManager(shell=self, parent=self, enabled=False)
         self.history_manager = history
         self.configurables.append(history)
+
+    async def run_code(self, code_obj: CodeType, result: Any = None, *, async_: bool = False) -> bool:
+        """Run a part of a cell, unless it has been interrupted before."""
+        if self.interrupts.take():
+            code_obj, async_ = STOP, False
+        failed: bool = await super().run_code(code_obj, result, async_=async_)  # type: ignore[no-untyped-call]
+        return failed
+
+    def showtraceback(self, exc_tuple: Any = None, *args: Any, **options: Any) -> None:
+        """Show an error, an interrupt without its handler."""
+        hide_handler((sys.exc_info() if exc_tuple is None else exc_tuple)[2])
+        super().showtraceback(exc_tuple, *args, **options)

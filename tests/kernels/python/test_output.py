@@ -26,6 +26,22 @@ def test_every_flushed_print_reaches_a_reader_that_comes_late(start_kernel: "Sta
     assert cell.text("stderr") == ""
 
 
+@pytest.mark.parametrize("code", ["print('x' * 2_000_000)", "for _ in range(2_000): print('x' * 999)"])
+def test_much_text_leaves_in_pieces(kernel: "Kernel", code: str) -> None:
+    cell = kernel.run(code)
+    pieces = [content["text"] for kind, content in cell.messages if kind == "stream"]
+    assert "".join(pieces).count("x") >= 1_998_000
+    assert max(map(len, pieces)) <= 256 * 1024
+
+
+def test_what_is_no_text_cannot_be_written(kernel: "Kernel") -> None:
+    cell = kernel.run("import sys\nsys.stdout.write(7)", check=False)
+    assert (cell.reply["ename"], cell.reply["evalue"]) == (
+        "TypeError",
+        "write() argument must be str, not <class 'int'>",
+    )
+
+
 def wait_until_done_or_stuck(kernel: "Kernel", progress: Path) -> dict[str, Any] | None:
     """The reply, or None once the cell prints but gets no further, which only the reader can change."""
     before, now = -1, 0

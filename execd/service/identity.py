@@ -1,0 +1,108 @@
+"""Acting as another user on files, in one thread and for one piece of work.
+
+Linux gives each thread credentials of its own. `setfsuid` and `setfsgid` change those that file access is checked
+with, and take away from root what it may do beyond them (setfsuid(2), capabilities(7)); glibc passes them to the
+calling thread alone. Its `setgroups` would change every thread, so the system call is made directly.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import pwd
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from execd.errors import IdentityRefused
+
+NO_ID = 2**32 - 1
+
+_SETGROUPS = {"x86_64": 116, "aarch64": 159}
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A user and a group by their numbers, 0 to 2**32 - 2; they need no entry in the machine's tables."""
+
+    uid: int
+    gid: int
+
+    def __str__(self) -> str:
+        return f"uid {self.uid}, gid {self.gid}"
+
+    @classmethod
+    def own(cls) -> Identity:
+        """The identity that the service itself runs with."""
+        return cls(os.geteuid(), os.getegid())
+
+    @property
+    def home(self) -> str | None:
+        """The user's home folder, None for one that the machine does not know."""
+        try:
+            return pwd.getpwuid(self.uid).pw_dir
+        except KeyError:
+            return None
+
+    def groups(self) -> list[int]:
+        """The groups that the user is in, `gid` among them."""
+        try:
+            name = pwd.getpwuid(self.uid).pw_name
+        except KeyError:
+            return [self.gid]
+        return os.getgrouplist(name, self.gid)
+
+    @contextmanager
+    def assumed(self) -> Iterator[None]:
+        """Act as this user on files within the block, in this thread only. Raises IdentityRefused.
+
+        There must be no await inside: the thread belongs to the block.
+        """
+        own = Identity.own()
+        if self == own:
+            yield
+            return
+        if own.uid != 0:
+            raise IdentityRefused(str(self), str(own))
+        credentials = _ThreadCredentials()
+        before = os.getgroups()
+        try:
+            if not credentials.take(self, self.groups()):
+                raise IdentityRefused(str(self), f"{own}, without the capabilities to change that")
+            yield
+        finally:
+            if not credentials.take(own, before):
+                # The thread would do somebody else's work with these rights. Nothing is safe but the end.
+                os.abort()
+
+
+class _ThreadCredentials:
+    """What the calling thread accesses files with."""
+
+    def __init__(self) -> None:
+        self._libc = ctypes.CDLL(None, use_errno=True)
+
+    def take(self, identity: Identity, groups: Sequence[int]) -> bool:
+        """Set all three; whether that worked. The uid comes last when power is given up, and first to get it back."""
+        if identity.uid == 0:
+            return self._set_uid(identity.uid) and self._set_groups(groups) and self._set_gid(identity.gid)
+        return self._set_groups(groups) and self._set_gid(identity.gid) and self._set_uid(identity.uid)
+
+    def _set_groups(self, groups: Sequence[int]) -> bool:
+        if sorted(os.getgroups()) == sorted(groups):
+            return True
+        number = _SETGROUPS.get(platform.machine())
+        if number is None:
+            return False
+        numbers = (ctypes.c_uint32 * len(groups))(*groups)
+        return bool(self._libc.syscall(ctypes.c_long(number), ctypes.c_size_t(len(groups)), numbers) == 0)
+
+    def _set_uid(self, uid: int) -> bool:
+        # Neither call reports a failure; a number that no user has only asks which one is set.
+        self._libc.setfsuid(ctypes.c_uint32(uid))
+        return bool(self._libc.setfsuid(ctypes.c_uint32(NO_ID)) & NO_ID == uid)
+
+    def _set_gid(self, gid: int) -> bool:
+        self._libc.setfsgid(ctypes.c_uint32(gid))
+        return bool(self._libc.setfsgid(ctypes.c_uint32(NO_ID)) & NO_ID == gid)

@@ -1,0 +1,239 @@
+"""New content for a file: written beside its place, and put there in one step once it is whole.
+
+Whoever reads the file meanwhile has the old content or the new one, never a mixture, and a crash of the machine does
+not change that: the content is synced, then renamed, then the folder is synced. Where a folder cannot take a second
+file (it is not writable, or the file is a mount point of its own) the content is written through into the file that
+is there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import os
+import stat
+import tempfile
+from pathlib import Path
+
+from execd.errors import FileFailed, NotAFile
+from execd.identifiers import new_id
+from execd.service.ownership import Permission, make_folders, remove_folders
+from execd.service.paths import file_errors, kind_of, shown
+
+TEMPORARY_PREFIX = ".execd-landing_"
+
+_NEW_FILE_MODE = 0o644
+_COPY_BYTES = 1024 * 1024
+
+# A sync of one file waits for the disk; from this many on, one sync of the whole file system is quicker.
+_SYNCED_ONE_BY_ONE = 8
+
+
+class PendingFile:
+    """Content on its way to `target`. `write`, `settle`, `land`, in this order; `discard` at any time, and always.
+
+    Missing folders above are made, with the permission's owner and group. What the permission leaves alone stays as
+    the old file had it. Raises NotAFile when something else than a regular file is at the target, and the file
+    errors of `execd.errors`.
+    """
+
+    def __init__(self, target: Path, permission: Permission) -> None:
+        self._given = target
+        self._permission = permission
+        self._size = 0
+        self._fd = -1
+        self._temporary: Path | None = None
+        self._made: list[Path] = []
+        self.folders: set[Path] = set()
+        with file_errors(target):
+            self._before = _regular_or_nothing(target)
+            # A symlink stays: what it points to is replaced.
+            self.target = target.resolve()
+            # Before anything is made: is there such an owner?
+            permission.check()
+            self._made = make_folders(self.target.parent, permission)
+            try:
+                self._open()
+            except BaseException:
+                remove_folders(self._made)
+                raise
+
+    def write(self, content: bytes | bytearray | memoryview) -> None:
+        """Add to the content."""
+        with file_errors(self._given):
+            write_all(self._fd, content)
+        self._size += len(content)
+
+    def fill(self, source: int, offset: int, size: int) -> None:
+        """Add a stretch of another file, by its descriptor, to the content."""
+        with file_errors(self._given):
+            copy(source, offset, size, self._fd)
+        self._size += size
+
+    def settle(self, syncing: Syncing) -> None:
+        """The content is whole: check its size, give it its permission. It may land once `syncing` has finished."""
+        with file_errors(self._given):
+            written = os.fstat(self._fd).st_size
+            if written != self._size:
+                raise FileFailed(f"{shown(self._given)!r}: wrote {self._size} bytes, and {written} are there")
+            if self._temporary is not None:
+                self._inherit()
+                self._permission.apply(self._fd)
+                syncing.add(self._fd)
+                self._close()
+
+    def land(self) -> None:
+        """Put the content in its place. `folders` are then those to be synced by `sync_folders`."""
+        with file_errors(self._given):
+            if self._temporary is None:
+                self._write_through(self._fd)
+            else:
+                self._replace(self._temporary)
+        self._temporary = None
+        self.folders = {self.target.parent, *(made.parent for made in self._made)}
+        self._made = []
+        self._close()
+
+    def discard(self) -> None:
+        """Leave no trace of content that has not landed. Safe to call twice."""
+        self._close()
+        if self._temporary is not None:
+            with contextlib.suppress(OSError):
+                self._temporary.unlink()
+            self._temporary = None
+        remove_folders(self._made)
+        self._made = []
+
+    def _open(self) -> None:
+        temporary = self.target.parent / f"{TEMPORARY_PREFIX}{new_id('')[1:]}"
+        try:
+            self._fd = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            self._temporary = temporary
+        except PermissionError:
+            self._open_elsewhere()
+        except OSError as error:
+            if error.errno != errno.EROFS:
+                raise
+            self._open_elsewhere()
+
+    def _open_elsewhere(self) -> None:
+        if self._before is None:
+            raise PermissionError(errno.EACCES, "its folder is not writable")
+        os.close(os.open(self.target, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC))
+        self._fd = anonymous_file()
+
+    def _inherit(self) -> None:
+        before = self._before
+        if before is not None:
+            # A plain user can give nothing away; the file becomes theirs, as it does when an editor saves it.
+            with contextlib.suppress(PermissionError):
+                os.fchown(self._fd, before.st_uid, before.st_gid)
+        os.fchmod(self._fd, _NEW_FILE_MODE if before is None else stat.S_IMODE(before.st_mode))
+
+    def _replace(self, temporary: Path) -> None:
+        try:
+            temporary.replace(self.target)
+        except OSError as error:
+            if error.errno != errno.EBUSY:
+                raise
+            source = os.open(temporary, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                self._write_through(source)
+            finally:
+                os.close(source)
+                temporary.unlink()
+
+    def _write_through(self, source: int) -> None:
+        fd = os.open(self.target, os.O_WRONLY | os.O_TRUNC | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            copy(source, 0, self._size, fd)
+            self._permission.apply(fd)
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+    def _close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+def _regular_or_nothing(path: Path) -> os.stat_result | None:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    if not stat.S_ISREG(found.st_mode):
+        raise NotAFile(shown(path), kind_of(found.st_mode))
+    return found
+
+
+def anonymous_file() -> int:
+    """A descriptor of an empty file that has no name and ends with the descriptor."""
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
+
+
+def write_all(fd: int, content: bytes | bytearray | memoryview) -> None:
+    """Write everything, however often the kernel wants to be asked. Raises OSError."""
+    with memoryview(content) as whole:
+        written = 0
+        while written < len(whole):
+            with whole[written:] as left:
+                written += os.write(fd, left)
+
+
+def copy(source: int, offset: int, size: int, fd: int) -> None:
+    """Append `size` bytes of one descriptor, from `offset` on, to another. Raises OSError."""
+    while size > 0:
+        content = os.pread(source, min(size, _COPY_BYTES), offset)
+        if not content:
+            raise OSError(errno.EIO, "it became shorter while it was copied")
+        write_all(fd, content)
+        offset += len(content)
+        size -= len(content)
+
+
+class Syncing:
+    """Gets the content of files to the disk, be they few or very many. `finish` must be called, or `close`."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._disks: dict[int, int] = {}
+
+    def add(self, fd: int) -> None:
+        """A file whose content is whole. The descriptor may be closed afterwards. Raises OSError."""
+        self._count += 1
+        if self._count <= _SYNCED_ONE_BY_ONE:
+            os.fsync(fd)
+        else:
+            disk = os.fstat(fd).st_dev
+            if disk not in self._disks:
+                self._disks[disk] = os.dup(fd)
+
+    def finish(self) -> None:
+        """Return when everything is on its disk. Raises OSError."""
+        libc = ctypes.CDLL(None, use_errno=True)
+        for fd in self._disks.values():
+            if libc.syncfs(fd) != 0:
+                raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+        self.close()
+
+    def close(self) -> None:
+        """Give the descriptors back. Safe to call twice."""
+        while self._disks:
+            os.close(self._disks.popitem()[1])
+
+
+def sync_folders(folders: set[Path]) -> None:
+    """Have the entries of these folders on the disk. A folder that may be written to but not read is left out."""
+    for folder in folders:
+        try:
+            fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError:
+            continue
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)

@@ -1,0 +1,75 @@
+"""Interrupts: they stop a cell's code, and cost neither a reply nor the kernel, whenever they come."""
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.kernels.python.conftest import Kernel
+
+STOPPABLE = {
+    "loop": "print('on', flush=True)\nwhile True: pass",
+    "await": "import asyncio\nprint('on', flush=True)\nawait asyncio.sleep(600)",
+    "loop after an await": "import asyncio\nawait asyncio.sleep(0)\nprint('on', flush=True)\nwhile True: pass",
+    "callback": "get_ipython().events.register('post_run_cell', spin)",
+}
+SPIN = """
+def spin(result):
+    get_ipython().events.unregister('post_run_cell', spin)
+    print('on', flush=True)
+    while True: pass
+"""
+
+
+@pytest.mark.parametrize("what", STOPPABLE)
+def test_one_interrupt_stops_a_cell(kernel: "Kernel", what: str) -> None:
+    kernel.run(SPIN)
+    message_id = kernel.send(STOPPABLE[what])
+    kernel.read_text(message_id, "stdout", until="on")
+    kernel.manager.interrupt_kernel()
+    cell = kernel.finish(message_id, check=False)
+    assert "KeyboardInterrupt" in str(cell.messages) or "CancelledError" in str(cell.messages)
+    assert kernel.run("print('after')").text("stdout") == "after\n"
+
+
+def test_interrupts_at_any_moment_cost_no_reply(kernel: "Kernel") -> None:
+    kernel.run("kept = 1")
+    for number in range(100):
+        message_id = kernel.send(f"for _ in range({number * 500}): pass")
+        kernel.manager.interrupt_kernel()
+        assert kernel.finish(message_id, check=False).reply["status"] in ("ok", "error")
+        assert kernel.run("print(kept)").text("stdout") == "1\n"
+
+
+def test_interrupts_between_cells_do_nothing(kernel: "Kernel") -> None:
+    for _ in range(10):
+        kernel.manager.interrupt_kernel()
+    assert kernel.run("print(sum(range(1_000_000)))").text("stdout") == "499999500000\n"
+
+
+def test_a_handler_that_a_cell_installs_is_its_own(kernel: "Kernel") -> None:
+    code = """
+    import signal, threading
+    seen = threading.Event()
+    signal.signal(signal.SIGINT, lambda *_: seen.set())
+    print('on', flush=True)
+    while not seen.is_set(): pass
+    print('seen')
+    """
+    message_id = kernel.send(code)
+    kernel.read_text(message_id, "stdout", until="on")
+    kernel.manager.interrupt_kernel()
+    assert kernel.finish(message_id).text("stdout").endswith("seen\n")
+    message_id = kernel.send(STOPPABLE["loop"])
+    kernel.read_text(message_id, "stdout", until="on")
+    kernel.manager.interrupt_kernel()
+    assert kernel.finish(message_id, check=False).reply["ename"] == "KeyboardInterrupt"
+
+
+def test_the_traceback_ends_in_the_cell(kernel: "Kernel") -> None:
+    message_id = kernel.send(STOPPABLE["loop"])
+    kernel.read_text(message_id, "stdout", until="on")
+    kernel.manager.interrupt_kernel()
+    cell = kernel.finish(message_id, check=False)
+    assert "interrupts.py" not in cell.traceback
+    assert "while" in cell.traceback
