@@ -11,15 +11,27 @@ from benchmarks.bench import run
 from benchmarks.results import read, write
 from benchmarks.rows import ROWS
 from benchmarks.table import comparison, table
+from benchmarks.workbench import Workbench
 
 _RESULTS = Path(__file__).parent / "results"
+
+
+def _list(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        print("\n".join(f"{row.name:20} {row.feels}" for row in ROWS))
+        context.exit()
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--row", "names", multiple=True, metavar="NAME", help="Measure only this row; may be repeated.")
 @click.option("--rounds", default=5, show_default=True, type=click.IntRange(1), help="Rounds a row.")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="A setting of the service.")
-@click.option("--list", "listed", is_flag=True, help="List the rows and measure nothing.")
+@click.option(
+    "--file-mib", default=1024, show_default=True, type=click.IntRange(1), help="Size of a large file, in MiB."
+)
+@click.option(
+    "--list", is_flag=True, expose_value=False, is_eager=True, callback=_list, help="List the rows and measure nothing."
+)
 @click.option("--json", "path", type=click.Path(path_type=Path), help="Where the numbers go.")
 @click.pass_context
 def main(
@@ -27,20 +39,17 @@ def main(
     names: tuple[str, ...],
     rounds: int,
     settings: tuple[str, ...],
-    listed: bool,
+    file_mib: int,
     path: Path | None,
 ) -> None:
     """Measure the service against the floors beside it, and say which goals are met."""
     if context.invoked_subcommand is not None:
         return
-    if listed:
-        print("\n".join(f"{row.name:20} {row.feels}" for row in ROWS))
-        return
     known = {row.name: row for row in ROWS}
     unknown = [name for name in names if name not in known]
     if unknown:
         raise click.UsageError(f"no row is called {unknown[0]}; there are {', '.join(known)}")
-    report = run([known[name] for name in names] or ROWS, rounds, _settings(settings))
+    report = run([known[name] for name in names] or ROWS, rounds, Workbench(_settings(settings), file_mib))
     path = path or _RESULTS / f"{report.started.replace(':', '')[:17]}.json"
     write(report, path)
     print(table(report), f"\nnumbers: {path}", sep="\n")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from benchmarks.errors import RowFailed
+from benchmarks.errors import NotMeasured, RowFailed
 from benchmarks.machine import describe
 from benchmarks.measure import Tell, interleave
 from benchmarks.progress import Progress
@@ -14,17 +14,17 @@ from benchmarks.row import Row
 from benchmarks.workbench import Workbench
 
 
-def run(rows: Sequence[Row], rounds: int, settings: Mapping[str, str]) -> Report:
+def run(rows: Sequence[Row], rounds: int, workbench: Workbench) -> Report:
     """Measure the rows. A row that fails says so in the report and stops no other."""
-    machine, started = describe(), datetime.now(UTC).isoformat(timespec="seconds")
-    workbench = Workbench(settings)
+    conditions = {**describe(), "large file": f"{workbench.file_mib:,} MiB"}
+    started = datetime.now(UTC).isoformat(timespec="seconds")
     progress = Progress()
     results: list[RowResult] = []
     for number, row in enumerate(rows, start=1):
         progress.row(row.name, number, len(rows))
         results.append(measure(row, rounds, workbench, progress.tell))
     progress.done()
-    return Report(started, machine, dict(settings), tuple(results))
+    return Report(started, conditions, dict(workbench.settings), tuple(results))
 
 
 def measure(row: Row, rounds: int, workbench: Workbench, tell: Tell) -> RowResult:
@@ -37,3 +37,5 @@ def measure(row: Row, rounds: int, workbench: Workbench, tell: Tell) -> RowResul
             return row_result(row, interleave(takes, most, tell))
     except RowFailed as failure:
         return RowResult(row.name, row.feels, row.unit, failure=str(failure))
+    except NotMeasured as lack:
+        return RowResult(row.name, row.feels, row.unit, lack=str(lack))

@@ -3,3 +3,7 @@
 
 class RowFailed(Exception):
     """What was measured was wrong, so that no number of it counts: output was lost, a run did not succeed."""
+
+
+class NotMeasured(Exception):
+    """The machine lacks what a row is measured against. Says what to do about it."""

@@ -30,13 +30,14 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class RowResult:
-    """A row's lines; none and `failure` when it failed."""
+    """A row's lines; none and `failure` when it failed, none and `lack` when this machine cannot measure it."""
 
     name: str
     feels: str
     unit: str
     lines: tuple[Line, ...] = ()
     failure: str = ""
+    lack: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,7 @@ def _encoded(report: Report) -> dict[str, Any]:
                 "feels": row.feels,
                 "unit": row.unit,
                 "failure": row.failure,
+                "lack": row.lack,
                 "lines": [_encoded_line(line) for line in row.lines],
             }
             for row in report.rows
@@ -121,7 +123,7 @@ def _encoded_line(line: Line) -> dict[str, Any]:
 
 def _row(found: dict[str, Any]) -> RowResult:
     lines = tuple(_decoded_line(line) for line in found["lines"])
-    return RowResult(found["name"], found["feels"], found["unit"], lines, found["failure"])
+    return RowResult(found["name"], found["feels"], found["unit"], lines, found["failure"], found.get("lack", ""))
 
 
 def _decoded_line(found: dict[str, Any]) -> Line:

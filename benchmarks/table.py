@@ -26,15 +26,13 @@ def comparison(before: Report, after: Report) -> str:
     for row in after.rows:
         cells.append((f"{row.name}: {row.feels}",))
         cells += [_compared(old.get((row.name, line.title)), line, row.unit) for line in row.lines]
-        if row.failure:
-            cells.append((f"  FAILED: {row.failure}",))
+        cells += _without_numbers(row)
     return "\n".join(_aligned(cells))
 
 
 def _row_cells(row: RowResult) -> Iterator[tuple[str, ...]]:
     yield (f"{row.name}: {row.feels}",)
-    if row.failure:
-        yield (f"  FAILED: {row.failure}",)
+    yield from _without_numbers(row)
     for line in row.lines:
         floor = "" if line.floor is None else quantity(line.floor.median, row.unit)
         yield (
@@ -45,6 +43,13 @@ def _row_cells(row: RowResult) -> Iterator[tuple[str, ...]]:
             line.goal,
             _MET[line.met],
         )
+
+
+def _without_numbers(row: RowResult) -> Iterator[tuple[str, ...]]:
+    if row.failure:
+        yield (f"  FAILED: {row.failure}",)
+    if row.lack:
+        yield (f"  not measured: {row.lack}",)
 
 
 def _compared(before: Line | None, after: Line, unit: str) -> tuple[str, ...]:

@@ -15,9 +15,13 @@ from execd.settings import Settings
 
 @dataclass(frozen=True)
 class Workbench:
-    """`settings` hold, beside its defaults, for the service in every row, and for the kernel of the lean floor."""
+    """`settings` hold, beside its defaults, for the service in every row, and for the kernel of the lean floor.
+
+    `file_mib` is the size, in MiB, of the file that the rows of transfers send.
+    """
 
     settings: Mapping[str, str]
+    file_mib: int = 1024
 
     @contextmanager
     def service(self, **settings: str) -> Iterator[Service]:

@@ -24,6 +24,9 @@ from execd.settings import Settings
 log = structlog.get_logger(__name__)
 
 _BACKLOG = 2048
+# Longer than clients' pools keep a connection (the SDK's 30 s, common proxies' 60 s): the side that sends the next
+# request must be the one that closes, or it meets a connection that is just being closed.
+_KEEP_ALIVE_SECONDS = 75
 _WEBSOCKET_PING = 30.0
 
 
@@ -73,6 +76,7 @@ def run(settings: Settings) -> None:
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=grace,
+            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
             # A peer that does not answer a ping is gone: noticed within a minute.
             ws_ping_interval=_WEBSOCKET_PING,
             ws_ping_timeout=_WEBSOCKET_PING,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import email
+import email.policy
 import subprocess
 import sys
 from dataclasses import replace
@@ -11,12 +13,13 @@ import pytest
 
 from benchmarks.bench import measure
 from benchmarks.client import Answer, dechunked, events
-from benchmarks.errors import RowFailed
+from benchmarks.errors import NotMeasured, RowFailed
 from benchmarks.measure import Figure, Samples, figure, interleave, percentile
 from benchmarks.results import UNITS, Report, RowResult, read, row_result, write
 from benchmarks.row import AtLeast, AtMost, Claim, Row
 from benchmarks.rows import ROWS
 from benchmarks.table import comparison, quantity, table
+from benchmarks.transfer import MULTIPART, multipart
 from benchmarks.workbench import Workbench
 
 
@@ -109,6 +112,16 @@ def test_a_row_that_loses_something_fails_loudly() -> None:
     assert "  FAILED: 17 of 20 were LOST" in table(report(result)).splitlines()
 
 
+def test_a_row_that_this_machine_cannot_measure_says_what_it_lacks_and_fails_nothing() -> None:
+    def lack(_: Workbench) -> None:
+        raise NotMeasured("apt-get install nginx")
+
+    result = measure(replace(ROW, open=lack), 3, Workbench({}), lambda _: None)  # type: ignore[arg-type]
+    assert not result.lines
+    assert not report(result).failed
+    assert "  not measured: apt-get install nginx" in table(report(result)).splitlines()
+
+
 @pytest.mark.parametrize(
     ("value", "unit", "expected"),
     [
@@ -125,7 +138,11 @@ def test_a_quantity_has_three_digits_that_count(value: float, unit: str, expecte
 
 
 def test_a_report_is_read_back_as_it_was_written(tmp_path: Path) -> None:
-    written = report(row_result(ROW, ROUNDS), RowResult("broken", "nothing", "MB", failure="lost"))
+    written = report(
+        row_result(ROW, ROUNDS),
+        RowResult("broken", "nothing", "MB", failure="lost"),
+        RowResult("not here", "", "s", lack="nginx"),
+    )
     write(written, tmp_path / "new" / "numbers.json")
     assert read(tmp_path / "new" / "numbers.json") == written
 
@@ -148,6 +165,18 @@ def test_a_chunked_stream_is_put_together_again() -> None:
     assert dechunked(raw) == body == answer.body
     assert answer.status == 200
     assert [event["type"] for event in events(answer.body)] == ["init", "stdout"]
+
+
+def test_an_upload_has_its_metadata_and_then_its_content() -> None:
+    content = [b"\r\n--the", b"-boundary", b"\x00\xff\r\n"]
+    body = b"".join(multipart('{"path": "/a"}', content))
+    head = f"MIME-Version: 1.0\r\nContent-Type: {MULTIPART}\r\n\r\n".encode()
+    metadata, file = email.message_from_bytes(head + body, policy=email.policy.HTTP).iter_parts()
+    found = [
+        (part.get_param("name", header="content-disposition"), part.get_payload(decode=True))
+        for part in (metadata, file)
+    ]
+    assert found == [("metadata", b'{"path": "/a"}'), ("file", b"".join(content))]
 
 
 def test_every_row_has_a_name_of_its_own_and_a_unit_that_can_be_shown() -> None:

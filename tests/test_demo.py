@@ -27,6 +27,7 @@ def nothing_to_serve(tmp_path: Path) -> Path:
     """A folder where what is called execd does not start."""
     package = tmp_path / "here" / "execd"
     package.mkdir(parents=True)
+    (package / "__init__.py").touch()
     (package / "__main__.py").write_text("raise SystemExit('not today')")
     return package.parent
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from benchmarks.row import Row
-from benchmarks.rows import bulk, cpu, flushed, latency, memory, slow_reader, start
+from benchmarks.rows import bulk, commands, cpu, flushed, latency, memory, slow_reader, start, transfers
 
 ROWS: tuple[Row, ...] = (
     *latency.ROWS,
     *bulk.ROWS,
     *flushed.ROWS,
+    *commands.ROWS,
     *start.ROWS,
     *memory.ROWS,
     *cpu.ROWS,
     *slow_reader.ROWS,
+    *transfers.ROWS,
 )

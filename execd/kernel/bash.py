@@ -10,7 +10,6 @@ from __future__ import annotations
 import secrets
 import shlex
 import signal
-import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -22,7 +21,7 @@ from anyio import to_thread
 from execd.errors import KernelStartFailed
 from execd.events import Error, StatusChanged, Stderr, Stdout
 from execd.kernel.kernelspec import KernelSpec
-from execd.kernel.process import cpu_seconds, peak_memory, reset_peak_memory, started_at
+from execd.kernel.process import children_of, cpu_seconds, peak_memory, reset_peak_memory
 from execd.kernel.request import Emit, ExecuteRequest, PendingRequest
 from execd.kernel.shell import MemoryFile, Shell, ShellHooks, ShellSpec
 from execd.kernel.tree import kill_marked
@@ -105,7 +104,9 @@ class BashKernel:
         self._token = ""
         self._status = 0
         self._request: PendingRequest | None = None
-        self._began_at = 0.0
+        self._folder: str | None = None
+        self._told_again = False
+        self._jobs: frozenset[int] = frozenset()
         self._interrupts = 0
 
     @classmethod
@@ -131,29 +132,25 @@ class BashKernel:
             shell.flush()
         self._token = secrets.token_hex(8)
         self._interrupts = 0
-        self._began_at = time.clock_gettime(time.CLOCK_BOOTTIME)
         self._request = PendingRequest(self._token, emit, changed)
         self._code.write(wanted.code.encode("utf-8", "replace") + b"\n")
-        shell = self.process.shell or self._open_shell()
-        output = f">&{shell.stdout} 2>&{shell.stderr}"
-        folder = f"\\builtin cd -- {shlex.quote(wanted.cwd)} {output} && " if wanted.cwd else ""
-        # In a list like this, a status that is not 0 neither ends a shell with `set -e` nor is an ERR trap's business.
-        begin = f'__execd_begin {self._token} {self._status} "$@" && [[ 1 ]]'
-        shell.say(f"{begin}; {folder}\\. {self._code.path} </dev/null {output}; __execd_end {self._token}")
+        self._folder = wanted.cwd
+        self._told_again = False
+        self._tell_run()
         return self._request
 
     async def interrupt(self) -> None:
         """SIGINT to the shell and what it runs in the foreground. The second time, end the shell, its state kept, and
         kill what has been started since the run began."""
         shell = self.process.shell
-        if shell is None:
+        if shell is None or not self._token:
             return
         self._interrupts += 1
         if self._interrupts == 1:
             shell.child.signal_group(signal.SIGINT)
         else:
             shell.child.signal_leader(_INSIST)
-            await to_thread.run_sync(_kill_children, shell.child.pid, self._began_at)
+            await to_thread.run_sync(_kill_children, shell.child.pid, self._jobs)
 
     def nudge(self) -> None:
         """Nothing: a shell notices a signal as soon as what it waits for has ended."""
@@ -171,6 +168,19 @@ class BashKernel:
             self._code.close()
             self._state.close()
 
+    def _tell_run(self) -> None:
+        try:
+            shell = self.process.shell or self._open_shell()
+        except OSError:
+            self.process.dead.set()
+            return
+        self._jobs = children_of(shell.child.pid)
+        output = f">&{shell.stdout} 2>&{shell.stderr}"
+        folder = f"\\builtin cd -- {shlex.quote(self._folder)} {output} && " if self._folder else ""
+        # In a list like this, a status that is not 0 neither ends a shell with `set -e` nor is an ERR trap's business.
+        begin = f'\\__execd_begin {self._token} {self._status} "$@" && [[ 1 ]]'
+        shell.say(f"{begin}; {folder}\\. {self._code.path} </dev/null {output}; \\__execd_end {self._token}")
+
     def _open_shell(self) -> Shell:
         cwd = self._cwd if self._cwd.is_dir() else Path("/")
         assert self.spec.prelude is not None
@@ -185,8 +195,6 @@ class BashKernel:
         if not token or token != self._token or self._request is None:
             return
         if word == "begun":
-            # The state has been read back. What is left of it must not be taken for this shell's.
-            self._state.write(b"")
             self._request.begun = True
             self._request.changed()
         elif word.isdigit():
@@ -199,14 +207,21 @@ class BashKernel:
             shell.child.signal_group(signal.SIGKILL)
 
     def _shell_ended(self) -> None:
-        shell = self.process.shells[-1]
-        code = shell.child.exit_code or 0
-        written = self._state.tail(64).rpartition(b"\n# left ")[2]
-        if written.decode("ascii", "replace").rstrip("\n") == self._token and written.endswith(b"\n"):
-            self._run_ended(code if code >= 0 else 128 - code)
-            return
-        self.process.exit_code = code
-        self.process.dead.set()
+        code = self.process.shells[-1].child.exit_code or 0
+        if self._state_is_of(self._token):
+            if self._token:
+                self._run_ended(code if code >= 0 else 128 - code)
+        elif self._state_is_of("") and not self._told_again:
+            # It ended just before it could read what to run.
+            self._told_again = True
+            self._tell_run()
+        else:
+            self.process.exit_code = code
+            self.process.dead.set()
+
+    def _state_is_of(self, token: str) -> bool:
+        """Whether a whole state is there, written down during this run, or between runs if there is none."""
+        return self._state.tail(64).endswith(f"\n# left {token}\n".encode())
 
     def _run_ended(self, code: int) -> None:
         request, self._token, self._status = self._request, "", code
@@ -229,10 +244,11 @@ class BashKernel:
             self._request.emit(Stdout(text) if stream == "stdout" else Stderr(text))
 
 
-def _kill_children(pid: int, since: float) -> None:
+def _kill_children(pid: int, jobs: frozenset[int]) -> None:
     # What an earlier run has left running in the background is none of this run's.
-    with suppress(psutil.Error):
-        for child in psutil.Process(pid).children(recursive=True):
-            if (started_at(child.pid) or 0.0) >= since:
+    for child in children_of(pid) - jobs:
+        with suppress(psutil.Error):
+            process = psutil.Process(child)
+            for each in (*process.children(recursive=True), process):
                 with suppress(psutil.Error):
-                    child.kill()
+                    each.kill()

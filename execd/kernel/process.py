@@ -172,6 +172,14 @@ def started_at(pid: int) -> float | None:
     return (int(fields[19]) + 1) / os.sysconf("SC_CLK_TCK")
 
 
+def children_of(pid: int) -> frozenset[int]:
+    """The processes that this one has started and that have not been waited for; none when it is gone."""
+    try:
+        return frozenset(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+    except OSError:
+        return frozenset()
+
+
 def reset_peak_memory(pid: int) -> None:
     """Let `peak_memory` count from now (writing 5 to clear_refs, proc(5)), where that is allowed."""
     try:

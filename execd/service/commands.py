@@ -86,6 +86,10 @@ class Commands:
         """Whether there is a command with this id."""
         return command_id in self._all
 
+    def count_running(self) -> int:
+        """How many commands run."""
+        return sum(not command.execution.ended.is_set() for command in self._all.values())
+
     async def stop(self, command_id: str) -> Execution:
         """Stop a running command; returns when it has ended. Raises CommandNotFound, NotRunning."""
         execution = self.get(command_id).execution

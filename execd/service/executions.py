@@ -99,7 +99,8 @@ class Executions:
     def _note_end(self, execution: Execution) -> None:
         reason = execution.complete.reason if execution.complete else None
         log.info("execution_ended", execution_id=execution.id, status=execution.status.value, reason=reason)
-        self._meters.execution_ended(execution.language, execution.status.value)
+        kind = "command" if execution.context_id is None else "code"
+        self._meters.execution_ended(kind, execution.language, execution.status.value)
         self._ended[execution.id] = execution
         # Late output may follow: what is taken off again must be what was added.
         size = self._sizes[execution.id] = execution.journal.size

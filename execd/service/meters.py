@@ -21,7 +21,7 @@ class Meters:
             "execd_requests", "HTTP requests answered.", ("route", "method", "status"), registry=registry
         )
         self._executions = Counter(
-            "execd_executions", "Executions that have ended.", ("language", "status"), registry=registry
+            "execd_executions", "Executions that have ended.", ("kind", "language", "status"), registry=registry
         )
         self._kernel_starts = Histogram(
             "execd_kernel_start_seconds",
@@ -32,6 +32,7 @@ class Meters:
         )
         self._queued = Gauge("execd_queue_depth", "Executions that wait for their turn.", registry=registry)
         self._kernels = Gauge("execd_kernels", "Living kernels.", registry=registry)
+        self._commands = Gauge("execd_commands", "Running commands.", registry=registry)
         self._streamed = Counter("execd_streamed_bytes", "Bytes sent on event streams.", registry=registry)
         self._dropped = Counter(
             "execd_events_dropped", "Events that a journal lost. It loses none, so this stays 0.", registry=registry
@@ -41,9 +42,9 @@ class Meters:
         """A request on an operation's path (empty: there was none) was answered."""
         self._requests.labels(route or "none", method if method in _METHODS else "other", str(status)).inc()
 
-    def execution_ended(self, language: str, status: str) -> None:
-        """An execution came to its end."""
-        self._executions.labels(language, status).inc()
+    def execution_ended(self, kind: str, language: str, status: str) -> None:
+        """An execution came to its end; its kind is `code` or `command`."""
+        self._executions.labels(kind, language, status).inc()
 
     def kernel_started(self, language: str, seconds: float) -> None:
         """A kernel became ready."""
@@ -53,10 +54,11 @@ class Meters:
         """Bytes of an event stream were sent."""
         self._streamed.inc(count)
 
-    def show(self, queued: Callable[[], int], kernels: Callable[[], int]) -> None:
-        """From now on, ask these for the executions that wait and the kernels that live."""
+    def show(self, queued: Callable[[], int], kernels: Callable[[], int], commands: Callable[[], int]) -> None:
+        """From now on, ask these for the executions that wait, the kernels that live and the commands that run."""
         self._queued.set_function(queued)
         self._kernels.set_function(kernels)
+        self._commands.set_function(commands)
 
     def exposition(self) -> bytes:
         """Everything, in Prometheus' text format (CONTENT_TYPE)."""

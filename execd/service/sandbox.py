@@ -176,7 +176,7 @@ async def open_sandbox(settings: Settings, meters: Meters) -> AsyncIterator[Sand
                     terminals=terminals,
                     proxy=proxy,
                 )
-                meters.show(sandbox.count_waiting, sandbox.count_kernels)
+                meters.show(sandbox.count_waiting, sandbox.count_kernels, commands.count_running)
                 if settings.context_idle_timeout:
                     tasks.start_soon(_hibernate_idle, contexts, settings.context_idle_timeout)
                 try:

@@ -44,12 +44,9 @@ class Running:
     def __init__(self, session: Session, code: str, cwd: str | None = None) -> None:
         self.ran = Ran()
         self._session = session
+        self._listener: Callable[[Event], None] = self.ran.events.append
         self._heard = anyio.Event()
-        self._request: PendingRequest = session.kernel.execute(
-            ExecuteRequest(code, cwd=cwd),
-            self._emit,
-            lambda: self._heard.set(),  # noqa: PLW0108  # the event is a new one after each wait
-        )
+        self._request: PendingRequest = session.kernel.execute(ExecuteRequest(code, cwd=cwd), self._emit, self._wake)
 
     async def until(self, condition: Callable[[], object]) -> None:
         """Return as soon as the condition holds, which an event or an end must bring about."""
@@ -57,6 +54,14 @@ class Running:
             while not condition():
                 self._heard = anyio.Event()
                 await self._heard.wait()
+
+    async def begun(self) -> None:
+        """Return once the shell has begun it."""
+        await self.until(lambda: self._request.begun)
+
+    def listen(self, listener: Callable[[Event], None]) -> None:
+        """Give the events to somebody else, who need not keep them."""
+        self._listener = listener
 
     async def says(self, text: str) -> None:
         """Return once this is on stdout."""
@@ -73,11 +78,14 @@ class Running:
 
     async def _hear_of_death(self) -> None:
         await self._session.kernel.process.dead.wait()
+        self._wake()
+
+    def _wake(self) -> None:
         self._heard.set()
 
     def _emit(self, event: Event) -> None:
-        self.ran.events.append(event)
-        self._heard.set()
+        self._listener(event)
+        self._wake()
 
 
 class Session:

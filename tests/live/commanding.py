@@ -12,6 +12,16 @@ from tests.live.reading import Event, Stream, of_type, without_pings
 
 CURSOR = "EXECD-COMMANDS-TAIL-CURSOR"
 
+# 512 lines of 4 KiB on each stream at once, in pieces that end anywhere, and a tail that is no whole character.
+_LONG_LINES = """
+import os, threading
+def write(fd, letter):
+    data = b"".join(b"%04d" % n + letter * 4092 + b"\\n" for n in range(512)) + b"tail\\xf0\\x9f\\x99"
+    while data: data = data[os.write(fd, data[:10007]):]
+both = [threading.Thread(target=write, args=given) for given in ((1, b"o"), (2, b"e"))]
+[thread.start() for thread in both], [thread.join() for thread in both]
+"""
+
 
 @contextmanager
 def commanding(client: httpx.Client, line: str | None = None, **body: Any) -> Iterator[Stream]:
@@ -38,6 +48,14 @@ def printed(client: httpx.Client, line: str | None = None, **body: Any) -> list[
     events = command(client, line, **body)
     assert exit_of(events) == 0, events
     return lines(events)
+
+
+def assert_long_lines_arrive(client: httpx.Client) -> None:
+    """Run a command that writes long lines and an unterminated character to both streams: every one must arrive."""
+    events = command(client, argv=["python3", "-c", _LONG_LINES])
+    for stream, letter in (("stdout", "o"), ("stderr", "e")):
+        assert lines(events, stream) == [*(f"{n:04}{letter * 4092}" for n in range(512)), "tail\ufffd"]
+    assert exit_of(events) == 0
 
 
 def exit_of(events: list[Event]) -> int:

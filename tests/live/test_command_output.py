@@ -11,7 +11,7 @@ import httpx
 import psutil
 import pytest
 
-from tests.live.commanding import command, commanding, exit_of, lines
+from tests.live.commanding import assert_long_lines_arrive, command, commanding, exit_of, lines
 from tests.live.reading import fetch, of_type, says, text_of
 from tests.live.waiting import eventually
 from tests.running_service import RunningService
@@ -55,18 +55,7 @@ def test_both_streams_keep_their_order(client: httpx.Client) -> None:
 
 
 def test_long_lines_on_both_streams_and_broken_ends_arrive_exactly(client: httpx.Client) -> None:
-    write = (
-        "import os, threading\n"
-        "def write(fd, letter):\n"
-        "    data = b''.join(b'%04d' % n + letter * 4092 + b'\\n' for n in range(512)) + b'tail\\xf0\\x9f\\x99'\n"
-        "    while data: data = data[os.write(fd, data[:10007]):]\n"
-        "both = [threading.Thread(target=write, args=given) for given in ((1, b'o'), (2, b'e'))]\n"
-        "[thread.start() for thread in both], [thread.join() for thread in both]\n"
-    )
-    events = command(client, argv=["python3", "-c", write])
-    for stream, letter in (("stdout", "o"), ("stderr", "e")):
-        assert lines(events, stream) == [*(f"{n:04}{letter * 4092}" for n in range(512)), "tail\ufffd"]
-    assert exit_of(events) == 0
+    assert_long_lines_arrive(client)
 
 
 @pytest.mark.parametrize("end", ["", r"printf '\r\n'; ", "echo; "])

@@ -48,8 +48,8 @@ def test_requests_and_runs_are_counted(client: httpx.Client) -> None:
         return [
             counted(client, "execd_requests_total", route="/code", method="POST", status="200"),
             counted(client, "execd_requests_total", route="none", method="GET", status="404"),
-            counted(client, "execd_executions_total", language="python", status="succeeded"),
-            counted(client, "execd_executions_total", language="python", status="failed"),
+            counted(client, "execd_executions_total", kind="code", language="python", status="succeeded"),
+            counted(client, "execd_executions_total", kind="code", language="python", status="failed"),
             counted(client, "execd_streamed_bytes_total"),
         ]
 
@@ -61,6 +61,19 @@ def test_requests_and_runs_are_counted(client: httpx.Client) -> None:
     assert [later - earlier for earlier, later in zip(before[:4], after[:4], strict=True)] == [2, 1, 1, 1]
     assert after[4] - before[4] > 100_000
     assert counted(client, "execd_events_dropped_total") == 0
+
+
+def test_commands_are_counted(client: httpx.Client) -> None:
+    def figures() -> tuple[float, float]:
+        ended = counted(client, "execd_executions_total", kind="command", language="command", status="cancelled")
+        return counted(client, "execd_commands"), ended
+
+    running, cancelled = figures()
+    with client.stream("POST", "/command", json={"command": "sleep 600"}) as stream:
+        assert figures() == (running + 1, cancelled)
+        client.delete("/command", params={"id": stream.headers["EXECD-EXECUTION-ID"]}).raise_for_status()
+        stream.read()
+    assert figures() == (running, cancelled + 1)
 
 
 def test_kernels_and_their_starts_are_counted(client: httpx.Client, new_context: NewContext) -> None:

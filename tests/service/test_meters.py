@@ -30,14 +30,14 @@ def test_everything_is_counted() -> None:
     meters.request_answered("/code", "POST", 200)
     meters.request_answered("/code", "POST", 200)
     meters.request_answered("", "BREW", 404)
-    meters.execution_ended("python", "succeeded")
+    meters.execution_ended("code", "python", "succeeded")
     meters.kernel_started("python", 0.3)
     meters.bytes_streamed(10)
     meters.bytes_streamed(5)
     found = samples(meters)
     assert of(found, "execd_requests_total", route="/code", method="POST", status="200") == 2
     assert of(found, "execd_requests_total", route="none", method="other", status="404") == 1
-    assert of(found, "execd_executions_total", language="python", status="succeeded") == 1
+    assert of(found, "execd_executions_total", kind="code", language="python", status="succeeded") == 1
     assert of(found, "execd_kernel_start_seconds_count", language="python") == 1
     assert of(found, "execd_kernel_start_seconds_bucket", language="python", le="0.25") == 0
     assert of(found, "execd_kernel_start_seconds_bucket", language="python", le="0.5") == 1
@@ -48,8 +48,9 @@ def test_everything_is_counted() -> None:
 def test_gauges_ask_for_what_is_now() -> None:
     meters = Meters()
     queued = [1]
-    meters.show(lambda: len(queued), lambda: 7)
-    assert (of(samples(meters), "execd_queue_depth"), of(samples(meters), "execd_kernels")) == (1, 7)
+    meters.show(lambda: len(queued), lambda: 7, lambda: 3)
+    shown = [of(samples(meters), f"execd_{name}") for name in ("queue_depth", "kernels", "commands")]
+    assert shown == [1, 7, 3]
     queued.append(2)
     assert of(samples(meters), "execd_queue_depth") == 2
 
