@@ -116,6 +116,7 @@ def test_signals_reach_what_is_in_the_foreground(
         shell.type("ulimit -c 0; (echo star''ted; exec sleep 1000)\n")
         shell.until(rb"started\r\n")
         shell.say(type="signal", signal=name)
+        shell.until(PROMPT)
         shell.type("echo status=$?=\n")
         assert int(shell.until(rb"[\r\n]status=(\d+)=")[1]) == status
 

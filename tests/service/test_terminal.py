@@ -22,6 +22,10 @@ from execd.service.shell import ShellCommand
 from execd.service.terminal import INPUT_LIMIT, Terminal
 from tests.service.terminal_probe import ENVIRONMENT, Probe, attach, eventually, open_terminal
 
+PROMPT = rb"bash-[\d.]+[#$] "
+# A trap runs between two commands: one that waits in a command of its own could miss the signal.
+TIDY = "trap 'echo bye >tidied; exit' HUP; echo ready; while :; do sleep 0.01; done"
+
 
 def has_ended(process: psutil.Process) -> bool:
     """Whether it is gone, or only waits for its parent to take notice."""
@@ -231,6 +235,7 @@ async def test_a_signal_of_the_keyboard_goes_to_the_foreground_and_spares_the_sh
         await probe.say("ulimit -c 0; (echo star''ted; exec sleep 1000)")
         await probe.until(rb"started\r\n")
         terminal.signal(signum)
+        await probe.until(PROMPT)
         await probe.say("echo status=$?=")
         assert int((await probe.until(rb"[\r\n]status=(\d+)="))[1]) == 128 + signum
 
@@ -303,7 +308,7 @@ async def test_closing_kills_every_process_group_of_the_session_and_what_left_it
 
 
 async def test_a_program_may_tidy_up_when_its_terminal_is_closed(tmp_path: Path) -> None:
-    async with open_terminal(tmp_path, "trap 'echo bye >tidied; exit' HUP; echo ready; read -r _") as terminal:
+    async with open_terminal(tmp_path, TIDY) as terminal:
         await attach(terminal).until(rb"ready")
         await terminal.close()
         assert (tmp_path / "tidied").read_text() == "bye\n"

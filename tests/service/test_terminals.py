@@ -94,7 +94,7 @@ async def test_closing_ends_them_all_and_takes_no_new_one(tmp_path: Path) -> Non
 
 async def test_a_deletion_comes_to_its_end_when_nobody_waits_for_it(tmp_path: Path) -> None:
     async with open_terminals(tmp_path) as terminals:
-        terminal = terminals.create(None, "trap 'touch hung-up; exit' HUP; echo ready; read -r _")
+        terminal = terminals.create(None, "trap 'touch hung-up; exit' HUP; echo ready; while :; do sleep 0.01; done")
         await attach(terminal).until(rb"ready")
         with anyio.move_on_after(0):
             await terminals.delete(terminal.id)
