@@ -148,9 +148,14 @@ class BashKernel:
         self._interrupts += 1
         if self._interrupts == 1:
             shell.child.signal_group(signal.SIGINT)
-        else:
-            shell.child.signal_leader(_INSIST)
+            return
+        # Stopped meanwhile, or what it starts to write its state down would be killed too.
+        shell.child.signal_leader(signal.SIGSTOP)
+        shell.child.signal_leader(_INSIST)
+        try:
             await to_thread.run_sync(_kill_children, shell.child.pid, self._jobs)
+        finally:
+            shell.child.signal_leader(signal.SIGCONT)
 
     def nudge(self) -> None:
         """Nothing: a shell notices a signal as soon as what it waits for has ended."""
