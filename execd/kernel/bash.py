@@ -230,7 +230,8 @@ class BashKernel:
 
     def _run_ended(self, code: int) -> None:
         request, self._token, self._status = self._request, "", code
-        if request is None or request.ended:
+        # While the session is being killed, how its code ends is our doing and not the code's.
+        if request is None or request.ended or not self.alive:
             return
         for shell in self.process.shells:
             shell.flush()
