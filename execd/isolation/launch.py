@@ -1,0 +1,71 @@
+"""Starting a process in a sandbox: what is asked for, and what comes back. Who does it stands behind `Launcher`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from signal import Signals
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """A process to be started, as the leader of a session of its own.
+
+    `cwd` is a path as the sandbox sees it, `env` is the whole environment, and `fds` says which of our descriptors the
+    process has under which numbers: 0, 1 and 2 are always among them, and it has no others. With `terminal`,
+    descriptor 0 becomes its controlling terminal. `uid` and `gid` are for where there are no walls; None is the
+    sandbox's own. One that is `held` stays a zombie when it has ended, so that no other process gets its number,
+    until it is released. With `zygote`, `argv[1:]` is a Python kernel's script with its arguments, which a fork of
+    the zygote runs.
+    """
+
+    argv: tuple[str, ...]
+    cwd: str
+    env: Mapping[str, str]
+    fds: Mapping[int, int]
+    terminal: bool = False
+    uid: int | None = None
+    gid: int | None = None
+    held: bool = False
+    zygote: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How a process ended: `code` as exit(3) got it, or minus the signal's number. What it and the children that it
+    waited for took: CPU seconds, and the largest resident size in bytes; None where nobody knows."""
+
+    code: int
+    cpu_seconds: float | None = None
+    peak_memory: int | None = None
+
+
+class Started(Protocol):
+    """A process that was started. Its `pid` is the one that the service sees."""
+
+    pid: int
+    exit: Exit | None
+
+    def on_exit(self, callback: Callable[[Exit], None]) -> None:
+        """Call this, in the event loop, once it has ended; soon, if it has."""
+
+    def signal(self, signum: Signals) -> None:
+        """Signal the process; nothing once it has ended."""
+
+    def signal_group(self, signum: Signals) -> None:
+        """Signal its process group; nothing once it has ended."""
+
+    def release(self) -> None:
+        """Let its number go to others, if it was `held`. Safe to call twice."""
+
+
+class Launcher(Protocol):
+    """Starts processes in one sandbox."""
+
+    def launch(self, wanted: Launch) -> Started:
+        """Start it; returns when it executes its program, which takes milliseconds. Raises OSError with the errno of
+        what failed: ENOENT for a program or a folder that is not there, EACCES, EAGAIN for too many processes."""
+
+    async def fork_kernel(self, wanted: Launch) -> Started:
+        """Start a kernel as a fork of the zygote. Raises OSError."""
