@@ -227,10 +227,16 @@ class TestKernel:
             assert ending(await stage.run("y = 1")) == ("succeeded", None)
             assert types_of(execution) == ["init", "execution_complete"]
 
-    async def test_a_kernel_that_is_still_being_ended_is_nobody_to_wait_for(self, tmp_path: Path) -> None:
+    async def test_a_kernel_that_is_still_being_ended_is_nobody_to_wait_for(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         async with staged(tmp_path) as stage:
+            await stage.run("x = 1")
+            gone = anyio.Event()
+            monkeypatch.setattr(stage.kernels.last, "shutdown", gone.wait)
             await stage.run("exit()")
             after = stage.submit("x = 1")
+            gone.set()
             await after.ended.wait()
             assert types_of(after) == ["init", "context_restarted", "execution_complete"]
 
