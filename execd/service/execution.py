@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 
@@ -25,6 +26,11 @@ class Origin:
     language: str
 
 
+def monotonic_ms() -> int:
+    """Milliseconds of a clock that nobody sets."""
+    return time.monotonic_ns() // 1_000_000
+
+
 class IllegalTransition(Exception):
     """A status that cannot follow the present one: a defect of execd."""
 
@@ -44,7 +50,8 @@ def may_follow(before: Status, after: Status) -> bool:
 
 
 class Execution:
-    """One run in a context. Its times are Unix milliseconds and never go backwards."""
+    """One run in a context. Its times are Unix milliseconds and never go backwards; how long it took is measured by
+    `stopwatch`, whatever becomes of the wall clock meanwhile."""
 
     def __init__(
         self,
@@ -53,6 +60,7 @@ class Execution:
         journal: Journal,
         budget: OutputBudget,
         on_end: Callable[[Execution], None],
+        stopwatch: Callable[[], int] = monotonic_ms,
     ) -> None:
         self.id = origin.execution_id
         self.context_id = origin.context_id
@@ -72,6 +80,9 @@ class Execution:
         self.ended = anyio.Event()
         self._budget = budget
         self._on_end = on_end
+        self._stopwatch = stopwatch
+        self._began: int | None = None
+        self._took: int | None = None
         self._late_room = _LATE_BYTES
         self._after_tail: list[Event] = []
         journal.append(Init(self.id, self.context_id))
@@ -91,6 +102,7 @@ class Execution:
         self._become(Status.RUNNING)
         self.position = 0
         self.started_at = max(self.journal.clock(), self.created_at)
+        self._began = self._stopwatch()
         if waited:
             self.journal.append(StatusChanged("running"))
 
@@ -116,6 +128,7 @@ class Execution:
             self.journal.append(event)
         self.complete = complete
         self.finished_at = max(self.journal.clock(), self.started_at or self.created_at)
+        self._took = self.elapsed_ms()
         self.journal.append(complete)
         self.journal.settle()
         self.awaiting_input = False
@@ -134,7 +147,9 @@ class Execution:
 
     def elapsed_ms(self) -> int:
         """How long it has been running, 0 before that."""
-        return 0 if self.started_at is None else max((self.finished_at or self.journal.clock()) - self.started_at, 0)
+        if self._took is not None:
+            return self._took
+        return 0 if self._began is None else self._stopwatch() - self._began
 
     def cancel(self) -> None:
         """Ask for its end. Whoever carries it out climbs the ladder; `ended` tells when it is over."""

@@ -232,8 +232,13 @@ class TestKernel:
     ) -> None:
         async with staged(tmp_path) as stage:
             await stage.run("x = 1")
-            gone = anyio.Event()
-            monkeypatch.setattr(stage.kernels.last, "shutdown", gone.wait)
+            gone, kernel = anyio.Event(), stage.kernels.last
+
+            async def reluctantly() -> None:
+                await gone.wait()
+                await kernel.process.kill()
+
+            monkeypatch.setattr(kernel, "shutdown", reluctantly)
             await stage.run("exit()")
             after = stage.submit("x = 1")
             gone.set()
