@@ -11,6 +11,7 @@ import anyio
 from execd.events import Complete, Error, Event, ExecutionCount, Init, InputRequest, Reason, Status, StatusChanged
 from execd.kernel.request import ExecuteRequest
 from execd.service.budget import OutputBudget
+from execd.service.failures import shortened
 from execd.service.journal import Journal, Slice
 from execd.service.tail import EVENT_OVERHEAD, byte_size
 
@@ -84,7 +85,6 @@ class Execution:
         self._began: int | None = None
         self._took: int | None = None
         self._late_room = _LATE_BYTES
-        self._after_tail: list[Event] = []
         journal.append(Init(self.id, self.context_id))
 
     def __repr__(self) -> str:
@@ -112,19 +112,15 @@ class Execution:
             self._emit_late(event)
             return
         self._note(event)
-        if self._budget.exhausted and isinstance(event, Error | StatusChanged):
-            # The end of the output, which the budget holds back, was written before this.
-            self._after_tail.append(event)
-            return
         for admitted in self._budget.admit(event):
             self.journal.append(admitted)
         if self.journal.storage_failed and not self._budget.exhausted:
             self._budget.exhaust()
 
     def finish(self, complete: Complete) -> None:
-        """The one end. Journals what the budget kept of the tail, the error, then the terminal event."""
+        """The one end. Journals what the budget kept of the tail and the error, then the terminal event."""
         self._become(complete.status)
-        for event in (*self._budget.settle(), *self._after_tail):
+        for event in self._budget.settle():
             self.journal.append(event)
         self.complete = complete
         self.finished_at = max(self.journal.clock(), self.started_at or self.created_at)
@@ -167,7 +163,7 @@ class Execution:
     def _note(self, event: Event) -> None:
         match event:
             case Error():
-                self.error = event
+                self.error = shortened(event)
                 self.awaiting_input = False
             case ExecutionCount(count=count):
                 self.execution_count = count
