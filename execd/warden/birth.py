@@ -1,0 +1,143 @@
+"""How a process is born: from a fork of one that has a single thread to where it runs its program in a sandbox.
+
+Only the standard library, and nothing of execd but what it is given: a zygote, which runs in a kernel's own Python,
+loads this file by its path. The way into the sandbox itself is isolation/entrance.py, loaded in the same way.
+
+Whoever wants to know writes a pipe's end into `Birth.report`. It gets a line `{"pid": …}` as soon as there is a
+process of that number, a line `{"error": …}` if it fails afterwards, and its end when the program runs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import signal
+import termios
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+
+class Birth(NamedTuple):
+    """What is to be born. `fds` says which of our descriptors the process has under which numbers; `how` is an
+    Entrance, `holder`, `cgroups` and `ruleset` are what entrance.py asks for."""
+
+    cwd: str
+    fds: Mapping[int, int]
+    terminal: bool
+    report: int
+    how: Any
+    holder: int | None
+    cgroups: Sequence[int]
+    ruleset: int | None
+
+
+def start(birth: Birth, entrance: Any, run: Callable[[int], Any], *, shim: bool) -> None:
+    """Fork, and `run` in the new process, which gets the number of the report's descriptor.
+
+    With `shim` it is forked by a fork that ends at once, so that its parent is whoever adopts. `run` must close the
+    report when all is well, and not return.
+    """
+    if os.fork():
+        return
+    code = 1
+    try:
+        _live(_with_high_fds(birth), entrance, run, shim=shim)
+        code = 0
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 1
+    finally:
+        os._exit(code)
+
+
+def execute(argv: Sequence[str], env: Mapping[str, str]) -> Callable[[int], None]:
+    """A `run` that executes a program, which is looked up in the PATH of `env`."""
+
+    def run(_report: int) -> None:
+        try:
+            os.execvpe(argv[0], list(argv), env)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, argv[0]) from error
+
+    return run
+
+
+def _live(birth: Birth, entrance: Any, run: Callable[[int], Any], *, shim: bool) -> None:
+    try:
+        _reset_signals()
+        _arrange(birth)
+        entrance.join(birth.how, birth.holder, birth.cgroups)
+        forked_by = _fork_again(birth) if shim else None
+        if not shim:
+            _tell(birth.report, {"pid": os.getpid()})
+        _close(birth.holder, *birth.cgroups)
+        os.setsid()
+        if birth.terminal:
+            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+        entrance.settle(birth.how, forked_by, birth.ruleset)
+        _close(birth.ruleset)
+        os.chdir(birth.cwd)
+        run(birth.report)
+    except OSError as error:
+        name = None if error.filename is None else os.fsdecode(error.filename)
+        failure = {"errno": error.errno, "text": error.strerror or str(error), "file": name}
+        _tell(birth.report, {"error": failure})
+    except Exception as error:  # noqa: BLE001 - whoever asked has to hear of it
+        _tell(
+            birth.report, {"error": {"errno": errno.EINVAL, "text": f"{type(error).__name__}: {error}", "file": None}}
+        )
+
+
+def _fork_again(birth: Birth) -> int:
+    shim = os.getpid()
+    child = os.fork()
+    if child:
+        _tell(birth.report, {"pid": child})
+        os._exit(0)
+    return shim
+
+
+def _with_high_fds(birth: Birth) -> Birth:
+    """The same with descriptors that no number of the new process is among."""
+    free = max(birth.fds, default=-1) + 1
+
+    def high(fd: int) -> int:
+        return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, free)
+
+    return birth._replace(
+        fds={number: high(fd) for number, fd in birth.fds.items()},
+        report=high(birth.report),
+        holder=None if birth.holder is None else high(birth.holder),
+        cgroups=[high(fd) for fd in birth.cgroups],
+        ruleset=None if birth.ruleset is None else high(birth.ruleset),
+    )
+
+
+def _arrange(birth: Birth) -> None:
+    """Give the descriptors their numbers, and close all others but those that the way in still takes."""
+    for number, fd in birth.fds.items():
+        os.dup2(fd, number)
+    needed = [birth.report, *birth.cgroups, *(fd for fd in (birth.holder, birth.ruleset) if fd is not None)]
+    for fd in set(map(int, os.listdir("/proc/self/fd"))).difference(birth.fds, needed):
+        with contextlib.suppress(OSError):  # The one that listed them is closed.
+            os.close(fd)
+
+
+def _reset_signals() -> None:
+    signal.set_wakeup_fd(-1)
+    for signum in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        if signal.getsignal(signum) is not signal.SIG_DFL:
+            signal.signal(signum, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def _tell(report: int, what: Mapping[str, Any]) -> None:
+    os.write(report, json.dumps(what).encode() + b"\n")
+
+
+def _close(*fds: int | None) -> None:
+    for fd in fds:
+        if fd is not None:
+            os.close(fd)
