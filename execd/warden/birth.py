@@ -16,8 +16,8 @@ import json
 import os
 import signal
 import termios
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, NoReturn
 
 
 class Birth(NamedTuple):
@@ -34,60 +34,59 @@ class Birth(NamedTuple):
     ruleset: int | None
 
 
-def start(birth: Birth, entrance: Any, run: Callable[[int], Any], *, shim: bool) -> None:
-    """Fork, and `run` in the new process, which gets the number of the report's descriptor.
+def start(birth: Birth, entrance: Any, *, shim: bool) -> int | None:
+    """Fork. Returns None here, and the report's descriptor in the new process, once that is where it belongs: it runs
+    its program then, closes the report when that is under way, and says `fail` if it cannot be.
 
-    With `shim` it is forked by a fork that ends at once, so that its parent is whoever adopts. `run` must close the
-    report when all is well, and not return.
+    With `shim` it is forked by a fork that ends at once, so that its parent is whoever adopts it.
     """
     if os.fork():
-        return
-    code = 1
+        return None
+    placed = birth
     try:
-        _live(_with_high_fds(birth), entrance, run, shim=shim)
-        code = 0
-    except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else 1
+        placed = _with_high_fds(birth)
+        _settle_in(placed, entrance, shim=shim)
+    except BaseException as error:  # noqa: BLE001 - in a fork nobody else catches it
+        fail(placed.report, error)
+    return placed.report
+
+
+def fail(report: int, error: BaseException) -> NoReturn:
+    """Report why there is no such process, and end."""
+    try:
+        text, name = f"{type(error).__name__}: {error}", None
+        number: int | None = errno.EINVAL
+        if isinstance(error, OSError):
+            number, text, name = error.errno, error.strerror or str(error), error.filename
+        _tell(report, {"error": {"errno": number, "text": text, "file": name and os.fsdecode(name)}})
     finally:
-        os._exit(code)
+        os._exit(1)
 
 
-def execute(argv: Sequence[str], env: Mapping[str, str]) -> Callable[[int], None]:
-    """A `run` that executes a program, which is looked up in the PATH of `env`."""
-
-    def run(_report: int) -> None:
-        try:
-            os.execvpe(argv[0], list(argv), env)
-        except OSError as error:
-            raise OSError(error.errno, error.strerror, argv[0]) from error
-
-    return run
-
-
-def _live(birth: Birth, entrance: Any, run: Callable[[int], Any], *, shim: bool) -> None:
+def execute(argv: Sequence[str], env: Mapping[str, str], report: int) -> NoReturn:
+    """Become a program, which is looked up in the PATH of `env`."""
     try:
-        _reset_signals()
-        _arrange(birth)
-        entrance.join(birth.how, birth.holder, birth.cgroups)
-        forked_by = _fork_again(birth) if shim else None
-        if not shim:
-            _tell(birth.report, {"pid": os.getpid()})
-        _close(birth.holder, *birth.cgroups)
-        os.setsid()
-        if birth.terminal:
-            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-        entrance.settle(birth.how, forked_by, birth.ruleset)
-        _close(birth.ruleset)
-        os.chdir(birth.cwd)
-        run(birth.report)
+        os.execvpe(argv[0], list(argv), env)
     except OSError as error:
-        name = None if error.filename is None else os.fsdecode(error.filename)
-        failure = {"errno": error.errno, "text": error.strerror or str(error), "file": name}
-        _tell(birth.report, {"error": failure})
-    except Exception as error:  # noqa: BLE001 - whoever asked has to hear of it
-        _tell(
-            birth.report, {"error": {"errno": errno.EINVAL, "text": f"{type(error).__name__}: {error}", "file": None}}
-        )
+        fail(report, OSError(error.errno, error.strerror, argv[0]))
+    except BaseException as error:  # noqa: BLE001 - as above
+        fail(report, error)
+
+
+def _settle_in(birth: Birth, entrance: Any, *, shim: bool) -> None:
+    _reset_signals()
+    _arrange(birth)
+    entrance.join(birth.how, birth.holder, birth.cgroups)
+    forked_by = _fork_again(birth) if shim else None
+    if not shim:
+        _tell(birth.report, {"pid": os.getpid()})
+    _close(birth.holder, *birth.cgroups)
+    os.setsid()
+    if birth.terminal:
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    entrance.settle(birth.how, forked_by, birth.ruleset)
+    _close(birth.ruleset)
+    os.chdir(birth.cwd)
 
 
 def _fork_again(birth: Birth) -> int:

@@ -35,7 +35,7 @@ class Supervisor:
         self._sandboxes: dict[str, Enclosed] = {}
         self._processes = Processes(loop, self._ended)
         self._processes.on_reaped = self._reaped
-        self._zygotes = Zygotes(self._processes)
+        self._zygotes = Zygotes(self._processes, os.path.join(os.getcwd(), "cache"))
         self._ending = False
         self._operations: dict[str, Callable[[_Request], None]] = {
             "hello": self._hello,
@@ -150,7 +150,9 @@ class Supervisor:
 
         def begin(report: int) -> None:
             birth = sandbox.birth(request.message, request.fds, report)
-            start(birth, entrance, execute(argv, env), shim=sandbox.walled)
+            inside = start(birth, entrance, shim=sandbox.walled)
+            if inside is not None:
+                execute(argv, env, inside)
 
         self._bring_up(request, begin, executes=True)
 

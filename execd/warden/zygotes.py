@@ -11,22 +11,31 @@ from collections.abc import Mapping, Sequence
 
 from execd.isolation import entrance
 from execd.warden import birth as birth_module
+from execd.warden import protocol
 from execd.warden.birth import Birth
 from execd.warden.processes import Processes
 from execd.warden.protocol import make_pair, send
 
 _SOCKET = 3
-_ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": "/nonexistent"}
+_ENVIRONMENT = {
+    "PATH": "/usr/local/bin:/usr/bin:/bin",
+    "LANG": "C.UTF-8",
+    "HOME": "/nonexistent",
+    "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+    "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+}
 """All that a zygote knows of the service: nothing."""
 
 _Key = tuple[str, str]
 
 
 class Zygotes:
-    """Those that live. One that has ended is replaced when a kernel is asked for; its kernels live on."""
+    """Those that live. One that has ended is replaced when a kernel is asked for; its kernels live on. In `cache` they
+    keep what is costly to find out, as which fonts there are."""
 
-    def __init__(self, processes: Processes) -> None:
+    def __init__(self, processes: Processes, cache: str) -> None:
         self._processes = processes
+        self._environment = {**_ENVIRONMENT, "MPLCONFIGDIR": cache}
         self._living: dict[_Key, tuple[int, socket.socket]] = {}
 
     def prepare(self, argv: Sequence[str]) -> None:
@@ -75,11 +84,12 @@ class Zygotes:
         ours, theirs = make_pair()
         script = os.path.join(folder, "zygote.py")
         os.stat(script)
-        argv = [python, "-I", script, str(entrance.__file__), str(birth_module.__file__)]
+        # Not isolated (-I): what the processes of user code inherit from the kernel's flags is as in any kernel.
+        argv = [python, script, *(str(module.__file__) for module in (entrance, birth_module, protocol))]
         with theirs:
             pid = os.fork()
             if pid == 0:
-                _execute(argv, theirs.fileno())
+                _execute(argv, self._environment, theirs.fileno())
         ours.setblocking(False)
         self._processes.serve(pid, lambda: self._ended(key, ours))
         return pid, ours
@@ -94,7 +104,7 @@ def _key(argv: Sequence[str]) -> _Key:
     return argv[0], os.path.dirname(argv[1])
 
 
-def _execute(argv: Sequence[str], sock: int) -> None:
+def _execute(argv: Sequence[str], env: Mapping[str, str], sock: int) -> None:
     # In the fork, which never returns. Everything but these descriptors closes when the program runs.
     try:
         signal.set_wakeup_fd(-1)
@@ -107,6 +117,6 @@ def _execute(argv: Sequence[str], sock: int) -> None:
         for signum in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGHUP):
             signal.signal(signum, signal.SIG_DFL)
         os.chdir("/")
-        os.execve(argv[0], list(argv), _ENVIRONMENT)
+        os.execve(argv[0], list(argv), env)
     finally:
         os._exit(127)
