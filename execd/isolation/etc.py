@@ -17,7 +17,7 @@ INSIDE = 1000
 HOME = "/home/user"
 HOSTNAME = "sandbox"
 
-_COPIED = (
+COPIED = (
     *("alternatives", "ca-certificates", "ca-certificates.conf", "crypto-policies", "fonts", "pki/ca-trust/extracted"),
     *("pki/tls/certs", "pki/tls/cert.pem", "pki/tls/openssl.cnf", "ssl/certs", "ssl/cert.pem", "ssl/openssl.cnf"),
     *("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime", "timezone", "locale.alias", "locale.conf"),
@@ -41,7 +41,7 @@ _WRITTEN = {
 def furnish(folder: Path, machine: Path = Path("/etc")) -> None:
     """Make the folder, which must not be there, out of what the machine has. Other users may read it."""
     folder.mkdir()
-    for pattern in _COPIED:
+    for pattern in COPIED:
         for source in sorted(machine.glob(pattern)):
             _copy(source, folder / source.relative_to(machine))
     for name, text in _WRITTEN.items():
