@@ -7,7 +7,6 @@ sandbox. Works with bubblewrap 0.8 and later.
 
 from __future__ import annotations
 
-import glob
 import importlib.util
 import os
 import shutil
@@ -15,10 +14,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from execd.isolation.etc import HOSTNAME, INSIDE
 from execd.isolation.plan import Bind, Plan
-
-INSIDE = 1000
-"""The user and the group that everybody is inside; its name is `user`."""
 
 INFO = 3
 """The descriptor on which bubblewrap tells the holder's pid, as JSON; the holder says on standard output, with a byte,
@@ -33,36 +30,25 @@ DEFAULT_TMP = 256 * 2**20
 
 _ROOT_FOLDERS = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 
-# What programs look up, and nothing that says anything about the machine's users, network or secrets.
-_ETC = (
-    *("alternatives", "ca-certificates", "ca-certificates.conf", "crypto-policies", "fonts", "pki", "ssl/certs"),
-    *("ssl/openssl.cnf", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime", "timezone", "locale.alias"),
-    *("locale.conf", "mime.types", "magic", "magic.mime", "protocols", "services", "rpc", "gai.conf", "host.conf"),
-    *("inputrc", "terminfo", "bash.bashrc", "profile", "profile.d", "bash_completion.d", "debian_version", "java-*"),
-    *("python3", "python3.*", "perl", "R", "ImageMagick-*", "OpenCL", "papersize", "groff", "texmf", "xml", "sgml"),
-    *("vim", "nanorc", "wgetrc", "os-release", "gitconfig", "libnl-3", "gss", "sensors3.conf", "xattr.conf"),
-)
-
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What of the machine a sandbox is made with: bubblewrap, whether it may turn user namespaces off inside (not in a
-    container, where seccomp alone does it), folders and symbolic links of the root, and what there is of /etc: each
-    thing with its path, behind all links, and the path that it is looked up by."""
+    """What of the machine a sandbox is made with: bubblewrap, a folder that etc.py has furnished, whether user
+    namespaces may be turned off inside (not in a container, where seccomp alone does it), and the folders and the
+    symbolic links (target, path) of the root."""
 
     program: str
+    etc: str
     disable_userns: bool = True
-    links: tuple[tuple[str, str], ...] = ()
     folders: tuple[str, ...] = ("/usr",)
-    etc: tuple[tuple[str, str], ...] = ()
+    links: tuple[tuple[str, str], ...] = ()
 
     @classmethod
-    def found(cls, program: str, *, disable_userns: bool) -> Surroundings:
+    def found(cls, program: str, etc: str, *, disable_userns: bool) -> Surroundings:
         """The machine as it is."""
         links = tuple((os.readlink(path), path) for path in _ROOT_FOLDERS if os.path.islink(path))
         folders = tuple(path for path in ("/usr", *_ROOT_FOLDERS) if os.path.isdir(path) and not os.path.islink(path))
-        etc = (path for name in _ETC for path in sorted(glob.glob(f"/etc/{name}")) if os.path.exists(path))
-        return cls(program, disable_userns, links, folders, tuple((os.path.realpath(path), path) for path in etc))
+        return cls(program, etc, disable_userns, folders, links)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +106,7 @@ def _root(surroundings: Surroundings) -> Iterator[str]:
         yield from ("--ro-bind", folder, folder)
     for target, link in surroundings.links:
         yield from ("--symlink", target, link)
-    yield from ("--perms", "0755", "--dir", "/etc", "--perms", "0755", "--dir", "/etc/ssl")
-    for source, path in surroundings.etc:
-        yield from ("--ro-bind", source, path)
-    yield from ("--symlink", "/proc/self/mounts", "/etc/mtab")
+    yield from ("--ro-bind", surroundings.etc, "/etc")
 
 
 def _text(number: int, path: str) -> tuple[str, ...]:
@@ -150,12 +133,8 @@ def _binds(binds: Iterable[Bind]) -> Iterator[str]:
 
 
 def _files(plan: Plan, resolv_conf: str | None) -> dict[str, str]:
-    files = {
-        "/etc/passwd": f"root:x:0:0:root:/root:/usr/sbin/nologin\nuser:x:{INSIDE}:{INSIDE}:user:{plan.home}:/bin/bash\n"
-        "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
-        "/etc/group": f"root:x:0:\ntty:x:5:\nuser:x:{INSIDE}:\nnogroup:x:65534:\n",
-        "/etc/hosts": f"127.0.0.1 localhost {plan.hostname}\n::1 localhost\n",
-        "/etc/hostname": f"{plan.hostname}\n",
-        "/etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n",
-    }
+    files = {}
+    if plan.hostname != HOSTNAME:
+        files["/etc/hosts"] = f"127.0.0.1 localhost {plan.hostname}\n::1 localhost {plan.hostname}\n"
+        files["/etc/hostname"] = f"{plan.hostname}\n"
     return files if resolv_conf is None else {**files, "/etc/resolv.conf": resolv_conf}
