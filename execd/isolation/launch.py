@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from signal import Signals
 from typing import Protocol
@@ -64,8 +64,20 @@ class Launcher(Protocol):
     """Starts processes in one sandbox."""
 
     def launch(self, wanted: Launch) -> Started:
-        """Start it; returns when it executes its program, which takes milliseconds. Raises OSError with the errno of
-        what failed: ENOENT for a program or a folder that is not there, EACCES, EAGAIN for too many processes."""
+        """Start it; returns when it executes its program, which takes milliseconds. A program without a slash in its
+        name is searched for on the PATH of `env`. Raises OSError with the errno of what failed: ENOENT for a program
+        or a folder that is not there, EACCES, EAGAIN for too many processes."""
 
     async def fork_kernel(self, wanted: Launch) -> Started:
         """Start a kernel as a fork of the zygote. Raises OSError."""
+
+
+def launch_first(launcher: Launcher, ways: Iterable[Launch]) -> Started:
+    """Start the first of these whose program is there. Raises OSError, as `launch` does for the last."""
+    *others, last = ways
+    for wanted in others:
+        try:
+            return launcher.launch(wanted)
+        except FileNotFoundError:
+            continue
+    return launcher.launch(last)

@@ -10,6 +10,7 @@ import structlog
 from anyio import to_thread
 
 from execd.events import Complete, Error, Interruption, Reason, Status, Stderr, Stdout
+from execd.isolation.launch import Launcher
 from execd.kernel.child import ChildProcess, ChildSpec
 from execd.kernel.lines import LineAssembler
 from execd.service.context import SERVICE_ENDED
@@ -34,7 +35,8 @@ class Rung(StrEnum):
 class Command:
     """One command. `carry_out` runs it to its end, as a task of its own; its output goes to the execution's journal."""
 
-    def __init__(self, execution: Execution, spec: ChildSpec, timeout: float | None) -> None:
+    def __init__(self, launcher: Launcher, execution: Execution, spec: ChildSpec, timeout: float | None) -> None:
+        self._launcher = launcher
         self.execution = execution
         self.merged = spec.merge_stderr
         self._spec = spec
@@ -54,7 +56,7 @@ class Command:
         structlog.contextvars.clear_contextvars()
         self.execution.start()
         try:
-            self._child = ChildProcess(self._spec, self._output)
+            self._child = ChildProcess(self._launcher, self._spec, self._output)
         except OSError as error:
             self._fail(Reason.ERROR, f"{self._spec.argv[0]}: {error.strerror or error}")
             return
@@ -116,15 +118,15 @@ class Command:
             self._emit(stream, lines.finish())
         if error is not None:
             self.execution.emit(error)
-        usage = None if self._child is None else self._child.usage
+        used = None if self._child is None else self._child.exit
         self.execution.finish(
             Complete(
                 complete.status,
                 complete.reason,
                 exit_code=complete.exit_code,
                 duration_ms=self.execution.elapsed_ms(),
-                cpu_seconds=None if usage is None else round(usage.ru_utime + usage.ru_stime, 3),
-                peak_memory_bytes=None if self._child is None else self._child.peak_memory,
+                cpu_seconds=None if used is None else used.cpu_seconds,
+                peak_memory_bytes=None if used is None else used.peak_memory,
                 interruption=None if self._rung is None else Interruption(self._rung.value, state_kept=True),
             )
         )
