@@ -70,7 +70,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as temporary:
         venv.create(temporary, with_pip=True)
         python = Path(temporary, "bin", "python")
-        everything = resolve(python, [*runtime, *extras["data"], *extras["dev"], *build])
+        everything = resolve(python, [*runtime, *extras["data"], *extras["bwrap"], *extras["dev"], *build])
         chosen = folder / "development.txt"
         write(chosen, "tests, checks and benchmarks; holds all the other lists", everything)
         write(

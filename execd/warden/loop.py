@@ -1,0 +1,81 @@
+"""The warden's loop: descriptors to watch, and one clock."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import time
+from collections.abc import Callable
+
+READ, WRITE = select.EPOLLIN, select.EPOLLOUT
+
+
+class Loop:
+    """Calls back when descriptors are ready, in one thread, until it is stopped."""
+
+    def __init__(self) -> None:
+        self._epoll = select.epoll()
+        self._callbacks: dict[int, Callable[[], None]] = {}
+        self._alarm: tuple[float, Callable[[], None]] | None = None
+        self._running = True
+        self._signals: dict[int, Callable[[], None]] = {}
+        self._told, tell = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(tell, warn_on_full_buffer=False)
+        self.watch(self._told, self._heed_signals)
+
+    def on_signal(self, signum: signal.Signals, callback: Callable[[], None]) -> None:
+        """Call back, between other callbacks, after this signal has come."""
+        signal.signal(signum, lambda *_: None)
+        self._signals[signum] = callback
+
+    def watch(self, fd: int, callback: Callable[[], None]) -> None:
+        """Call back while `fd` can be read or has hung up."""
+        self._callbacks[fd] = callback
+        self._epoll.register(fd, READ)
+
+    def want(self, fd: int, events: int) -> None:
+        """Call back for these events from now on."""
+        self._epoll.modify(fd, events)
+
+    def forget(self, fd: int) -> None:
+        """Watch it no longer; to be called before it is closed."""
+        if self._callbacks.pop(fd, None) is not None:
+            self._epoll.unregister(fd)
+
+    def alarm(self, seconds: float, callback: Callable[[], None]) -> None:
+        """Call back once after a time, in place of what was to be called back before."""
+        self._alarm = (time.monotonic() + seconds, callback)
+
+    def disarm(self) -> None:
+        """Call nothing back after any time."""
+        self._alarm = None
+
+    def stop(self) -> None:
+        """Let `run` return."""
+        self._running = False
+
+    def run(self) -> None:
+        """Go on until stopped."""
+        while self._running:
+            for fd, _ in self._epoll.poll(self._patience()):
+                callback = self._callbacks.get(fd)
+                if callback is not None and self._running:
+                    callback()
+            self._ring()
+
+    def _heed_signals(self) -> None:
+        came = b""
+        with contextlib.suppress(BlockingIOError):
+            came = os.read(self._told, 65536)
+        for signum in set(came):
+            self._signals.get(signum, lambda: None)()
+
+    def _patience(self) -> float:
+        return -1 if self._alarm is None else max(self._alarm[0] - time.monotonic(), 0)
+
+    def _ring(self) -> None:
+        if self._alarm is not None and self._alarm[0] <= time.monotonic():
+            callback, self._alarm = self._alarm[1], None
+            callback()

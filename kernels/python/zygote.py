@@ -1,0 +1,126 @@
+"""The program that Python kernels are forked from: `python zygote.py ENTRANCE BIRTH PROTOCOL`, a socket as descriptor 3.
+
+It has imported what kernels need and has done nothing else: no thread of its own, no event loop, no ZMQ context, and
+nothing in its memory or environment that a user might not see. The three files belong to execd, which is not
+installed here: the way into a sandbox, how a process gets there, and the language that is spoken on the socket.
+"""
+
+import gc
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+FOLDER = Path(__file__).resolve().parent
+
+KERNEL = (
+    "debugpy",
+    "ipykernel.debugger",
+    "IPython.core.magics",
+    "IPython.core.pylabtools",
+    "IPython.extensions.storemagic",
+    "sqlite3",
+    "zmq.asyncio",
+    "tornado.platform.asyncio",
+)
+"""What a kernel imports while it starts and in its first cells, besides what its own modules import."""
+
+DATA = ("numpy", "pandas", "matplotlib.pyplot")
+"""Libraries that are shared by all kernels if they are installed. Their import must start no thread of Python's, and
+must not depend on the environment in ways that execd_kernel.forked does not set right."""
+
+Program = Callable[[], None]
+
+
+def load(path: str, name: str) -> ModuleType:
+    """A module from a file, which does not become one that user code could import."""
+    spec = spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(path)
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def preload() -> None:
+    """Import what kernels share."""
+    for name in ("execd_kernel.app", "execd_kernel.forked"):
+        import_module(name)
+    from execd_kernel.startup import MODULES
+
+    for name in (*KERNEL, *(f"execd_kernel.startup.{module}" for module in MODULES), *DATA):
+        try:
+            import_module(name)
+        except ImportError:  # noqa: PERF203 - it may be missing
+            continue
+
+
+def serve(entrance: Any, birth: Any, protocol: Any, warden: socket.socket) -> Program | None:
+    """Fork a kernel whenever one is asked for. Returns its program in the fork, and None when the warden is gone."""
+    while True:
+        received = protocol.receive(warden)
+        if received is None:
+            return None
+        message, fds = received
+        report = birth.start(birth_of(message, fds, entrance, birth), entrance, shim=True)
+        if report is not None:
+            return lambda: become(message["argv"], message["env"], report)
+        protocol.close_all(fds)
+
+
+def birth_of(message: dict[str, Any], fds: list[int], entrance: Any, birth: Any) -> Any:
+    """What is asked for. The descriptors come in the order that warden/zygotes.py sends them in."""
+    given = iter(fds)
+    return birth.Birth(
+        cwd=message["cwd"],
+        terminal=message["terminal"],
+        report=next(given),
+        how=entrance.Entrance.from_json(message["how"]),
+        cgroups=[next(given) for _ in range(message["cgroups"])],
+        holder=next(given) if message["holder"] else None,
+        ruleset=next(given) if message["ruleset"] else None,
+        fds={number: next(given) for number in message["fds"]},
+    )
+
+
+def become(argv: list[str], env: dict[str, str], report: int) -> None:
+    """Be the kernel, until it is shut down."""
+    from execd_kernel import forked
+
+    forked.set_right(argv, env)
+    os.close(report)
+    kernel: Any = load(argv[0], "kernel")
+    if not sys.flags.safe_path:
+        sys.path.insert(0, str(FOLDER))  # as Python does with the folder of a program; the kernel takes it away
+    kernel.main()
+
+
+def main() -> Program | None:
+    """Prepare, and wait for requests."""
+    gc.disable()
+    warden = socket.socket(fileno=3)
+    warden.set_inheritable(False)
+    entrance, birth, protocol = (load(path, Path(path).stem) for path in sys.argv[1:4])
+    if not sys.flags.safe_path:
+        del sys.path[0]
+    sys.path.insert(0, str(FOLDER))
+    preload()
+    sys.path.remove(str(FOLDER))
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # The forks of the way in are waited for by nobody.
+    gc.collect()
+    gc.freeze()
+    program = serve(entrance, birth, protocol, warden)
+    warden.detach()
+    gc.enable()
+    return program
+
+
+if __name__ == "__main__":
+    # A kernel leaves the way that any program does, with this as all that is below it on the stack.
+    (main() or sys.exit)()
