@@ -104,6 +104,8 @@ def _middleware(settings: Settings, meters: Meters) -> list[Middleware]:
             "Content-Disposition",
             "Content-Range",
             "ETag",
+            "Retry-After",
+            "EXECD-COMMANDS-TAIL-CURSOR",
             "EXECD-EXECUTION-ID",
             "EXECD-INTERRUPT-RUNG",
             "EXECD-CONTEXT-STATE",

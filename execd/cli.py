@@ -8,6 +8,7 @@ from typing import Any
 import click
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
+from pydantic_settings import SettingsError
 
 import execd
 from execd.errors import ExecdError
@@ -29,6 +30,8 @@ def _serve(**options: Any) -> None:
         settings = Settings(**given)
     except ValidationError as error:
         raise click.UsageError(_complaint(error)) from None
+    except SettingsError as error:
+        raise click.UsageError(f'{error}: expected a JSON list, such as \'["a", "b"]\'') from None
     configure_logs(settings)
     try:
         run(settings)
@@ -52,9 +55,15 @@ def _complaint(error: ValidationError) -> str:
 
 
 def _option(name: str, field: FieldInfo) -> click.Option:
-    default = "" if field.default_factory or field.default is None else f" Default: {field.default}."
-    text = f"{field.description}{default}  [env: EXECD_{name.upper()}]"
+    text = f"{field.description}{_default(field)}  [env: EXECD_{name.upper()}]"
     return click.Option([f"--{name.replace('_', '-')}"], help=text, metavar="VALUE")
+
+
+def _default(field: FieldInfo) -> str:
+    if field.default_factory or field.default is None:
+        return ""
+    # As it would have to be given.
+    return f" Default: {json.dumps(field.default) if isinstance(field.default, list) else field.default}."
 
 
 main.add_command(

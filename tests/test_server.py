@@ -28,6 +28,11 @@ def test_a_kernel_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         run(settings(tmp_path, kernels_dir=tmp_path))
 
 
+def test_a_folder_of_kernels_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CannotServe, match=r"missing; EXECD_KERNELS_DIR"):
+        run(settings(tmp_path, kernels_dir=tmp_path / "missing"))
+
+
 def test_a_data_folder_serves_one_service(tmp_path: Path) -> None:
     used = settings(tmp_path)
     with Folders.claim(used), pytest.raises(FolderInUse, match="another execd already uses"):

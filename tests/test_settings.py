@@ -126,6 +126,23 @@ def test_what_is_wrong_is_said(arguments: list[str], said: str, served: list[Set
     assert served == []
 
 
+@pytest.mark.parametrize("name", ["allowed_hosts", "allowed_origins", "kernel_env"])
+def test_a_variable_that_is_no_list_is_said_to_be_none(
+    name: str, served: list[Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"EXECD_{name.upper()}", "a,b")
+    found = CliRunner().invoke(main, ["serve"])
+    assert found.exit_code == 2
+    assert name in found.output
+    assert "expected a JSON list" in found.output
+    assert served == []
+
+
+def test_help_shows_lists_as_they_are_given() -> None:
+    shown = CliRunner().invoke(main, ["serve", "--help"]).output
+    assert json.dumps(Settings().kernel_env) in re.sub(r"\s+", " ", shown)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_an_empty_variable_is_an_unset_one(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     # Compose files and unit files pass "" on for what is not set; an empty token would let everybody in.

@@ -49,8 +49,10 @@ class Kernelspecs:
     def read(cls, folder: Path, python: Path) -> Kernelspecs:
         """Every `*/kernel.json` below `folder`; a leading `python` in an argv becomes `python`, the interpreter.
 
-        Raises CannotServe, naming the file, for one that is no kernelspec.
+        Raises CannotServe, naming the file, for one that is no kernelspec, or the folder when there is none.
         """
+        if not folder.is_dir():
+            raise CannotServe(f"there is no folder of kernels at {folder}; EXECD_KERNELS_DIR names another")
         found = (_read(path) for path in sorted(folder.glob("*/kernel.json")))
         return cls({spec.language: _with_interpreter(spec, python) for spec in found})
 
