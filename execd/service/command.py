@@ -14,6 +14,7 @@ from execd.kernel.child import ChildProcess, ChildSpec
 from execd.kernel.lines import LineAssembler
 from execd.service.context import SERVICE_ENDED
 from execd.service.execution import Execution
+from execd.service.run import Ending
 from execd.waiting import first_of
 
 log = structlog.get_logger(__name__)
@@ -43,6 +44,7 @@ class Command:
         self._child: ChildProcess | None = None
         self._rung: Rung | None = None
         self._closing = anyio.Event()
+        self._ending = SERVICE_ENDED
 
     @property
     def pending(self) -> str:
@@ -61,8 +63,9 @@ class Command:
         with anyio.CancelScope(shield=True):
             await self._until_over(self._child)
 
-    async def close(self) -> None:
-        """Kill it because the service ends, and listen no more to what it left running."""
+    async def close(self, ending: Ending = SERVICE_ENDED) -> None:
+        """Kill it, which is how it ends, and listen no more to what it left running."""
+        self._ending = ending
         self._closing.set()
         await self.execution.ended.wait()
         if self._child is not None:
@@ -73,7 +76,7 @@ class Command:
             await first_of(child.exited, self.execution.cancel_requested, self._closing)
         if self._closing.is_set():
             await self._kill(child)
-            self._finish(Complete(SERVICE_ENDED.status, SERVICE_ENDED.reason), SERVICE_ENDED.error)
+            self._finish(Complete(self._ending.status, self._ending.reason), self._ending.error)
         elif limit.cancelled_caught:
             await self._kill(child)
             self._fail(Reason.TIMEOUT, f"the command exceeded its time limit of {self._timeout:g} s and was killed")

@@ -13,6 +13,8 @@ from execd.service.budget import OutputBudget
 from execd.service.journal import Journal, Slice
 from execd.service.tail import EVENT_OVERHEAD, byte_size
 
+DEFAULT_SANDBOX = "default"
+
 _LATE_BYTES = 256 * 1024
 
 
@@ -23,6 +25,7 @@ class Origin:
     execution_id: str
     context_id: str | None
     language: str
+    sandbox_id: str = DEFAULT_SANDBOX
 
 
 class IllegalTransition(Exception):
@@ -57,6 +60,7 @@ class Execution:
         self.id = origin.execution_id
         self.context_id = origin.context_id
         self.language = origin.language
+        self.sandbox_id = origin.sandbox_id
         self.request = request
         self.journal = journal
         self.status = Status.QUEUED

@@ -24,7 +24,7 @@ async def test_one_who_is_not_root_cannot_become_somebody_else(
     monkeypatch.setattr(os, "getegid", lambda: 1000)
     executions = Executions(Settings(data_dir=tmp_path), tmp_path, Meters())
     async with anyio.create_task_group() as tasks:
-        commands = Commands(executions, Environment({}, {}, tmp_path / "envs"), tmp_path, tasks)
+        commands = Commands(executions.of("sb_1"), Environment({}, {}, tmp_path / "envs"), tmp_path, tasks)
         with pytest.raises(InvalidRequest, match="runs as uid 1000 and can start nothing as another user"):
             commands.start(CommandRequest("true", uid=uid, gid=gid))
     assert len(executions) == 0
