@@ -42,8 +42,7 @@ class Page:
 
 def page_of(records: Iterable[SandboxRecord], wanted: Filter, first: int, most: int) -> Page:
     """The page of what the filter admits, the newest first."""
-    admitted = [record for record in records if wanted.admits(record)]
-    admitted.sort(key=lambda record: record.created_at, reverse=True)
+    admitted = sorted((record for record in records if wanted.admits(record)), key=place_of, reverse=True)
     return Page(admitted[first : first + most], first, len(admitted))
 
 
