@@ -16,6 +16,11 @@ from execd.logs import configure_logs
 from execd.server import run
 from execd.settings import Settings
 
+_EXAMPLES = {
+    str(list[str]): """list, such as '["a", "b"]'""",
+    str(dict[str, str]): """object, such as '{"python:*": "default"}'""",
+}
+
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(execd.__version__, prog_name="execd")
@@ -40,13 +45,13 @@ def _serve(**options: Any) -> None:
 
 
 def _value(name: str, value: str) -> Any:
-    # Lists are JSON, as they are in the environment.
-    if Settings.model_fields[name].annotation != list[str]:
+    # Lists and objects are JSON, as they are in the environment.
+    if (example := _EXAMPLES.get(str(Settings.model_fields[name].annotation))) is None:
         return value
     try:
         return json.loads(value)
     except ValueError:
-        raise click.UsageError(f'--{name.replace("_", "-")}: expected a JSON list, such as \'["a", "b"]\'') from None
+        raise click.UsageError(f"--{name.replace('_', '-')}: expected a JSON {example}") from None
 
 
 def _complaint(error: ValidationError) -> str:

@@ -53,7 +53,7 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End the runs, then the connections."""
         log.info("shutting_down")
-        await self._app.state.sandbox.close()
+        await self._app.state.sandboxes.close()
         await super().shutdown(sockets)
 
 

@@ -16,8 +16,7 @@ class Launch:
     process has under which numbers: 0, 1 and 2 are always among them, and it has no others. With `terminal`,
     descriptor 0 becomes its controlling terminal. `uid` and `gid` are for where there are no walls; None is the
     sandbox's own. One that is `held` stays a zombie when it has ended, so that no other process gets its number,
-    until it is released. With `zygote`, `argv[1:]` is a Python kernel's script with its arguments, which a fork of
-    the zygote runs.
+    until it is released.
     """
 
     argv: tuple[str, ...]
@@ -28,7 +27,6 @@ class Launch:
     uid: int | None = None
     gid: int | None = None
     held: bool = False
-    zygote: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +67,8 @@ class Launcher(Protocol):
         or a folder that is not there, EACCES, EAGAIN for too many processes."""
 
     async def fork_kernel(self, wanted: Launch) -> Started:
-        """Start a kernel as a fork of the zygote. Raises OSError."""
+        """Start a Python kernel, whose `argv` is a Python, the kernel's script and its arguments, as a fork of the
+        zygote that has this Python. Raises OSError."""
 
 
 def launch_first(launcher: Launcher, ways: Iterable[Launch]) -> Started:
@@ -81,3 +80,9 @@ def launch_first(launcher: Launcher, ways: Iterable[Launch]) -> Started:
         except FileNotFoundError:
             continue
     return launcher.launch(last)
+
+
+def what_failed(error: OSError) -> str:
+    """Why a launch failed, for a person: what it was about, where that is known, and what the machine says."""
+    why = error.strerror or str(error)
+    return f"{error.filename}: {why}" if error.filename else why

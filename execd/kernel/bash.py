@@ -20,7 +20,7 @@ from anyio import to_thread
 
 from execd.errors import KernelStartFailed
 from execd.events import Error, StatusChanged, Stderr, Stdout
-from execd.isolation.launch import Launcher
+from execd.isolation.launch import Launcher, what_failed
 from execd.kernel.kernelspec import KernelSpec
 from execd.kernel.process import children_of, cpu_seconds, peak_memory, reset_peak_memory
 from execd.kernel.request import Emit, ExecuteRequest, PendingRequest
@@ -119,7 +119,7 @@ class BashKernel:
             kernel._open_shell()
         except OSError as error:
             await kernel.shutdown()
-            raise KernelStartFailed(spec.language, f"{spec.argv[0]}: {error.strerror or error}") from error
+            raise KernelStartFailed(spec.language, what_failed(error)) from error
         return kernel
 
     @property

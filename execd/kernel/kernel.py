@@ -12,7 +12,7 @@ import structlog
 import zmq
 
 from execd.errors import KernelStartFailed
-from execd.isolation.launch import Launcher
+from execd.isolation.launch import Launcher, what_failed
 from execd.kernel.channels import Channels
 from execd.kernel.connection import Connection, Runtime
 from execd.kernel.kernelspec import KernelSpec
@@ -67,7 +67,7 @@ class Kernel:
             process = await KernelProcess.launch(starting.launcher, spec, connection, cwd, {**env, **dict(spec.env)})
         except OSError as error:
             connection.remove()
-            raise KernelStartFailed(spec.language, error.strerror or str(error)) from error
+            raise KernelStartFailed(spec.language, what_failed(error)) from error
         try:
             with anyio.fail_after(starting.timeout):
                 return await cls._connect(starting.context, spec, process, connection)

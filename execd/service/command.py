@@ -10,11 +10,12 @@ import structlog
 from anyio import to_thread
 
 from execd.events import Complete, Error, Interruption, Reason, Status, Stderr, Stdout
-from execd.isolation.launch import Launcher
+from execd.isolation.launch import Launcher, what_failed
 from execd.kernel.child import ChildProcess, ChildSpec
 from execd.kernel.lines import LineAssembler
 from execd.service.context import SERVICE_ENDED
 from execd.service.execution import Execution
+from execd.service.run import Ending
 from execd.waiting import first_of
 
 log = structlog.get_logger(__name__)
@@ -45,6 +46,7 @@ class Command:
         self._child: ChildProcess | None = None
         self._rung: Rung | None = None
         self._closing = anyio.Event()
+        self._ending = SERVICE_ENDED
 
     @property
     def pending(self) -> str:
@@ -58,13 +60,14 @@ class Command:
         try:
             self._child = ChildProcess(self._launcher, self._spec, self._output)
         except OSError as error:
-            self._fail(Reason.ERROR, f"{self._spec.argv[0]}: {error.strerror or error}")
+            self._fail(Reason.ERROR, what_failed(error))
             return
         with anyio.CancelScope(shield=True):
             await self._until_over(self._child)
 
-    async def close(self) -> None:
-        """Kill it because the service ends, and listen no more to what it left running."""
+    async def close(self, ending: Ending = SERVICE_ENDED) -> None:
+        """Kill it, which is how it ends, and listen no more to what it left running."""
+        self._ending = ending
         self._closing.set()
         await self.execution.ended.wait()
         if self._child is not None:
@@ -75,7 +78,7 @@ class Command:
             await first_of(child.exited, self.execution.cancel_requested, self._closing)
         if self._closing.is_set():
             await self._kill(child)
-            self._finish(Complete(SERVICE_ENDED.status, SERVICE_ENDED.reason), SERVICE_ENDED.error)
+            self._finish(Complete(self._ending.status, self._ending.reason), self._ending.error)
         elif limit.cancelled_caught:
             await self._kill(child)
             self._fail(Reason.TIMEOUT, f"the command exceeded its time limit of {self._timeout:g} s and was killed")

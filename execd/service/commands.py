@@ -19,10 +19,12 @@ from execd.kernel.child import ChildSpec
 from execd.kernel.request import ExecuteRequest
 from execd.kernel.tree import kill_marked
 from execd.service.command import Command
+from execd.service.context import SERVICE_ENDED
 from execd.service.environment import Environment, check_folder, expand_path
 from execd.service.execution import Execution, Origin
-from execd.service.executions import Executions
+from execd.service.executions import SandboxExecutions
 from execd.service.output_log import OutputLog
+from execd.service.run import Ending
 
 LANGUAGE = "command"
 
@@ -51,7 +53,7 @@ class Commands:
 
     def __init__(
         self,
-        executions: Executions,
+        executions: SandboxExecutions,
         launcher: Launcher,
         environment: Environment,
         workspace: Path,
@@ -116,12 +118,13 @@ class Commands:
         pending = command.pending if command.execution.would_journal(command.pending) else ""
         return output.read(offset, most, pending)
 
-    async def close(self) -> None:
-        """End every command, with all that ended ones have left running, and start no more. Safe to call twice."""
+    async def close(self, ending: Ending = SERVICE_ENDED) -> None:
+        """End every command like this, with all that ended ones have left running, and start no more. Safe to call
+        twice."""
         self._open = False
         async with anyio.create_task_group() as group:
             for command in list(self._all.values()):
-                group.start_soon(command.close)
+                group.start_soon(command.close, ending)
         await to_thread.run_sync(kill_marked, self._family)
 
     def _forget_removed(self) -> None:

@@ -31,6 +31,11 @@ SERVICE_ENDED = Ending(
     Status.FAILED, Reason.SERVICE_RESTARTED, Error("ServiceEnded", "the service ended before this run did")
 )
 
+SANDBOX_DELETED = Ending(Status.CANCELLED, None, Error("SandboxDeleted", "the sandbox was deleted"))
+SANDBOX_EXPIRED = Ending(
+    Status.FAILED, Reason.SANDBOX_LOST, Error("SandboxExpired", "the time of the sandbox was over before this run was")
+)
+
 StartKernel = Callable[[KernelSpec, Path], Awaitable[Interpreter]]
 
 

@@ -11,7 +11,7 @@ import anyio
 import structlog
 
 from execd.errors import InputRefused, TerminalGone, TerminalInUse, TerminalStartFailed, TerminalTakenOver
-from execd.isolation.launch import Launcher
+from execd.isolation.launch import Launcher, what_failed
 from execd.service.attachment import Attachment
 from execd.service.line import Line, Mode
 from execd.service.replay import Replay
@@ -120,7 +120,7 @@ class Terminal:
         try:
             self._shell = Shell.start(self._launcher, self._command(mode), mode, self._exited)
         except OSError as error:
-            raise TerminalStartFailed(self.id, error.strerror or str(error)) from error
+            raise TerminalStartFailed(self.id, what_failed(error)) from error
         self.mode = mode
         self.exit_code = None
         self._input.clear()

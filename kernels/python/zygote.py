@@ -1,4 +1,5 @@
-"""The program that Python kernels are forked from: `python zygote.py ENTRANCE BIRTH PROTOCOL`, a socket as descriptor 3.
+"""The program that Python kernels are forked from: `python zygote.py ENTRANCE BIRTH PROTOCOL`, with a socket as
+descriptor 3.
 
 It has imported what kernels need and has done nothing else: no thread of its own, no event loop, no ZMQ context, and
 nothing in its memory or environment that a user might not see. The three files belong to execd, which is not
@@ -57,7 +58,7 @@ def preload() -> None:
     for name in (*KERNEL, *(f"execd_kernel.startup.{module}" for module in MODULES), *DATA):
         try:
             import_module(name)
-        except ImportError:  # noqa: PERF203 - it may be missing
+        except ImportError:
             continue
 
 
