@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TypedDict
 
 from starlette.applications import Starlette
@@ -11,7 +12,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
 from execd.service.meters import Meters
-from execd.service.sandbox import Sandbox, open_sandbox
+from execd.service.sandboxes import Sandboxes, open_sandboxes
 from execd.settings import Settings
 from execd.wire.execd import (
     acting,
@@ -36,8 +37,8 @@ from execd.wire.openapi import openapi_route
 from execd.wire.operation import Operation, Passage
 from execd.wire.request_log import REQUEST_ID_HEADER, RequestLog
 
-OPERATIONS: tuple[Operation, ...] = (
-    *ping.OPERATIONS,
+# What works in a sandbox: at the root in the one named default.
+SANDBOX_OPERATIONS: tuple[Operation, ...] = (
     *code.OPERATIONS,
     *commands.OPERATIONS,
     *contexts.OPERATIONS,
@@ -52,24 +53,30 @@ OPERATIONS: tuple[Operation, ...] = (
     *isolated.OPERATIONS,
     *terminals.OPERATIONS,
 )
-PASSAGES: tuple[Passage, ...] = (*terminals.PASSAGES, *proxy.PASSAGES)
+OPERATIONS: tuple[Operation, ...] = (
+    *ping.OPERATIONS,
+    *(replace(operation, enters=True) for operation in SANDBOX_OPERATIONS),
+)
+PASSAGES: tuple[Passage, ...] = tuple(
+    replace(passage, enters=True) for passage in (*terminals.PASSAGES, *proxy.PASSAGES)
+)
 
 
 class State(TypedDict):
     """What the lifespan gives to every request."""
 
-    sandbox: Sandbox
+    sandboxes: Sandboxes
 
 
 def create_app(settings: Settings) -> Starlette:
-    """The service as an ASGI application. Its lifespan makes and ends the sandbox; `app.state.sandbox` is it."""
+    """The service as an ASGI application. Its lifespan makes and ends the sandboxes; `app.state.sandboxes` are they."""
     meters = Meters()
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[State]:
-        async with open_sandbox(settings, meters) as sandbox:
-            app.state.sandbox = sandbox
-            yield {"sandbox": sandbox}
+        async with open_sandboxes(settings, meters) as sandboxes:
+            app.state.sandboxes = sandboxes
+            yield {"sandboxes": sandboxes}
 
     return Starlette(
         routes=[
@@ -104,6 +111,8 @@ def _middleware(settings: Settings, meters: Meters) -> list[Middleware]:
             "Content-Disposition",
             "Content-Range",
             "ETag",
+            "Retry-After",
+            "EXECD-COMMANDS-TAIL-CURSOR",
             "EXECD-EXECUTION-ID",
             "EXECD-INTERRUPT-RUNG",
             "EXECD-CONTEXT-STATE",

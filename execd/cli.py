@@ -8,12 +8,18 @@ from typing import Any
 import click
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
+from pydantic_settings import SettingsError
 
 import execd
 from execd.errors import ExecdError
 from execd.logs import configure_logs
 from execd.server import run
 from execd.settings import Settings
+
+_EXAMPLES = {
+    str(list[str]): """list, such as '["a", "b"]'""",
+    str(dict[str, str]): """object, such as '{"python:*": "default"}'""",
+}
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -29,6 +35,8 @@ def _serve(**options: Any) -> None:
         settings = Settings(**given)
     except ValidationError as error:
         raise click.UsageError(_complaint(error)) from None
+    except SettingsError as error:
+        raise click.UsageError(f'{error}: expected a JSON list, such as \'["a", "b"]\'') from None
     configure_logs(settings)
     try:
         run(settings)
@@ -37,13 +45,13 @@ def _serve(**options: Any) -> None:
 
 
 def _value(name: str, value: str) -> Any:
-    # Lists are JSON, as they are in the environment.
-    if Settings.model_fields[name].annotation != list[str]:
+    # Lists and objects are JSON, as they are in the environment.
+    if (example := _EXAMPLES.get(str(Settings.model_fields[name].annotation))) is None:
         return value
     try:
         return json.loads(value)
     except ValueError:
-        raise click.UsageError(f'--{name.replace("_", "-")}: expected a JSON list, such as \'["a", "b"]\'') from None
+        raise click.UsageError(f"--{name.replace('_', '-')}: expected a JSON {example}") from None
 
 
 def _complaint(error: ValidationError) -> str:
@@ -52,9 +60,15 @@ def _complaint(error: ValidationError) -> str:
 
 
 def _option(name: str, field: FieldInfo) -> click.Option:
-    default = "" if field.default_factory or field.default is None else f" Default: {field.default}."
-    text = f"{field.description}{default}  [env: EXECD_{name.upper()}]"
+    text = f"{field.description}{_default(field)}  [env: EXECD_{name.upper()}]"
     return click.Option([f"--{name.replace('_', '-')}"], help=text, metavar="VALUE")
+
+
+def _default(field: FieldInfo) -> str:
+    if field.default_factory or field.default is None:
+        return ""
+    # As it would have to be given.
+    return f" Default: {json.dumps(field.default) if isinstance(field.default, list) else field.default}."
 
 
 main.add_command(

@@ -16,12 +16,15 @@
     │   ├── CommandNotFound
     │   ├── FileNotFound
     │   ├── SessionNotFound       no bash session
+    │   ├── SandboxNotFound
+    │   │   └── SandboxExpired    there was one, until its time was over
     │   ├── TerminalNotFound
     │   └── TerminalGone          deleted, or the service ends, while a client was attached
     ├── UnknownLanguage           no kernel for that language; the message names those that exist
     ├── Conflict                  the thing is there, but in a state that forbids the call
     │   ├── NoInputWanted         an answer to `input()` that nobody asked for
     │   ├── NotRunning            it has ended already
+    │   ├── SandboxNotReady       it is paused, or not made yet
     │   ├── TerminalInUse         another client is attached
     │   ├── TerminalTakenOver     another client attached in this one's place
     │   └── InputRefused          what runs in the terminal has closed its input
@@ -34,14 +37,18 @@
     │   └── RangeUnsatisfiable    a byte range that is malformed, or begins behind the end of the file
     ├── IdentityRefused           this service cannot act as that user
     ├── IsolationUnavailable      isolated sessions are not to be had here
+    ├── NotOffered                the API knows it, this service has it not
+    │   └── FreezeUnavailable     sandboxes cannot be paused where nothing can stop their processes
     ├── LimitReached              a bound of this service; later, or with less, it may work
     │   ├── QueueFull             too many runs wait for one context
     │   ├── TooManyContexts
+    │   ├── TooManySandboxes
     │   ├── TooManyWatches        too many folders are being watched
     │   └── TooManyTerminals
     ├── KernelFailed
     │   ├── KernelStartFailed     the kernel did not come up
     │   └── WorkingFolderUnusable the `cwd` cannot be made or entered
+    ├── SandboxFailed             a sandbox could not be made, paused or copied
     ├── TerminalStartFailed       no shell could be started
     ├── PortUnreachable           nothing answers at the port, or not as HTTP
     ├── StorageFull               the disk cannot take more
@@ -159,6 +166,20 @@ class SessionNotFound(NotFound):
         super().__init__(f"session not found: {session_id!r}; POST /session makes one")
 
 
+class SandboxNotFound(NotFound):
+    """No sandbox has this id."""
+
+    def __init__(self, sandbox_id: str) -> None:
+        super().__init__(f"sandbox not found: {sandbox_id!r}; it never was, or it was deleted")
+
+
+class SandboxExpired(SandboxNotFound):
+    """There was a sandbox with this id, and its time is over."""
+
+    def __init__(self, sandbox_id: str, why: str) -> None:
+        NotFound.__init__(self, f"sandbox {sandbox_id!r} has expired: {why}")
+
+
 class TerminalNotFound(NotFound):
     """No terminal has this id."""
 
@@ -197,6 +218,13 @@ class NotRunning(Conflict):
 
     def __init__(self, identity: str) -> None:
         super().__init__(f"{identity!r} is not running: it has ended already")
+
+
+class SandboxNotReady(Conflict):
+    """The sandbox exists, but nothing can be done in it now."""
+
+    def __init__(self, sandbox_id: str, status: str) -> None:
+        super().__init__(f"sandbox {sandbox_id!r} is {status}; it has to be running")
 
 
 class FileFailed(ExecdError):
@@ -260,6 +288,19 @@ class IsolationUnavailable(ExecdError):
         super().__init__(f"isolated sessions are not available: {why}")
 
 
+class NotOffered(ExecdError):
+    """Something that the API knows and this service, or this machine, does not offer."""
+
+
+class FreezeUnavailable(NotOffered):
+    """The processes of a sandbox cannot be stopped and continued where it is."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "sandboxes cannot be paused here: nothing can freeze their processes; GET /v1/capabilities says what can be"
+        )
+
+
 class TerminalInUse(Conflict):
     """Another client is attached to the terminal."""
 
@@ -301,6 +342,13 @@ class TooManyContexts(LimitReached):
         super().__init__(f"there are already {limit} contexts; delete one that is not needed, then try again")
 
 
+class TooManySandboxes(LimitReached):
+    """The service already keeps as many sandboxes as it may."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"there are already {limit} sandboxes; delete one that is not needed, then try again")
+
+
 class TooManyWatches(LimitReached):
     """As many folders are watched as may be."""
 
@@ -331,6 +379,13 @@ class WorkingFolderUnusable(KernelFailed):
 
     def __init__(self, path: str, why: str) -> None:
         super().__init__(f"cwd: expected a folder that exists or can be made, {path!r} is not: {why}")
+
+
+class SandboxFailed(ExecdError):
+    """A sandbox could not be made, paused or copied."""
+
+    def __init__(self, sandbox_id: str, what: str, why: str) -> None:
+        super().__init__(f"sandbox {sandbox_id!r} could not be {what}: {why}")
 
 
 class TerminalStartFailed(ExecdError):

@@ -43,5 +43,11 @@ def _route_standard_logging(
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
         )
     )
+    handler.addFilter(_is_no_false_alarm)
     # Libraries only speak up when something is wrong; our own lines tell the rest.
     logging.basicConfig(handlers=[handler], level=max(level, logging.WARNING), force=True)
+
+
+def _is_no_false_alarm(record: logging.LogRecord) -> bool:
+    # uvicorn takes a WebSocket that was refused with an answer of our own for one that got no answer.
+    return record.msg != "ASGI callable returned without completing handshake."

@@ -53,13 +53,14 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End the runs, then the connections."""
         log.info("shutting_down")
-        await self._app.state.sandbox.close()
+        await self._app.state.sandboxes.close()
         await super().shutdown(sockets)
 
 
 def run(settings: Settings) -> None:
     """Serve until a signal says stop. Raises CannotServe before anything was started."""
     _raise_descriptor_limit()
+    _pass_no_ignored_signals_on()
     with listen(settings) as listener:
         _check_folders(settings)
         _check_kernels(settings)
@@ -148,3 +149,11 @@ def _raise_descriptor_limit() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _pass_no_ignored_signals_on() -> None:
+    # What we ignore would be ignored by all that we start, and nohup or a script's & makes us ignore these. A handler,
+    # unlike that, is inherited by nobody (execve(2)).
+    for signum in (signal.SIGHUP, signal.SIGQUIT):
+        if signal.getsignal(signum) is signal.SIG_IGN:
+            signal.signal(signum, lambda *_: None)

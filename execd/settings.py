@@ -73,14 +73,41 @@ class Settings(BaseSettings):
         2.0, gt=0, description="How long each step of an interrupt may take before the next, harder one."
     )
     kernel_start_timeout: float = Field(60, gt=0, description="How long a kernel may take to come up.")
-    max_contexts: int = Field(100, ge=1, description="How many contexts may exist at once.")
-    max_terminals: int = Field(100, ge=1, description="How many terminals may exist at once.")
+    warden_patience: float = Field(
+        60,
+        gt=0,
+        description="How long sandboxes and their processes live on after the service was killed, for the next service "
+        "to find.",
+    )
+    max_contexts: int = Field(100, ge=1, description="How many contexts may exist at once in a sandbox.")
+    max_terminals: int = Field(100, ge=1, description="How many terminals may exist at once in a sandbox.")
     max_queue: int = Field(64, ge=1, description="How many runs may wait for one context.")
     context_idle_timeout: float = Field(
         0,
         ge=0,
         description="End the kernel of a context that was idle this long; its id stays, and its next run says that "
         "the variables are lost. 0: never.",
+    )
+
+    max_sandboxes: int = Field(
+        100, ge=1, description="How many sandboxes may exist at once; the one named default is not counted."
+    )
+    sandbox_timeout: float = Field(
+        300, ge=0, description="How long a sandbox lives that asks for no time of its own. 0: for ever."
+    )
+    sandbox_timeout_max: float = Field(
+        0, ge=0, description="The longest time that a sandbox may be given, from now on. 0: no bound."
+    )
+    sandbox_idle_timeout: float = Field(
+        0, ge=0, description="End a sandbox that nobody has used for this long. 0: never."
+    )
+    volume_root: Path | None = Field(
+        None, description="Folder below which the volumes of sandboxes must be. Unset: there are no volumes."
+    )
+    sandbox_images: dict[str, str] = Field(
+        {},
+        description="Which images sandboxes may name, as patterns (*, ?, [a-z]), and the profile that each stands for; "
+        "the first that fits counts (JSON object). Empty: every image is accepted.",
     )
 
     output_budget: int = Field(

@@ -34,7 +34,7 @@ from opensandbox.models.sandboxes import SandboxEndpoint
 LIMIT_SECONDS = 120
 BOLD, DIM, GREEN, CYAN = "1", "2", "32", "36"
 
-TICKS = 'import time\nfor n in range(3):\n    print("tick", n)\n    time.sleep(0.3)'
+TICKS = 'import time\nfor n in range(3):\n    print(f"tick {n}")\n    time.sleep(0.3)'
 PLOT = (
     "import numpy as np, matplotlib.pyplot as plt\n"
     "x = np.linspace(0, 6.28, 200)\n"

@@ -13,7 +13,7 @@ from execd import app
 from execd.errors import CannotServe, FolderInUse
 from execd.server import is_loopback, listen, run, url_of, with_token
 from execd.service.folders import Folders
-from execd.service.sandbox import Sandbox
+from execd.service.sandboxes import Sandboxes
 from execd.settings import Settings
 
 
@@ -26,6 +26,11 @@ def test_a_kernel_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "x" / "kernel.json").write_text("{")
     with pytest.raises(CannotServe, match=r"x/kernel\.json"):
         run(settings(tmp_path, kernels_dir=tmp_path))
+
+
+def test_a_folder_of_kernels_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CannotServe, match=r"missing; EXECD_KERNELS_DIR"):
+        run(settings(tmp_path, kernels_dir=tmp_path / "missing"))
 
 
 def test_a_data_folder_serves_one_service(tmp_path: Path) -> None:
@@ -83,10 +88,10 @@ def test_the_url_of_an_ipv6_listener(tmp_path: Path) -> None:
 
 
 def test_it_says_that_it_serves_only_once_it_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_: object) -> AbstractAsyncContextManager[Sandbox]:
+    def broken(*_: object) -> AbstractAsyncContextManager[Sandboxes]:
         raise OSError("no room")
 
-    monkeypatch.setattr(app, "open_sandbox", broken)
+    monkeypatch.setattr(app, "open_sandboxes", broken)
     with capture_logs() as lines, pytest.raises(SystemExit):
         run(settings(tmp_path))
     assert [line["event"] for line in lines if line["event"] == "serving"] == []

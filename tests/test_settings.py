@@ -40,6 +40,12 @@ GIVEN: dict[str, tuple[str, object]] = {
     "max_terminals": ("2", 2),
     "max_queue": ("4", 4),
     "context_idle_timeout": ("60", 60.0),
+    "max_sandboxes": ("7", 7),
+    "sandbox_timeout": ("60", 60.0),
+    "sandbox_timeout_max": ("3600", 3600.0),
+    "sandbox_idle_timeout": ("30", 30.0),
+    "volume_root": ("/volumes", Path("/volumes")),
+    "sandbox_images": ('{"python:*": "default"}', {"python:*": "default"}),
     "output_budget": ("8192", 8192),
     "output_tail": ("2048", 2048),
     "rich_output_budget": ("8192", 8192),
@@ -115,6 +121,8 @@ def test_help_tells_of_every_option() -> None:
         (["--log-level", "loud"], "log_level: Input should be 'debug', 'info', 'warning' or 'error'"),
         (["--allowed-hosts", "a"], "--allowed-hosts: expected a JSON list"),
         (["--allowed-hosts", "1"], "allowed_hosts: Input should be a valid list"),
+        (["--sandbox-images", "a"], "--sandbox-images: expected a JSON object"),
+        (["--sandbox-timeout", "-1"], "sandbox_timeout: Input should be greater than or equal to 0"),
         (["--access-token", ""], "access_token: "),
         (["--colour", "red"], "No such option"),
     ],
@@ -124,6 +132,23 @@ def test_what_is_wrong_is_said(arguments: list[str], said: str, served: list[Set
     assert found.exit_code == 2
     assert said in found.output
     assert served == []
+
+
+@pytest.mark.parametrize("name", ["allowed_hosts", "allowed_origins", "kernel_env"])
+def test_a_variable_that_is_no_list_is_said_to_be_none(
+    name: str, served: list[Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"EXECD_{name.upper()}", "a,b")
+    found = CliRunner().invoke(main, ["serve"])
+    assert found.exit_code == 2
+    assert name in found.output
+    assert "expected a JSON list" in found.output
+    assert served == []
+
+
+def test_help_shows_lists_as_they_are_given() -> None:
+    shown = CliRunner().invoke(main, ["serve", "--help"]).output
+    assert json.dumps(Settings().kernel_env) in re.sub(r"\s+", " ", shown)
 
 
 @pytest.mark.parametrize("name", NAMES)

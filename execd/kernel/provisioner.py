@@ -26,7 +26,7 @@ class LauncherProvisioner(LocalProvisioner):
     In a kernelspec, for any program that uses jupyter_client:
 
         "metadata": {"kernel_provisioner": {"provisioner_name": "execd",
-                                            "config": {"warden": "/the/wardens/folder", "sandbox": "sb_…"}}}
+                                            "config": {"warden": "/the/wardens/folder", "sandbox": "sb_…", "zygote": true}}}
 
     Its command, working directory and connection file are as the sandbox sees them.
     """
@@ -34,7 +34,7 @@ class LauncherProvisioner(LocalProvisioner):
     launcher: Any = traitlets.Any(help="A Launcher, in the process that has one.")
     warden: Any = traitlets.Unicode(help="The folder of a warden, where there is no Launcher.").tag(config=True)
     sandbox: Any = traitlets.Unicode(help="A sandbox that is open there.").tag(config=True)
-    zygote: Any = traitlets.Bool(True, help="Whether the kernel is a fork of the zygote.").tag(config=True)
+    zygote: Any = traitlets.Bool(False, help="Whether the kernel is a fork of the zygote.").tag(config=True)
 
     started: Started | None = None
     """The kernel's process, once `launch_kernel` has returned."""
@@ -55,7 +55,6 @@ class LauncherProvisioner(LocalProvisioner):
                 env=kwargs["env"],
                 fds={**dict.fromkeys(range(3), nothing), **_descriptors(kwargs)},
                 held=True,
-                zygote=self.zygote,
             )
             through = self._launcher()
             self.started = await through.fork_kernel(wanted) if self.zygote else through.launch(wanted)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from execd.events import Bundle, ClearOutput, Event, Output, Stderr, Stdout, Truncated
+from execd.events import Bundle, ClearOutput, Error, Event, Output, StatusChanged, Stderr, Stdout, Truncated
+from execd.service.failures import Failures
 from execd.service.tail import EVENT_OVERHEAD, Piece, Tail, byte_size
 
 
@@ -42,6 +43,7 @@ class OutputBudget:
         self._head_room = total - tail
         self._rich_room = rich
         self._rich_dropped = 0
+        self._failures = Failures()
         self._seen: Counter[str] = Counter()
         self._open = True
 
@@ -71,14 +73,20 @@ class OutputBudget:
                 return self._admit_text(event)
             case Bundle() | ClearOutput():
                 return self._admit_rich(event)
+            case Error() | StatusChanged():
+                # The end of the output, which is held back, was written before this.
+                return self._failures.admit(event, hold=not self._open)
             case _:
                 return [event]
 
     def settle(self) -> list[Event]:
-        """What was dropped, a `truncated` event a stream, and the kept tail. To be called once, at the run's end."""
+        """What was dropped, a `truncated` event a stream, the kept tail, and the error after it. To be called once, at
+        the run's end."""
         tail = [_output(piece) for piece in self._tail.take()]
-        dropped = self._tail.dropped + Counter({"result": self._rich_dropped})
-        return [*(Truncated(name, count, self._seen[name]) for name, count in sorted(dropped.items())), *tail]
+        dropped = self._tail.dropped + Counter({"result": self._rich_dropped, "error": self._failures.dropped})
+        seen = self._seen | Counter({"error": self._failures.seen})
+        truncated = [Truncated(name, count, seen[name]) for name, count in sorted(dropped.items())]
+        return [*truncated, *tail, *self._failures.settle()]
 
     def _admit_text(self, event: Output) -> list[Event]:
         size = byte_size(event.text)

@@ -10,10 +10,12 @@ import structlog
 from anyio import to_thread
 
 from execd.events import Complete, Error, Interruption, Reason, Status, Stderr, Stdout
+from execd.isolation.launch import Launcher, what_failed
 from execd.kernel.child import ChildProcess, ChildSpec
 from execd.kernel.lines import LineAssembler
 from execd.service.context import SERVICE_ENDED
 from execd.service.execution import Execution
+from execd.service.run import Ending
 from execd.waiting import first_of
 
 log = structlog.get_logger(__name__)
@@ -34,7 +36,8 @@ class Rung(StrEnum):
 class Command:
     """One command. `carry_out` runs it to its end, as a task of its own; its output goes to the execution's journal."""
 
-    def __init__(self, execution: Execution, spec: ChildSpec, timeout: float | None) -> None:
+    def __init__(self, launcher: Launcher, execution: Execution, spec: ChildSpec, timeout: float | None) -> None:
+        self._launcher = launcher
         self.execution = execution
         self.merged = spec.merge_stderr
         self._spec = spec
@@ -43,6 +46,7 @@ class Command:
         self._child: ChildProcess | None = None
         self._rung: Rung | None = None
         self._closing = anyio.Event()
+        self._ending = SERVICE_ENDED
 
     @property
     def pending(self) -> str:
@@ -54,15 +58,16 @@ class Command:
         structlog.contextvars.clear_contextvars()
         self.execution.start()
         try:
-            self._child = ChildProcess(self._spec, self._output)
+            self._child = ChildProcess(self._launcher, self._spec, self._output)
         except OSError as error:
-            self._fail(Reason.ERROR, f"{self._spec.argv[0]}: {error.strerror or error}")
+            self._fail(Reason.ERROR, what_failed(error))
             return
         with anyio.CancelScope(shield=True):
             await self._until_over(self._child)
 
-    async def close(self) -> None:
-        """Kill it because the service ends, and listen no more to what it left running."""
+    async def close(self, ending: Ending = SERVICE_ENDED) -> None:
+        """Kill it, which is how it ends, and listen no more to what it left running."""
+        self._ending = ending
         self._closing.set()
         await self.execution.ended.wait()
         if self._child is not None:
@@ -73,7 +78,7 @@ class Command:
             await first_of(child.exited, self.execution.cancel_requested, self._closing)
         if self._closing.is_set():
             await self._kill(child)
-            self._finish(Complete(SERVICE_ENDED.status, SERVICE_ENDED.reason), SERVICE_ENDED.error)
+            self._finish(Complete(self._ending.status, self._ending.reason), self._ending.error)
         elif limit.cancelled_caught:
             await self._kill(child)
             self._fail(Reason.TIMEOUT, f"the command exceeded its time limit of {self._timeout:g} s and was killed")
@@ -116,15 +121,15 @@ class Command:
             self._emit(stream, lines.finish())
         if error is not None:
             self.execution.emit(error)
-        usage = None if self._child is None else self._child.usage
+        used = None if self._child is None else self._child.exit
         self.execution.finish(
             Complete(
                 complete.status,
                 complete.reason,
                 exit_code=complete.exit_code,
                 duration_ms=self.execution.elapsed_ms(),
-                cpu_seconds=None if usage is None else round(usage.ru_utime + usage.ru_stime, 3),
-                peak_memory_bytes=None if self._child is None else self._child.peak_memory,
+                cpu_seconds=None if used is None else used.cpu_seconds,
+                peak_memory_bytes=None if used is None else used.peak_memory,
                 interruption=None if self._rung is None else Interruption(self._rung.value, state_kept=True),
             )
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,14 +14,17 @@ import anyio.abc
 from anyio import to_thread
 
 from execd.errors import CommandNotFound, InvalidRequest, NotRunning, ShuttingDown
+from execd.isolation.launch import Launcher
 from execd.kernel.child import ChildSpec
 from execd.kernel.request import ExecuteRequest
 from execd.kernel.tree import kill_marked
 from execd.service.command import Command
+from execd.service.context import SERVICE_ENDED
 from execd.service.environment import Environment, check_folder, expand_path
 from execd.service.execution import Execution, Origin
-from execd.service.executions import Executions
+from execd.service.executions import SandboxExecutions
 from execd.service.output_log import OutputLog
+from execd.service.run import Ending
 
 LANGUAGE = "command"
 
@@ -50,8 +52,14 @@ class Commands:
     """Every command whose execution is still kept. Their tasks belong to `tasks`."""
 
     def __init__(
-        self, executions: Executions, environment: Environment, workspace: Path, tasks: anyio.abc.TaskGroup
+        self,
+        executions: SandboxExecutions,
+        launcher: Launcher,
+        environment: Environment,
+        workspace: Path,
+        tasks: anyio.abc.TaskGroup,
     ) -> None:
+        self._launcher = launcher
         self._executions = executions
         self._environment = environment
         self._workspace = workspace
@@ -68,7 +76,7 @@ class Commands:
         origin = Origin(uuid.uuid4().hex, None, LANGUAGE)
         spec = self._spec(request, self._family + origin.execution_id)
         execution = self._executions.new(ExecuteRequest(request.content, request.timeout), origin)
-        command = Command(execution, spec, request.timeout or None)
+        command = Command(self._launcher, execution, spec, request.timeout or None)
         self._forget_removed()
         self._all[execution.id] = command
         self._tasks.start_soon(command.carry_out)
@@ -110,12 +118,13 @@ class Commands:
         pending = command.pending if command.execution.would_journal(command.pending) else ""
         return output.read(offset, most, pending)
 
-    async def close(self) -> None:
-        """End every command, with all that ended ones have left running, and start no more. Safe to call twice."""
+    async def close(self, ending: Ending = SERVICE_ENDED) -> None:
+        """End every command like this, with all that ended ones have left running, and start no more. Safe to call
+        twice."""
         self._open = False
         async with anyio.create_task_group() as group:
             for command in list(self._all.values()):
-                group.start_soon(command.close)
+                group.start_soon(command.close, ending)
         await to_thread.run_sync(kill_marked, self._family)
 
     def _forget_removed(self) -> None:
@@ -126,9 +135,11 @@ class Commands:
     def _spec(self, request: CommandRequest, marker: str) -> ChildSpec:
         cwd = self._folder(request.cwd)
         env = self._environment.build(cwd, request.env)
-        argv = _argv(request, cwd, env.get("PATH", os.defpath))
         _check_identity(request.uid, request.gid)
-        return ChildSpec(argv, cwd, env, marker, request.uid, request.gid, merge_stderr=request.background)
+        argv, *instead = _argvs(request)
+        return ChildSpec(
+            argv, cwd, env, marker, request.uid, request.gid, merge_stderr=request.background, instead=tuple(instead)
+        )
 
     def _folder(self, cwd: str | None) -> Path:
         if not cwd:
@@ -138,14 +149,11 @@ class Commands:
         return folder
 
 
-def _argv(request: CommandRequest, cwd: Path, path: str) -> list[str]:
-    if request.argv is None:
-        shell = shutil.which("bash", path=path) or shutil.which("bash", path=os.defpath) or "/bin/sh"
-        return [shell, "-c", request.line or ""]
-    program = request.argv[0]
-    if "/" in program:
-        return [str(cwd / program), *request.argv[1:]]
-    return [shutil.which(program, path=path) or program, *request.argv[1:]]
+def _argvs(request: CommandRequest) -> list[tuple[str, ...]]:
+    """What to start, the first that is there."""
+    if request.argv is not None:
+        return [request.argv]
+    return [(shell, "-c", request.line or "") for shell in ("bash", "/bin/bash", "/bin/sh")]
 
 
 def _check_identity(uid: int | None, gid: int | None) -> None:

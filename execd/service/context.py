@@ -31,6 +31,11 @@ SERVICE_ENDED = Ending(
     Status.FAILED, Reason.SERVICE_RESTARTED, Error("ServiceEnded", "the service ended before this run did")
 )
 
+SANDBOX_DELETED = Ending(Status.CANCELLED, None, Error("SandboxDeleted", "the sandbox was deleted"))
+SANDBOX_EXPIRED = Ending(
+    Status.FAILED, Reason.SANDBOX_LOST, Error("SandboxExpired", "the time of the sandbox was over before this run was")
+)
+
 StartKernel = Callable[[KernelSpec, Path], Awaitable[Interpreter]]
 
 
@@ -90,6 +95,11 @@ class Context:
         return "idle" if self.kernel is not None and self.kernel.alive else "dormant"
 
     @property
+    def _occupied(self) -> bool:
+        # What runs may have ended already, while its kernel is still being ended or started.
+        return self.running is not None and not self.running.journal.ended
+
+    @property
     def waiting(self) -> int:
         """How many executions wait for their turn."""
         return len(self._waiting)
@@ -109,7 +119,7 @@ class Context:
     def submit(self, execution: Execution) -> None:
         """Put an execution at the end of the line. Raises QueueFull; after `close`, ContextNotFound or ShuttingDown."""
         self.check_room()
-        ahead = len(self._waiting) + (self.running is not None)
+        ahead = len(self._waiting) + self._occupied
         self._waiting.append(execution)
         if ahead:
             execution.wait_in_line(ahead)
@@ -117,18 +127,19 @@ class Context:
 
     async def interrupt(self) -> Execution | None:
         """Stop what runs now, if anything, and return it once it has ended. What waits is not touched."""
-        execution = self.running
+        execution = self.running if self._occupied else None
         if execution is not None:
-            execution.cancel()
-            await execution.ended.wait()
+            await self.cancel(execution)
         return execution
 
     async def cancel(self, execution: Execution) -> None:
         """Stop this execution, running or waiting; returns when it has ended. Nothing for one that has."""
         execution.cancel()
+        if execution.status is Status.QUEUED:
+            # In line, or its kernel still starts: that goes on, for the next one.
+            execution.finish(Complete(Status.CANCELLED))
         if execution in self._waiting:
             self._waiting.remove(execution)
-            execution.finish(Complete(Status.CANCELLED))
             self._tell_positions()
         await execution.ended.wait()
 
@@ -187,7 +198,8 @@ class Context:
         try:
             await self._run(execution)
         except KernelFailed as error:
-            execution.fail(Reason.KERNEL_DIED, Error("KernelFailed", str(error)))
+            if not execution.journal.ended:
+                execution.fail(Reason.KERNEL_DIED, Error("KernelFailed", str(error)))
         except Exception:
             # A defect of ours must not take the other contexts along; the kernel's state is no longer known.
             log.exception("run_broke", execution_id=execution.id)
@@ -197,8 +209,7 @@ class Context:
 
     async def _run(self, execution: Execution) -> None:
         kernel = await self._ready_kernel()
-        if execution.cancel_requested.is_set():
-            execution.finish(Complete(Status.CANCELLED))
+        if execution.journal.ended:
             return
         if self._state_lost is not None:
             execution.emit(ContextRestarted(self.generation, self._state_lost))

@@ -13,6 +13,7 @@ import structlog
 from execd.errors import ContextNotFound, ShuttingDown, TooManyContexts, WorkingFolderUnusable
 from execd.kernel.kernelspec import KernelSpec, Kernelspecs
 from execd.service.context import CONTEXT_DELETED, SERVICE_ENDED, Context, ContextLimits, StartKernel
+from execd.service.run import Ending
 
 log = structlog.get_logger(__name__)
 
@@ -96,12 +97,16 @@ class Contexts:
             if context.state == "idle" and context.idle_seconds() >= idle_timeout:
                 await context.hibernate(f"it was idle for more than {idle_timeout:g} s")
 
-    async def close(self) -> None:
-        """End every context, all at once, and accept no new one."""
+    def busy(self) -> bool:
+        """Whether anything runs or waits here."""
+        return any(context.running is not None or context.waiting for context in self._all.values())
+
+    async def close(self, ending: Ending = SERVICE_ENDED) -> None:
+        """End every context, all at once, and accept no new one; what runs in them ends like this."""
         self._open = False
         async with anyio.create_task_group() as group:
             for context in self.list():
-                group.start_soon(context.close, SERVICE_ENDED)
+                group.start_soon(context.close, ending)
 
     def _add(self, spec: KernelSpec, cwd: str | None) -> Context:
         if not self._open:

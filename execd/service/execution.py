@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 
@@ -10,8 +11,11 @@ import anyio
 from execd.events import Complete, Error, Event, ExecutionCount, Init, InputRequest, Reason, Status, StatusChanged
 from execd.kernel.request import ExecuteRequest
 from execd.service.budget import OutputBudget
+from execd.service.failures import shortened
 from execd.service.journal import Journal, Slice
 from execd.service.tail import EVENT_OVERHEAD, byte_size
+
+DEFAULT_SANDBOX = "default"
 
 _LATE_BYTES = 256 * 1024
 
@@ -23,6 +27,12 @@ class Origin:
     execution_id: str
     context_id: str | None
     language: str
+    sandbox_id: str = DEFAULT_SANDBOX
+
+
+def monotonic_ms() -> int:
+    """Milliseconds of a clock that nobody sets."""
+    return time.monotonic_ns() // 1_000_000
 
 
 class IllegalTransition(Exception):
@@ -44,7 +54,8 @@ def may_follow(before: Status, after: Status) -> bool:
 
 
 class Execution:
-    """One run in a context. Its times are Unix milliseconds and never go backwards."""
+    """One run in a context. Its times are Unix milliseconds and never go backwards; how long it took is measured by
+    `stopwatch`, whatever becomes of the wall clock meanwhile."""
 
     def __init__(
         self,
@@ -53,10 +64,12 @@ class Execution:
         journal: Journal,
         budget: OutputBudget,
         on_end: Callable[[Execution], None],
+        stopwatch: Callable[[], int] = monotonic_ms,
     ) -> None:
         self.id = origin.execution_id
         self.context_id = origin.context_id
         self.language = origin.language
+        self.sandbox_id = origin.sandbox_id
         self.request = request
         self.journal = journal
         self.status = Status.QUEUED
@@ -72,8 +85,10 @@ class Execution:
         self.ended = anyio.Event()
         self._budget = budget
         self._on_end = on_end
+        self._stopwatch = stopwatch
+        self._began: int | None = None
+        self._took: int | None = None
         self._late_room = _LATE_BYTES
-        self._after_tail: list[Event] = []
         journal.append(Init(self.id, self.context_id))
 
     def __repr__(self) -> str:
@@ -91,6 +106,7 @@ class Execution:
         self._become(Status.RUNNING)
         self.position = 0
         self.started_at = max(self.journal.clock(), self.created_at)
+        self._began = self._stopwatch()
         if waited:
             self.journal.append(StatusChanged("running"))
 
@@ -100,22 +116,19 @@ class Execution:
             self._emit_late(event)
             return
         self._note(event)
-        if self._budget.exhausted and isinstance(event, Error | StatusChanged):
-            # The end of the output, which the budget holds back, was written before this.
-            self._after_tail.append(event)
-            return
         for admitted in self._budget.admit(event):
             self.journal.append(admitted)
         if self.journal.storage_failed and not self._budget.exhausted:
             self._budget.exhaust()
 
     def finish(self, complete: Complete) -> None:
-        """The one end. Journals what the budget kept of the tail, the error, then the terminal event."""
+        """The one end. Journals what the budget kept of the tail and the error, then the terminal event."""
         self._become(complete.status)
-        for event in (*self._budget.settle(), *self._after_tail):
+        for event in self._budget.settle():
             self.journal.append(event)
         self.complete = complete
         self.finished_at = max(self.journal.clock(), self.started_at or self.created_at)
+        self._took = self.elapsed_ms()
         self.journal.append(complete)
         self.journal.settle()
         self.awaiting_input = False
@@ -134,7 +147,9 @@ class Execution:
 
     def elapsed_ms(self) -> int:
         """How long it has been running, 0 before that."""
-        return 0 if self.started_at is None else max((self.finished_at or self.journal.clock()) - self.started_at, 0)
+        if self._took is not None:
+            return self._took
+        return 0 if self._began is None else self._stopwatch() - self._began
 
     def cancel(self) -> None:
         """Ask for its end. Whoever carries it out climbs the ladder; `ended` tells when it is over."""
@@ -152,7 +167,7 @@ class Execution:
     def _note(self, event: Event) -> None:
         match event:
             case Error():
-                self.error = event
+                self.error = shortened(event)
                 self.awaiting_input = False
             case ExecutionCount(count=count):
                 self.execution_count = count

@@ -23,7 +23,9 @@ class Folders:
     workspace: Path
     journals: Path
     runtime: Path
+    warden: Path
     cache: Path
+    sandboxes: Path
 
     @classmethod
     @contextmanager
@@ -33,10 +35,17 @@ class Folders:
         data.mkdir(parents=True, exist_ok=True, mode=0o700)
         workspace = settings.workspace_dir.absolute()
         workspace.mkdir(parents=True, exist_ok=True)
-        with _locked(data), _fresh(data / "journals") as journals, _runtime(data / "runtime") as runtime:
-            env_file = settings.envs or data / "envs"
+        env_file = settings.envs or data / "envs"
+        with (
+            _locked(data),
+            _fresh(data / "journals") as journals,
+            _fresh(data / "sandboxes") as sandboxes,
+            _runtime(data / "runtime") as runtime,
+        ):
             env_file.touch(mode=0o600)
-            yield cls(env_file, workspace, journals, runtime, data / "cache")
+            warden = data / "warden"
+            warden.mkdir(mode=0o700, exist_ok=True)
+            yield cls(env_file, workspace, journals, runtime, warden, data / "cache", sandboxes)
 
 
 @contextmanager
@@ -53,7 +62,7 @@ def _locked(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _fresh(folder: Path) -> Iterator[Path]:
-    # What a service left that was killed; its executions are gone with its memory.
+    # What a service left that was killed; what it knew of executions and sandboxes is gone with its memory.
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700)
     try:

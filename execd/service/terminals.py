@@ -11,6 +11,7 @@ import structlog
 
 from execd.errors import ShuttingDown, TerminalNotFound, TooManyTerminals
 from execd.identifiers import new_id
+from execd.isolation.launch import Launcher
 from execd.service.contexts import usable_folder
 from execd.service.environment import Environment, expand_path
 from execd.service.line import Mode
@@ -23,7 +24,10 @@ log = structlog.get_logger(__name__)
 class Terminals:
     """Every terminal by id. What ends one belongs to `tasks`, so that it comes to its end whoever asked for it."""
 
-    def __init__(self, environment: Environment, workspace: Path, most: int, tasks: anyio.abc.TaskGroup) -> None:
+    def __init__(
+        self, launcher: Launcher, environment: Environment, workspace: Path, most: int, tasks: anyio.abc.TaskGroup
+    ) -> None:
+        self._launcher = launcher
         self._environment = environment
         self._workspace = workspace
         self._most = most
@@ -48,7 +52,7 @@ class Terminals:
         expanded = expand_path(cwd, self._environment.lasting(), "cwd") if cwd else None
         folder = usable_folder(self._workspace, expanded)
         terminal_id = new_id("pty")
-        terminal = Terminal(terminal_id, partial(self._shell_command, folder, terminal_id, command))
+        terminal = Terminal(terminal_id, self._launcher, partial(self._shell_command, folder, terminal_id, command))
         self._all[terminal_id] = terminal
         log.info("terminal_created", terminal_id=terminal_id)
         return terminal

@@ -18,6 +18,7 @@ import anyio.to_thread
 from watchfiles._rust_notify import RustNotify
 
 from execd.errors import TooManyWatches
+from execd.service.arrivals import Arrivals
 from execd.service.journal import Slice, now_ms
 from execd.service.landing import TEMPORARY_PREFIX
 from execd.service.paths import check_folder, file_errors, shown
@@ -90,10 +91,11 @@ class Watches:
         self._open.add(stop)
         try:
             notify = await self._in_thread(partial(_begin, folder, recursive))
+            arrivals = Arrivals() if recursive else None
             yield Slice(1, [_record("init", shown(folder))])
             seq = 2
             while not (stop.is_set() or self._closed):
-                changes = await self._in_thread(partial(_wait, notify, stop))
+                changes = await self._in_thread(partial(_wait, notify, stop, arrivals))
                 if changes:
                     yield Slice(seq, [_record(change.change.type, change.path) for change in changes])
                     seq += len(changes)
@@ -121,9 +123,10 @@ def _begin(folder: Path, recursive: bool) -> RustNotify:
         return RustNotify([os.fspath(folder)], False, False, _POLL_MS, recursive, True)
 
 
-def _wait(notify: RustNotify, stop: threading.Event) -> list[FileChange]:
-    changes = notify.watch(_LONGEST_MS, _STEP_MS, _ROUND_MS, stop)
-    return [] if isinstance(changes, str) else in_order(changes, os.path.lexists)
+def _wait(notify: RustNotify, stop: threading.Event, arrivals: Arrivals | None) -> list[FileChange]:
+    heard = notify.watch(_LONGEST_MS, _STEP_MS, _ROUND_MS, stop)
+    changes = set() if isinstance(heard, str) else heard
+    return in_order(changes if arrivals is None else arrivals.complete(changes), os.path.lexists)
 
 
 def in_order(changes: Iterable[tuple[int, str]], exists: Callable[[str], bool]) -> list[FileChange]:

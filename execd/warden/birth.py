@@ -84,9 +84,13 @@ def _settle_in(birth: Birth, entrance: Any, *, shim: bool) -> None:
     os.setsid()
     if birth.terminal:
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    if birth.how.mode == entrance.PROCESS:
+        # Whoever it becomes may not be able to get there; whoever asked for it is.
+        os.chdir(birth.cwd)
     entrance.settle(birth.how, forked_by, birth.ruleset)
     _close(birth.ruleset)
-    os.chdir(birth.cwd)
+    if birth.how.mode != entrance.PROCESS:
+        os.chdir(birth.cwd)
 
 
 def _fork_again(birth: Birth) -> int:

@@ -64,7 +64,11 @@ def invalid(error: ValidationError) -> InvalidRequest:
     """The first thing that is wrong, with the name of its field."""
     first = error.errors(include_url=False, include_context=False)[0]
     field = ".".join(str(part) for part in first["loc"])
-    return InvalidRequest(_expectation(first["type"], first["msg"], first["input"]), field or "body")
+    expectation = _expectation(first["type"], first["msg"])
+    if first["type"] == "missing" or (first["type"] == "value_error" and not field):
+        # What is wrong is not what was given here.
+        return InvalidRequest(expectation, field or "body")
+    return InvalidRequest(f"{expectation}, got {_json_name(first['input'])}", field or "body")
 
 
 def _first_value(raw: bytes) -> Any:
@@ -83,12 +87,16 @@ def _first_value(raw: bytes) -> Any:
     return value
 
 
-def _expectation(kind: str, message: str, got: Any) -> str:
-    if kind == "missing":
-        return "this field is missing"
+def _expectation(kind: str, message: str) -> str:
+    match kind:
+        case "missing":
+            return "this field is missing"
+        case "string_too_short":
+            return "expected a string that is not empty"
+        case "model_type" | "dict_type":
+            return "expected an object"
     said = message.removeprefix("Value error, ").removeprefix("Input should be ")
-    said = said if said.startswith("expected") else f"expected {said[:1].lower()}{said[1:]}"
-    return f"{said}, got {_json_name(got)}"
+    return said if said.startswith("expected") else f"expected {said[:1].lower()}{said[1:]}"
 
 
 def _json_name(value: Any) -> str:

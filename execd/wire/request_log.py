@@ -38,10 +38,13 @@ class RequestLog:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, logged."""
-        if scope["type"] != "http":
+        if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
         identity = request_id(Headers(scope=scope).get(REQUEST_ID_HEADER, ""))
+        if scope["type"] == "websocket":
+            await self._serve_websocket(identity, scope, receive, send)
+            return
         started = time.monotonic()
         status = 0
         streams = False
@@ -69,6 +72,18 @@ class RequestLog:
             finally:
                 _log_end(scope, status, time.monotonic() - started)
                 self._count_end(scope, status)
+
+    async def _serve_websocket(self, identity: str, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_with_id(message: Message) -> None:
+            if message["type"] in ("websocket.accept", "websocket.http.response.start"):
+                message["headers"] = [
+                    *message.get("headers", ()),
+                    (REQUEST_ID_HEADER.lower().encode(), identity.encode()),
+                ]
+            await send(message)
+
+        with structlog.contextvars.bound_contextvars(request_id=identity):
+            await self._app(scope, receive, send_with_id)
 
     def _count_end(self, scope: Scope, status: int) -> None:
         # No status: the client went away before there was one.

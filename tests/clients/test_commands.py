@@ -81,7 +81,7 @@ async def test_a_folder_that_is_not_there(sandbox: AnySandbox) -> None:
 
 
 async def test_a_time_limit(sandbox: AnySandbox) -> None:
-    execution = await run(sandbox, "echo before; sleep 600", timeout=timedelta(milliseconds=300))
+    execution = await run(sandbox, "echo before; sleep 600", timeout=timedelta(milliseconds=1500))
     assert (lines(execution), execution.exit_code) == (["before"], -1)
 
 
@@ -92,8 +92,8 @@ async def test_many_lines(sandbox: AnySandbox) -> None:
 async def test_handlers_hear_everything_as_it_happens(sandbox: AnySandbox) -> None:
     heard = Heard()
     execution = await run(sandbox, "echo a; echo b; exit 2", handlers=sandbox.handlers(heard))
-    assert heard.kinds == ["init", "stdout", "stdout", "error"]
-    assert [given.text for kind, given in heard.calls if kind == "stdout"] == ["a", "b"]
+    assert heard.kinds == ["init", "stdout", "error"]
+    assert [given.text for given in heard.all("stdout")] == ["a", "b"]
     assert heard.calls[0][1].id == execution.id
 
 

@@ -59,13 +59,14 @@ class TestOutput:
         code = "import sys\nprint('out', flush=True)\nprint('err', file=sys.stderr, flush=True)\n'value'"
         execution = await interpreter.run(code, heard=heard)
         assert heard.kinds == ["init", "stdout", "stderr", "result", "execution_complete"]
-        init, stdout, stderr, result, complete = (given for _, given in heard.calls)
-        assert init.id == execution.id
-        assert (stdout.text, stdout.is_error) == ("out\n", False)
-        assert (stderr.text, stderr.is_error) == ("err\n", True)
-        assert result.text == "'value'"
-        assert complete == execution.complete
-        assert init.timestamp <= stdout.timestamp <= stderr.timestamp <= result.timestamp <= complete.timestamp
+        assert (await heard.first("init")).id == execution.id
+        assert (heard.text("stdout"), heard.text("stderr")) == ("out\n", "err\n")
+        assert {message.is_error for message in heard.all("stdout")} == {False}
+        assert {message.is_error for message in heard.all("stderr")} == {True}
+        assert [result.text for result in heard.all("result")] == ["'value'"]
+        assert heard.all("execution_complete") == [execution.complete]
+        times = [given.timestamp for _, given in heard.calls]
+        assert times == sorted(times)
 
 
 class TestErrors:
@@ -109,9 +110,10 @@ class TestInterrupt:
         heard = Heard()
         async with anyio.create_task_group() as group:
             group.start_soon(lambda: interpreter.run(SLEEP, heard=heard))
-            await heard.first("stdout")
+            await heard.says("asleep\n")
             await interpreter.interrupt((await heard.first("init")).id)
         assert heard.kinds == ["init", "stdout", "error", "execution_complete"]
+        assert heard.text() == "asleep\n"
         assert (await heard.first("error")).name == "KeyboardInterrupt"
         assert (await interpreter.run("kept")).text == "'still here'"
 
@@ -119,7 +121,7 @@ class TestInterrupt:
         running, waiting = Heard(), Heard()
         async with anyio.create_task_group() as group:
             group.start_soon(lambda: interpreter.run("turn = 1\n" + SLEEP, heard=running))
-            await running.first("stdout")
+            await running.says("asleep\n")
             group.start_soon(lambda: interpreter.run("turn + 1", heard=waiting))
             await waiting.first("init")
             assert waiting.kinds == ["init"]

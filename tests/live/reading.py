@@ -44,6 +44,11 @@ class Stream:
                 return event
         raise AssertionError(f"the stream ended without it: {self.seen}")
 
+    def first_line(self) -> str:
+        """The first line of stdout, as soon as it is whole, without its end."""
+        self.until(says("\n"))
+        return text_of(self.seen).partition("\n")[0]
+
     def rest(self) -> list[Event]:
         """All events of the stream, those before included, once it has ended."""
         self.seen.extend(self.events)
@@ -102,8 +107,17 @@ def is_a(kind: str) -> Wanted:
 
 
 def says(text: str) -> Wanted:
-    """Whether an event is a piece of stdout with this text in it."""
-    return lambda event: event["type"] == "stdout" and text in event["text"]
+    """Whether an event is the piece of stdout that completes this text, in however many pieces it came."""
+    heard = ""
+
+    def wanted(event: Event) -> bool:
+        nonlocal heard
+        if event["type"] != "stdout":
+            return False
+        heard += event["text"]
+        return text in heard
+
+    return wanted
 
 
 def without_pings(events: Iterable[Event]) -> list[Event]:

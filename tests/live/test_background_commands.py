@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import socket
+import re
 from pathlib import Path
 
 import httpx
@@ -123,11 +123,10 @@ class TestLogs:
 
 def test_a_server_keeps_running_and_is_stopped(client: httpx.Client, tmp_path: Path) -> None:
     (tmp_path / "page.txt").write_text("served")
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    serve = f"exec python3 -u -m http.server --bind 127.0.0.1 {port}"
+    serve = "exec python3 -u -m http.server --bind 127.0.0.1 0"
     command_id = in_background(client, serve, cwd=str(tmp_path))
     eventually(lambda: "Serving HTTP" in log_of(client, command_id)[0])
+    port = re.findall(r" port (\d+) ", log_of(client, command_id)[0])[0]
     assert httpx.get(f"http://127.0.0.1:{port}/page.txt").text == "served"
     eventually(lambda: "GET /page.txt" in log_of(client, command_id)[0])
     client.delete("/command", params={"id": command_id}).raise_for_status()

@@ -33,11 +33,11 @@ def all_gone(found: list[int]) -> Callable[[], bool]:
 
 class TestTimeLimit:
     def test_the_whole_tree_is_killed(self, client: httpx.Client) -> None:
-        with commanding(client, TREE + "wait", timeout=500) as stream:
+        with commanding(client, TREE + "wait", timeout=2500) as stream:
             found = pids(stream)
             events = stream.rest()
         assert exit_of(events) == -1
-        assert events[-1]["error"]["traceback"] == ["the command exceeded its time limit of 0.5 s and was killed"]
+        assert events[-1]["error"]["traceback"] == ["the command exceeded its time limit of 2.5 s and was killed"]
         eventually(all_gone(found))
         record = client.get(f"/code/executions/{stream.execution_id}").json()
         assert (record["status"], record["reason"]) == ("failed", "timeout")
@@ -46,10 +46,10 @@ class TestTimeLimit:
         assert exit_of(command(client, IGNORES_TERM, timeout=300)) == -1
 
     def test_it_holds_in_the_background_too(self, client: httpx.Client) -> None:
-        command_id = in_background(client, "echo before; sleep 600", timeout=300)
+        command_id = in_background(client, "echo before; sleep 600", timeout=1500)
         eventually(lambda: not status_of(client, command_id)["running"])
         assert status_of(client, command_id)["exit_code"] == -1
-        assert "time limit of 0.3 s" in status_of(client, command_id)["error"]
+        assert "time limit of 1.5 s" in status_of(client, command_id)["error"]
         assert log_of(client, command_id)[0] == "before\n"
 
     @pytest.mark.parametrize("timeout", [0, 60_000, 2**53, 10**400])

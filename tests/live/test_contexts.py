@@ -91,7 +91,7 @@ def test_deleting_a_context_ends_what_runs_and_what_waits(client: httpx.Client, 
         running(client, "print('on', flush=True)\nwhile True: pass", id=context_id) as first,
         running(client, "print('never')", id=context_id) as second,
     ):
-        first.until(says("on"))
+        first.until(says("on\n"))
         client.delete(f"/code/contexts/{context_id}").raise_for_status()
         ends = [end_of(first.rest()), end_of(second.rest())]
     assert ends == [CANCELLED, CANCELLED]

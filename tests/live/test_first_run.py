@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import httpx
 
+from tests.live.reading import SUCCEEDED, end_of, run, text_of
+
 
 def test_a_line_of_code_prints(client: httpx.Client) -> None:
-    body = {"code": "print(6 * 7)", "context": {"language": "python"}}
-    with client.stream("POST", "/code", json=body) as answer:
-        text = answer.read().decode()
-    assert answer.status_code == 200
-    assert '"text":"42\\n"' in text
-    assert '"status":"succeeded"' in text.splitlines()[-2]
+    events = run(client, "print(6 * 7)")
+    assert text_of(events) == "42\n"
+    assert end_of(events) == SUCCEEDED

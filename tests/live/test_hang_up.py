@@ -104,7 +104,7 @@ def test_executions_are_listed_newest_first(client: httpx.Client, context_id: st
 
 def test_many_clients_that_vanish_leave_the_service_as_it_was(client: httpx.Client) -> None:
     for _ in range(20):
-        hung_up(client, "print('on', flush=True)\nimport time\ntime.sleep(0.01)", "on")
+        hung_up(client, "print('on', flush=True)\nimport time\ntime.sleep(0.01)", "on\n")
     events = run(client, "print('fine')")
     assert text_of(events) == "fine\n"
     assert of_type(events, "context_restarted") == []

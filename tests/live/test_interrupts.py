@@ -46,7 +46,7 @@ def interrupt(client: httpx.Client, wanted: str) -> httpx.Response:
 
 def stopped(client: httpx.Client, stream: Stream, wanted: str) -> tuple[str, str]:
     """Interrupt a run that has said that it is on; the rung and the state that the answer tells."""
-    stream.until(says("on"))
+    stream.until(says("on\n"))
     answer = interrupt(client, wanted)
     assert answer.headers["execd-execution-id"] == stream.execution_id
     assert end_of(stream.rest()) == CANCELLED
@@ -79,13 +79,13 @@ def test_the_interrupted_code_shows_where_it_was(client: httpx.Client, context_i
     assert "interrupts.py" not in plain(error["traceback"])
 
 
-def test_code_that_swallows_one_interrupt_gets_a_second(tight: httpx.Client) -> None:
+def test_code_that_swallows_one_interrupt_gets_a_second(client: httpx.Client, context_id: str) -> None:
     sleep = "import time\ntry:\n    print('on', flush=True)\n    time.sleep(600)\nexcept KeyboardInterrupt: pass\n"
     code = sleep + "while True: pass"
-    run(tight, "kept = 1")
-    with running(tight, code) as stream:
-        assert stopped(tight, stream, stream.execution_id) == ("interrupt_again", "kept")
-    assert text_of(run(tight, "print(kept)")) == "1\n"
+    run(client, "kept = 1", id=context_id)
+    with running(client, code, id=context_id) as stream:
+        assert stopped(client, stream, stream.execution_id) == ("interrupt_again", "kept")
+    assert text_of(run(client, "print(kept)", id=context_id)) == "1\n"
 
 
 def test_code_that_swallows_every_interrupt_loses_its_kernel(tight: httpx.Client) -> None:
@@ -117,7 +117,7 @@ def test_interrupting_an_idle_context_harms_nothing(client: httpx.Client, contex
 def test_interrupting_a_run_that_has_ended_harms_nothing(client: httpx.Client, context_id: str) -> None:
     run_id = run(client, "1", id=context_id)[0]["execution_id"]
     with running(client, STOPPABLE["loop"], id=context_id) as stream:
-        stream.until(says("on"))
+        stream.until(says("on\n"))
         assert interrupt(client, run_id).headers["execd-interrupt-rung"] == "none"
         assert client.get(f"/code/executions/{stream.execution_id}").json()["status"] == "running"
         interrupt(client, context_id)

@@ -26,7 +26,7 @@ def test_a_waiting_run_is_told_its_position_until_it_runs(client: httpx.Client, 
         running(client, "1", id=context_id) as second,
         running(client, "2", id=context_id) as third,
     ):
-        first.until(says("on"))
+        first.until(says("on\n"))
         waiting = client.get(f"/code/contexts/{context_id}").json()
         assert (waiting["state"], waiting["waiting"]) == ("busy", 2)
         third.until(is_a("status"))
@@ -48,7 +48,7 @@ def test_a_run_that_need_not_wait_is_told_nothing_of_queues(client: httpx.Client
 
 def test_a_full_queue_refuses_before_a_stream_begins(tight: httpx.Client) -> None:
     with running(tight, "print('on', flush=True)\nwhile True: pass") as first:
-        first.until(says("on"))
+        first.until(says("on\n"))
         with running(tight, "1") as second, running(tight, "2") as third:
             refused = tight.post("/code", json=body_of("3"))
             tight.delete("/code", params={"id": first.execution_id}).raise_for_status()
@@ -61,7 +61,7 @@ def test_a_full_queue_refuses_before_a_stream_begins(tight: httpx.Client) -> Non
 
 def test_a_refused_run_leaves_no_record(tight: httpx.Client) -> None:
     with running(tight, "print('on', flush=True)\nwhile True: pass") as first:
-        first.until(says("on"))
+        first.until(says("on\n"))
         with running(tight, "1"), running(tight, "2"):
             before = [record["id"] for record in tight.get("/code/executions").json()]
             assert tight.post("/code", json=body_of("3")).status_code == 429
@@ -75,7 +75,7 @@ def test_a_waiting_run_can_be_cancelled(client: httpx.Client, context_id: str) -
         running(client, "print('never')", id=context_id) as second,
         running(client, "print('third')", id=context_id) as third,
     ):
-        first.until(says("on"))
+        first.until(says("on\n"))
         stopped = client.delete("/code", params={"id": second.execution_id}).raise_for_status()
         assert (stopped.headers["execd-interrupt-rung"], stopped.headers["execd-context-state"]) == ("none", "kept")
         assert end_of(second.rest()) == CANCELLED
@@ -100,7 +100,7 @@ def test_a_failing_cell_does_not_abort_those_that_wait(client: httpx.Client, con
 
 def test_one_context_does_not_wait_for_another(client: httpx.Client, context_id: str) -> None:
     with running(client, "print('on', flush=True)\nwhile True: pass", id=context_id) as busy:
-        busy.until(says("on"))
+        busy.until(says("on\n"))
         assert text_of(run(client, "print('free')")) == "free\n"
         client.delete("/code", params={"id": context_id}).raise_for_status()
         assert end_of(busy.rest()) == CANCELLED

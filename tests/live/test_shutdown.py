@@ -22,7 +22,7 @@ def busy_context(client: httpx.Client, stack: ExitStack) -> tuple[Stream, Stream
     context_id = client.post("/code/context", json={"language": "python"}).json()["id"]
     first = stack.enter_context(running(client, WHERE, id=context_id))
     second = stack.enter_context(running(client, "print('never')", id=context_id))
-    pid, folder = first.until(is_a("stdout"))["text"].split()
+    pid, folder = first.first_line().split()
     return first, second, int(pid), Path(folder)
 
 
@@ -85,7 +85,7 @@ def connected(service: RunningService) -> socket.socket:
 
 def test_killed_it_leaves_no_kernel_and_starts_again(tmp_path: Path) -> None:
     with running_service(tmp_path) as service, service.client() as client, running(client, WHERE) as stream:
-        pid, folder = stream.until(is_a("stdout"))["text"].split()
+        pid, folder = stream.first_line().split()
         service.stop(signal.SIGKILL)
         with pytest.raises(httpx.RemoteProtocolError):
             stream.rest()

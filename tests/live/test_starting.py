@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.live.commanding import printed
+from tests.live.reading import run, text_of
 from tests.running_service import RunningService, running_service
 
 
@@ -64,3 +67,29 @@ def test_bound_to_every_address_it_makes_a_token_and_prints_it(tmp_path: Path) -
         admitted = httpx.get(f"{base_url}/code/contexts", headers={"X-EXECD-ACCESS-TOKEN": made["token"]})
         assert admitted.status_code == 200
         assert httpx.get(f"{base_url}/ping").status_code == 200
+
+
+# As nohup, or a script that starts it with &, makes it.
+_IGNORING = """
+import signal
+for signum in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+    signal.signal(signum, signal.SIG_IGN)
+from execd.cli import main
+main()
+"""
+_WHAT_IS_IGNORED = "sed -n 's/^SigIgn:[[:space:]]*//p' /proc/self/status"
+
+
+def test_what_it_was_started_to_ignore_is_not_ignored_by_what_it_starts(tmp_path: Path) -> None:
+    with running_service(tmp_path, program=("-c", _IGNORING)) as service, service.client() as client:
+        answers = [
+            text_of(run(client, f"import subprocess\nsubprocess.run(['sh', '-c', {_WHAT_IS_IGNORED!r}])")),
+            text_of(run(client, _WHAT_IS_IGNORED, language="bash")),
+            *printed(client, _WHAT_IS_IGNORED),
+        ]
+        service.process.send_signal(signal.SIGHUP)
+        assert client.get("/ping").status_code == 200
+    for ignored in answers:
+        assert not int(ignored, 16) & sum(
+            1 << (signum - 1) for signum in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
+        )

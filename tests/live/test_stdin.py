@@ -81,7 +81,7 @@ def talk():
 thread = threading.Thread(target=talk)
 thread.start()
 threading.Timer(0.2, asked.set).start()
-print('got', input('? '))
+print(f"got {input('? ')}\\n", end='')
 thread.join()
 """
     with running(client, code, allow_stdin=True, id=context_id) as stream:

@@ -374,3 +374,4 @@ def test_web_pages_and_strangers_are_refused(service: RunningService, terminal: 
     with running_service(tmp_path, access_token="sesame") as guarded:
         assert refused(guarded, "/pty/pty_none/ws")[0] == 401
         assert refused(guarded, "/pty/pty_none/ws", additional_headers={"X-EXECD-ACCESS-TOKEN": "sesame"})[0] == 404
+    assert '"level": "error"' not in guarded.log_file.read_text()

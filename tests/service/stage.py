@@ -9,7 +9,7 @@ from typing import Any
 
 from execd.kernel.request import ExecuteRequest
 from execd.service.budget import OutputBudget
-from execd.service.execution import Execution, Origin
+from execd.service.execution import Execution, Origin, monotonic_ms
 from execd.service.journal import Journal, now_ms
 from execd.service.spool import Spool
 
@@ -26,14 +26,15 @@ class Clock:
         return self.now
 
 
-def new_execution(folder: Path, code: str = "x = 1", *, clock: Any = now_ms, **wanted: Any) -> Execution:
+def new_execution(
+    folder: Path, code: str = "x = 1", *, clock: Any = now_ms, stopwatch: Any = monotonic_ms, **wanted: Any
+) -> Execution:
     """A queued execution of `code`, its journal in `folder`."""
     identity = f"run_{next(_numbers)}"
     budget = OutputBudget(1 << 20, 1 << 16, 1 << 20)
     journal = Journal(Spool(folder / identity), clock)
-    return Execution(
-        Origin(identity, "ctx_1", "python"), ExecuteRequest(code, **wanted), journal, budget, lambda _: None
-    )
+    origin = Origin(identity, "ctx_1", "python")
+    return Execution(origin, ExecuteRequest(code, **wanted), journal, budget, lambda _: None, stopwatch)
 
 
 def events_of(execution: Execution) -> list[dict[str, Any]]:

@@ -183,7 +183,6 @@ def test_exhaust_sends_the_rest_to_the_tail() -> None:
     assert budget.exhausted
     assert budget.admit(Stdout("tail\n")) == []
     assert budget.admit(Result({"text/plain": "1"}, {})) == []
-    assert budget.admit(Error("E", "e")) == [Error("E", "e")]
     size = EVENT_OVERHEAD + len("text/plain1")
     assert budget.settle() == [Truncated("result", size, size), Stdout("tail\n")]
 

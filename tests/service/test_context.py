@@ -202,16 +202,48 @@ class TestKernel:
             assert "context_restarted" not in types_of(failed)
             assert "context_restarted" in types_of(after)
 
-    async def test_one_cancelled_while_its_kernel_starts_never_runs(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("by_context", [True, False])
+    async def test_one_cancelled_while_its_kernel_starts_ends_at_once(self, tmp_path: Path, by_context: bool) -> None:
         async with staged(tmp_path) as stage:
             stage.kernels.gate = anyio.Event()
             execution = stage.submit("x = 1")
             await stage.kernels.starting.wait()
-            execution.cancel()
-            stage.kernels.gate.set()
-            await execution.ended.wait()
+            await (stage.context.interrupt() if by_context else stage.context.cancel(execution))
             assert ending(execution) == ("cancelled", None)
-            assert stage.kernels.ran == []
+            assert await stage.context.interrupt() is None
+            after = stage.submit("y = 1")
+            stage.kernels.gate.set()
+            await after.ended.wait()
+            assert types_of(after) == ["init", "execution_complete"]
+            assert (stage.kernels.ran, len(stage.kernels.made)) == (["y = 1"], 1)
+
+    async def test_one_cancelled_before_its_kernel_fails_to_start_stays_cancelled(self, tmp_path: Path) -> None:
+        async with staged(tmp_path, NEW) as stage:
+            stage.kernels.gate = anyio.Event()
+            execution = stage.submit("x = 1")
+            await stage.kernels.starting.wait()
+            await stage.context.cancel(execution)
+            stage.kernels.gate.set()
+            assert ending(await stage.run("y = 1")) == ("succeeded", None)
+            assert types_of(execution) == ["init", "execution_complete"]
+
+    async def test_a_kernel_that_is_still_being_ended_is_nobody_to_wait_for(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async with staged(tmp_path) as stage:
+            await stage.run("x = 1")
+            gone, kernel = anyio.Event(), stage.kernels.last
+
+            async def reluctantly() -> None:
+                await gone.wait()
+                await kernel.process.kill()
+
+            monkeypatch.setattr(kernel, "shutdown", reluctantly)
+            await stage.run("exit()")
+            after = stage.submit("x = 1")
+            gone.set()
+            await after.ended.wait()
+            assert types_of(after) == ["init", "context_restarted", "execution_complete"]
 
     async def test_late_output_goes_to_the_run_that_it_is_of(self, tmp_path: Path) -> None:
         async with staged(tmp_path) as stage:

@@ -82,6 +82,33 @@ async def test_folders_in_it_are_watched_when_asked_for(watches: Watches, tmp_pa
     assert (("file_created", "inner") in told(seen)) is recursive
 
 
+async def test_what_comes_together_with_a_folder_is_told_once(watches: Watches, tmp_path: Path) -> None:
+    records = await watches.start(tmp_path, recursive=True)
+    seen: list[dict[str, Any]] = []
+    for at in range(20):
+        inner = tmp_path / str(at) / "inner/most"
+        inner.mkdir(parents=True)
+        (inner / "file").touch()
+        seen += await until(records, "file_created", inner / "file")
+    (tmp_path / "end").touch()
+    seen += await until(records, "file_created", tmp_path / "end")
+    created = [event["path"] for event in seen if event["type"] == "file_created"]
+    assert len(created) == len(set(created)) == 20 * 4 + 1
+
+
+async def test_a_folder_that_is_moved_in_is_told_with_its_content(watches: Watches, tmp_path: Path) -> None:
+    outside, inside = tmp_path / "outside", tmp_path / "inside"
+    inside.mkdir()
+    (outside / "inner").mkdir(parents=True)
+    (outside / "inner/file").touch()
+    (outside / "link").symlink_to("/")
+    records = await watches.start(inside, recursive=True)
+    outside.rename(inside / "moved")
+    seen = await until(records, "file_created", inside / "moved/link")
+    assert told(seen) >= {("file_created", name) for name in ("moved", "inner", "file", "link")}
+    assert all(Path(event["path"]).is_relative_to(inside) for event in seen)
+
+
 async def test_content_on_its_way_is_not_told_of(watches: Watches, tmp_path: Path) -> None:
     records = await watches.start(tmp_path, recursive=False)
     pending = PendingFile(tmp_path / "file", Permission())

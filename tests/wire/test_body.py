@@ -60,8 +60,8 @@ def test_what_is_taken(text: str) -> None:
         ('{"code": 7}', "code: expected a valid string, got the number 7"),
         ('{"code": {"a": 1}}', "code: expected a valid string, got an object"),
         ('{"code": true}', "code: expected a valid string, got a boolean"),
-        ('{"code": ""}', "code: expected string should have at least 1 character, got the string ''"),
-        ('{"code": "x", "context": "python"}', "context: "),
+        ('{"code": ""}', "code: expected a string that is not empty, got the string ''"),
+        ('{"code": "x", "context": "python"}', "context: expected an object, got the string 'python'"),
         ('{"code": "x", "context": {"language": 7}}', "context.language: expected a valid string, got the number 7"),
         ('{"code": "x", "context": {"cwd": "a\\u0000b"}}', "context.cwd: expected a path without NUL bytes"),
         ('{"code": "x", "timeout": "5"}', "timeout: expected a valid integer, got the string '5'"),
@@ -91,6 +91,20 @@ def test_lone_surrogates_are_refused(text: str) -> None:
 def test_no_time_limit_is_too_long_to_compute_with(model: type[Any]) -> None:
     raw = json.dumps({"code": "x", "command": "x", "timeout": FAR}).encode()
     assert parse_model(raw, model).timeout / 1000 >= 10**12
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"command": "a", "argv": ["a"]}', "body: expected exactly one of command and argv, not empty"),
+        ('{"command": "a", "gid": 0}', "body: expected uid together with gid"),
+        ('{"command": "a", "envs": []}', "envs: expected an object, got an array"),
+    ],
+)
+def test_what_does_not_go_together_is_said(text: str, said: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        parse_model(text.encode(), RunCommand)
+    assert str(refused.value) == said
 
 
 def test_the_field_is_named() -> None:

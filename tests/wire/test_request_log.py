@@ -12,7 +12,7 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
-from starlette.testclient import TestClient
+from starlette.testclient import TestClient, WebSocketDenialResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 from structlog.testing import LogCapture
@@ -46,6 +46,10 @@ async def talk(socket: WebSocket) -> None:
     await socket.close()
 
 
+async def deny(socket: WebSocket) -> None:
+    await socket.send_denial_response(PlainTextResponse("no", 404))
+
+
 class Breaking:
     """Middleware with a defect, below the log."""
 
@@ -65,6 +69,7 @@ def client() -> TestClient:
         Route("/ping", hello),
         Route("/broken", broken),
         WebSocketRoute("/talk", talk),
+        WebSocketRoute("/deny", deny),
     ]
     middleware = [Middleware(RequestLog, meters=Meters()), Middleware(Breaking)]
     app = Starlette(routes=routes, middleware=middleware, exception_handlers=FALLBACKS)
@@ -121,6 +126,10 @@ def test_nothing_stays_bound_afterwards(client: TestClient, log: list[Any]) -> N
     assert "request_id" not in structlog.contextvars.get_contextvars()
 
 
-def test_web_sockets_pass(client: TestClient) -> None:
-    with client.websocket_connect("/talk"):
+def test_web_sockets_carry_the_id(client: TestClient) -> None:
+    with client.websocket_connect("/talk", headers={REQUEST_ID_HEADER: "mine"}) as session:
+        headers: Any = session.extra_headers
+        assert (b"x-request-id", b"mine") in headers
+    with pytest.raises(WebSocketDenialResponse) as refused, client.websocket_connect("/deny"):
         pass
+    assert refused.value.headers[REQUEST_ID_HEADER].startswith("req_")

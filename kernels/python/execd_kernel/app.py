@@ -19,6 +19,8 @@ from execd_kernel.profile import ReadOnlyProfile
 from execd_kernel.session import KernelSession
 from execd_kernel.shell import ZMQInteractiveShell
 
+READY = "EXECD_READY_FD"
+
 SEND_QUEUE = 32
 """How many iopub messages may wait for the subscriber before the kernel waits with them."""
 
@@ -83,6 +85,14 @@ class KernelApp(IPKernelApp):
     def _profile_dir_default(self) -> ReadOnlyProfile:
         usual = str(Path(self.ipython_dir, f"profile_{self.profile}"))
         return ReadOnlyProfile(parent=self, location=self.config.ProfileDir.get("location", usual))
+
+    def initialize(self, argv: Any = None) -> None:
+        """Prepare everything, and say so on the descriptor that `EXECD_READY_FD` names: the sockets are bound."""
+        super().initialize(argv)  # type: ignore[no-untyped-call]
+        descriptor = os.environ.pop(READY, None)
+        if descriptor is not None:
+            os.write(int(descriptor), b"R")
+            os.close(int(descriptor))
 
     def init_profile_dir(self) -> None:
         """Read the profile where IPython would look for it, without making one."""

@@ -42,8 +42,13 @@ class Cell:
 
     @property
     def kinds(self) -> list[str]:
-        """The message types, in order."""
-        return [kind for kind, _ in self.messages]
+        """The message types, in order; pieces of one stream count once, for a timer may cut it anywhere."""
+        found: list[tuple[str, str | None]] = []
+        for kind, content in self.messages:
+            told = (kind, content["name"] if kind == "stream" else None)
+            if kind != "stream" or found[-1:] != [told]:
+                found.append(told)
+        return [kind for kind, _ in found]
 
     @property
     def traceback(self) -> str:

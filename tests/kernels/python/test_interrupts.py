@@ -25,7 +25,7 @@ def spin(result):
 def test_one_interrupt_stops_a_cell(kernel: "Kernel", what: str) -> None:
     kernel.run(SPIN)
     message_id = kernel.send(STOPPABLE[what])
-    kernel.read_text(message_id, "stdout", until="on")
+    kernel.read_text(message_id, "stdout", until="on\n")
     kernel.manager.interrupt_kernel()
     cell = kernel.finish(message_id, check=False)
     assert "KeyboardInterrupt" in str(cell.messages) or "CancelledError" in str(cell.messages)
@@ -57,18 +57,18 @@ def test_a_handler_that_a_cell_installs_is_its_own(kernel: "Kernel") -> None:
     print('seen')
     """
     message_id = kernel.send(code)
-    kernel.read_text(message_id, "stdout", until="on")
+    kernel.read_text(message_id, "stdout", until="on\n")
     kernel.manager.interrupt_kernel()
     assert kernel.finish(message_id).text("stdout").endswith("seen\n")
     message_id = kernel.send(STOPPABLE["loop"])
-    kernel.read_text(message_id, "stdout", until="on")
+    kernel.read_text(message_id, "stdout", until="on\n")
     kernel.manager.interrupt_kernel()
     assert kernel.finish(message_id, check=False).reply["ename"] == "KeyboardInterrupt"
 
 
 def test_the_traceback_ends_in_the_cell(kernel: "Kernel") -> None:
     message_id = kernel.send(STOPPABLE["loop"])
-    kernel.read_text(message_id, "stdout", until="on")
+    kernel.read_text(message_id, "stdout", until="on\n")
     kernel.manager.interrupt_kernel()
     cell = kernel.finish(message_id, check=False)
     assert "interrupts.py" not in cell.traceback

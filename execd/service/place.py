@@ -1,0 +1,196 @@
+"""Where a sandbox is. Whatever starts processes in it, touches its files or reaches its network does so through its
+`Place`; a `Places` makes one for each sandbox.
+
+Here is the place without walls: the machine as it is, of which each sandbox has a folder.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+import anyio
+from anyio import to_thread
+
+from execd.errors import FreezeUnavailable, NotOffered
+from execd.isolation.launch import Launcher
+from execd.isolation.plan import Mode, Plan
+from execd.kernel.connection import Runtime
+from execd.service.execution import DEFAULT_SANDBOX
+from execd.service.folders import Folders
+from execd.service.metrics import Machine
+from execd.service.proxy import machine_socket
+from execd.service.record import SandboxRecord
+from execd.settings import Settings
+from execd.warden.client import Enclosure
+from execd.warden.keeper import Keeper
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What the places of a service are, for those who ask. `not_covered` are sentences, one a thing; `limits` the
+    names of those of `execd.isolation.plan.Limits` that hold; `networks` what a sandbox may ask for."""
+
+    mode: Mode
+    freeze: bool
+    volumes: bool
+    not_covered: tuple[str, ...] = ()
+    limits: tuple[str, ...] = ()
+    networks: tuple[str, ...] = ()
+
+
+class Place(Protocol):
+    """Where one sandbox is. Paths are as the sandbox sees them, but for those named `…_folder` and `…_file`, which are
+    the service's own view of the same things."""
+
+    workspace: Path
+    env_file: Path
+    runtime: Runtime
+    cache: Path
+    variables: Mapping[str, str]
+    owner: tuple[int, int] | None
+    machine: Machine
+    shares_network: bool
+
+    @property
+    def launcher(self) -> Launcher:
+        """Starts processes in the sandbox."""
+
+    @property
+    def lost(self) -> anyio.Event:
+        """Set when it has ended without being closed, and everything in it."""
+
+    @property
+    def workspace_folder(self) -> Path:
+        """The folder of the machine that the workspace is."""
+
+    def socket(self, family: int = socket.AF_INET) -> socket.socket:
+        """A new TCP socket of the network that the sandbox has."""
+
+    async def freeze(self) -> None:
+        """Stop every process of the sandbox where it is. Raises FreezeUnavailable, OSError."""
+
+    async def thaw(self) -> None:
+        """Let them go on. Raises OSError."""
+
+    async def close(self) -> None:
+        """End what still runs and remove what the sandbox leaves. Safe to call twice."""
+
+
+class Places(Protocol):
+    """Makes places."""
+
+    capabilities: Capabilities
+
+    async def open(self, record: SandboxRecord) -> Place:
+        """A place for this sandbox, empty. Raises NotOffered, OSError."""
+
+
+@dataclass(eq=False)
+class MachinePlace:
+    """The machine as it is. `removed` is the folder that goes with the sandbox, None when nothing does."""
+
+    enclosure: Enclosure
+    workspace: Path
+    env_file: Path
+    runtime: Runtime
+    cache: Path
+    variables: Mapping[str, str]
+    removed: Path | None = None
+    owner: tuple[int, int] | None = None
+    shares_network: bool = True
+    machine: Machine = field(default_factory=Machine)
+
+    @property
+    def launcher(self) -> Launcher:
+        """Starts processes on the machine."""
+        return self.enclosure
+
+    @property
+    def lost(self) -> anyio.Event:
+        """Set when the warden has ended."""
+        return self.enclosure.lost
+
+    @property
+    def workspace_folder(self) -> Path:
+        """The same: there are no walls to look through."""
+        return self.workspace
+
+    def socket(self, family: int = socket.AF_INET) -> socket.socket:
+        """A new TCP socket of the machine's network."""
+        return machine_socket(family)
+
+    async def freeze(self) -> None:
+        """Refused: what belongs to a sandbox cannot be told from the rest of the machine. Raises FreezeUnavailable."""
+        raise FreezeUnavailable
+
+    async def thaw(self) -> None:
+        """Refused as well. Raises FreezeUnavailable."""
+        raise FreezeUnavailable
+
+    async def close(self) -> None:
+        """End what still runs, and remove the sandbox's folders. Safe to call twice."""
+        await self.enclosure.close()
+        for folder in (self.removed, self.runtime.host):
+            if folder is not None and self.removed is not None:
+                await to_thread.run_sync(partial(shutil.rmtree, folder, ignore_errors=True))
+
+
+class MachinePlaces:
+    """Places on the machine. The sandbox `default` has the configured workspace, and the service's HOME; each other
+    one has a workspace, a home and variables below `sandboxes/` in the data folder."""
+
+    capabilities = Capabilities(
+        mode=Mode.PROCESS,
+        freeze=False,
+        volumes=False,
+        not_covered=(
+            "code runs as the user that the service runs as, and can read and write whatever that user can",
+            "sandboxes see each other's processes and files",
+            "sandboxes use the machine's network as it is",
+            "no limit of memory, CPU, processes or disk space is enforced",
+        ),
+        networks=("full",),
+    )
+
+    def __init__(self, settings: Settings, folders: Folders, keeper: Keeper) -> None:
+        self._settings = settings
+        self._folders = folders
+        self._keeper = keeper
+
+    async def open(self, record: SandboxRecord) -> Place:
+        """A place for this sandbox. Raises NotOffered for volumes, OSError."""
+        if record.wanted.volumes:
+            raise NotOffered("there are no volumes here: mounting them takes walls; GET /v1/capabilities says more")
+        warden = await self._keeper.warden()
+        if record.id == DEFAULT_SANDBOX:
+            home = os.environ.get("HOME", str(self._folders.workspace))
+            enclosure = await warden.open(Plan(record.id, Mode.PROCESS, None, str(self._folders.workspace), home))
+            return self._place(enclosure, self._folders.env_file, self._folders.runtime)
+        folder = self._folders.sandboxes / record.id
+        runtime = self._folders.runtime / record.id
+        for made in (folder, folder / "workspace", folder / "home", runtime):
+            made.mkdir(mode=0o700)
+        (folder / "envs").touch(mode=0o600)
+        plan = Plan(record.id, Mode.PROCESS, None, str(folder / "workspace"), str(folder / "home"))
+        return self._place(await warden.open(plan), folder / "envs", runtime, folder)
+
+    def _place(self, enclosure: Enclosure, env_file: Path, runtime: Path, removed: Path | None = None) -> MachinePlace:
+        programs = f"{self._settings.kernel_python.parent}:{os.environ.get('PATH', os.defpath)}"
+        # `pip` and `python` are those of the kernels.
+        variables = {"PATH": programs, "HOME": enclosure.plan.home}
+        return MachinePlace(
+            enclosure,
+            Path(enclosure.plan.workspace),
+            env_file,
+            Runtime(runtime, runtime),
+            self._folders.cache,
+            variables,
+            removed,
+        )
