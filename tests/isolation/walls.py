@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from execd.isolation import bubblewrap, entering, etc, holder, landlock, seccomp
 from execd.isolation.entrance import Entrance, join, settle
 from execd.isolation.plan import Bind, Limits, Mode, Plan
 from tests.isolation.forks import close_all_but, fork, heard, reply
+
+ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes other users")
+NAMESPACES = pytest.mark.skipif(
+    subprocess.run(["unshare", "--user", "--map-root-user", "--mount", "true"], check=False).returncode != 0,
+    reason="this machine allows no user namespaces",
+)
 
 SANDBOX_USER, OTHER_USER, PLAIN_USER = 23456, 23457, 23458
 
