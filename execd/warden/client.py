@@ -29,7 +29,8 @@ import anyio
 import structlog
 
 from execd.isolation.launch import Exit, Launch
-from execd.isolation.plan import Plan
+from execd.isolation.plan import Mode, Plan
+from execd.isolation.probe import Facts
 from execd.warden.enclosures import plan_of
 from execd.warden.line import Line, connect, exit_of, request_of, result_of
 from execd.warden.protocol import VERSION, Message, close_all, receive, send
@@ -173,6 +174,12 @@ class Warden:
         """Make a sandbox. Raises OSError."""
         await self.ask({"op": "open", "plan": asdict(plan)})
         return await self._enclosure(plan, ())
+
+    async def probe(self, user: int | None) -> Facts:
+        """What isolation this machine allows, for sandboxes of this user of it (None: the service's own)."""
+        told, _ = await self.ask({"op": "probe", "user": user})
+        obstacles = {Mode(mode): reason for mode, reason in told["obstacles"].items()}
+        return Facts(**{**told, "obstacles": obstacles, "controllers": frozenset(told["controllers"])})
 
     async def prepare(self, argv: Sequence[str]) -> None:
         """Let the zygote for kernels with such a command start now, not with the first kernel. Raises OSError."""

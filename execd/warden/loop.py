@@ -1,8 +1,9 @@
-"""The warden's loop: descriptors to watch, and one clock."""
+"""The warden's loop: descriptors to watch, signals, and a clock."""
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import select
 import signal
@@ -18,7 +19,8 @@ class Loop:
     def __init__(self) -> None:
         self._epoll = select.epoll()
         self._callbacks: dict[int, Callable[[], None]] = {}
-        self._alarm: tuple[float, Callable[[], None]] | None = None
+        self._numbers = itertools.count()
+        self._alarms: list[tuple[float, int, Callable[[], None]]] = []
         self._running = True
         self._signals: dict[int, Callable[[], None]] = {}
         self._told, tell = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -44,13 +46,17 @@ class Loop:
         if self._callbacks.pop(fd, None) is not None:
             self._epoll.unregister(fd)
 
-    def alarm(self, seconds: float, callback: Callable[[], None]) -> None:
-        """Call back once after a time, in place of what was to be called back before."""
-        self._alarm = (time.monotonic() + seconds, callback)
+    def after(self, seconds: float, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call back once after a time, unless the function that is returned is called before."""
+        alarm = (time.monotonic() + seconds, next(self._numbers), callback)
+        self._alarms.append(alarm)
+        self._alarms.sort()
 
-    def disarm(self) -> None:
-        """Call nothing back after any time."""
-        self._alarm = None
+        def cancel() -> None:
+            with contextlib.suppress(ValueError):
+                self._alarms.remove(alarm)
+
+        return cancel
 
     def stop(self) -> None:
         """Let `run` return."""
@@ -73,9 +79,8 @@ class Loop:
             self._signals.get(signum, lambda: None)()
 
     def _patience(self) -> float:
-        return -1 if self._alarm is None else max(self._alarm[0] - time.monotonic(), 0)
+        return max(self._alarms[0][0] - time.monotonic(), 0) if self._alarms else -1
 
     def _ring(self) -> None:
-        if self._alarm is not None and self._alarm[0] <= time.monotonic():
-            callback, self._alarm = self._alarm[1], None
-            callback()
+        while self._running and self._alarms and self._alarms[0][0] <= time.monotonic():
+            self._alarms.pop(0)[2]()
