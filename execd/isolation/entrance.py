@@ -4,7 +4,8 @@ Only the standard library, and nothing of execd: a kernel's own Python (3.11 and
 
 Two forks lead in. The first one, the shim, calls `join`, forks again and exits; the second one calls `settle` and is
 then what runs inside. Both must have one thread and no descriptors that the sandbox may not have. The order of the
-steps matters: a process is never where others could look into it while it still has a right that they have not.
+steps matters: a process is never where others could look into it while it still has a right that they have not. Nothing
+is imported on the way: from inside, or as another user, a Python may not find its own library.
 """
 
 import base64
@@ -167,8 +168,12 @@ def _limit(how: Entrance) -> None:
 
 def _offer_to_oom_killer() -> None:
     # When the machine runs out of memory, not the service. A process that is not dumpable may not say so itself.
-    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
-        file.write(str(_OOM_SCORE))
+    with contextlib.suppress(OSError):
+        score = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
+        try:
+            os.write(score, b"%d" % _OOM_SCORE)
+        finally:
+            os.close(score)
 
 
 def _drop_bounding_set() -> None:

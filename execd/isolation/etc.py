@@ -27,7 +27,7 @@ COPIED = (
 )
 _LARGEST = 8 * 2**20
 
-_WRITTEN = {
+WRITTEN = {
     "passwd": f"root:x:0:0:root:/root:/usr/sbin/nologin\nuser:x:{INSIDE}:{INSIDE}:user:{HOME}:/bin/bash\n"
     "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
     "group": f"root:x:0:\ntty:x:5:\nuser:x:{INSIDE}:\nnogroup:x:65534:\n",
@@ -44,7 +44,7 @@ def furnish(folder: Path, machine: Path = Path("/etc")) -> None:
     for pattern in COPIED:
         for source in sorted(machine.glob(pattern)):
             _copy(source, folder / source.relative_to(machine))
-    for name, text in _WRITTEN.items():
+    for name, text in WRITTEN.items():
         (folder / name).write_text(text)
     (folder / "mtab").symlink_to("/proc/self/mounts")
     for parent, _, files in os.walk(folder):

@@ -65,7 +65,8 @@ class Holder:
     pidfd: int
 
     def kill(self) -> None:
-        """End every process in the sandbox; nothing when it has ended."""
+        """End every process in the sandbox; nothing when it has ended. Its first process, and bubblewrap with it, are
+        gone only when everybody who has entered is reaped by their parent outside."""
         try:
             signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
         except ProcessLookupError:

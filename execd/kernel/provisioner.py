@@ -1,99 +1,115 @@
-"""How jupyter_client gets a kernel's process: from a `Launcher`, in whatever sandbox that is one of.
-
-The entry point `execd` of the group `jupyter_client.kernel_provisioners` is this class; a kernelspec's metadata names
-it under `kernel_provisioner`, with the launcher in its `config`
-(https://jupyter-client.readthedocs.io/en/stable/provisioning.html).
-"""
+"""Where kernels come from, for jupyter_client: a Launcher, of this process or of a warden that listens somewhere."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-import anyio
+import traitlets
 from jupyter_client.connect import KernelConnectionInfo
-from jupyter_client.provisioning.provisioner_base import KernelProvisionerBase
-from traitlets import Any as AnyTrait
-from traitlets import Bool
+from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
-from execd.isolation.launch import Exit, Launch, Started
+from execd.isolation.launch import Exit, Launch, Launcher, Started
+from execd.warden.line import LineLauncher
 
 PROVISIONER_NAME = "execd"
+"""Its name in a kernelspec, and among the entry points of `jupyter_client.kernel_provisioners`."""
 
 
-class LauncherProvisioner(KernelProvisionerBase):
-    """Starts one kernel. `started` is its process, held until `cleanup`, None before there is one."""
+class LauncherProvisioner(LocalProvisioner):
+    """A kernel that a Launcher starts, as the leader of a session of its own.
 
-    launcher: Any = AnyTrait(help="The Launcher that starts it.").tag(config=True)
-    zygote: Any = Bool(False, help="Whether it may be forked from a process that has imported its libraries.").tag(
-        config=True
-    )
+    In a kernelspec, for any program that uses jupyter_client:
+
+        "metadata": {"kernel_provisioner": {"provisioner_name": "execd",
+                                            "config": {"warden": "/the/wardens/folder", "sandbox": "sb_…", "zygote": true}}}
+
+    Its command, working directory and connection file are as the sandbox sees them.
+    """
+
+    launcher: Any = traitlets.Any(help="A Launcher, in the process that has one.")
+    warden: Any = traitlets.Unicode(help="The folder of a warden, where there is no Launcher.").tag(config=True)
+    sandbox: Any = traitlets.Unicode(help="A sandbox that is open there.").tag(config=True)
+    zygote: Any = traitlets.Bool(False, help="Whether the kernel is a fork of the zygote.").tag(config=True)
 
     started: Started | None = None
-    _ended: anyio.Event
+    """The kernel's process, once `launch_kernel` has returned."""
 
     @property
     def has_process(self) -> bool:
-        """Whether there is a kernel that has not been cleaned up."""
+        """Whether there is a process that has not been waited for."""
         return self.started is not None
 
-    async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
-        """What `launch_kernel` is to be given."""
-        return {"cmd": [], **await super().pre_launch(**kwargs)}
-
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
-        """Start it, with `env` and in `cwd`. `fds` are those of its descriptors, by their numbers, that are not
-        empty. Raises OSError."""
-        self._ended = anyio.Event()
+        """Start it, held, with `fds` as in a Launch, or with what Popen calls stdin, stdout and stderr. Of the three,
+        a kernel whose fds say nothing gets nothing. Raises OSError."""
         nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         try:
-            fds: Mapping[int, int] = {0: nothing, 1: nothing, 2: nothing, **kwargs.get("fds", {})}
-            wanted = Launch(tuple(cmd), kwargs.get("cwd") or "/", kwargs["env"], fds, held=True)
-            self.started = await self._start(wanted)
+            wanted = Launch(
+                argv=tuple(cmd),
+                cwd=str(kwargs.get("cwd") or Path.cwd()),
+                env=kwargs["env"],
+                fds={**dict.fromkeys(range(3), nothing), **_descriptors(kwargs)},
+                held=True,
+            )
+            through = self._launcher()
+            self.started = await through.fork_kernel(wanted) if self.zygote else through.launch(wanted)
         finally:
             os.close(nothing)
-        self.started.on_exit(self._note_end)
+        self.pid = self.pgid = self.started.pid
         return self.connection_info
 
     async def poll(self) -> int | None:
-        """The exit code of a kernel that has ended, None for one that runs."""
-        return self.started.exit.code if self.started is not None and self.started.exit is not None else None
+        """None while it runs, then how it ended."""
+        if self.started is None:
+            return 0
+        return None if self.started.exit is None else self.started.exit.code
 
     async def wait(self) -> int | None:
-        """Return its exit code once it has ended."""
+        """How it ended, as soon as it has; its pid belongs to others then."""
         if self.started is None:
-            return None
-        await self._ended.wait()
-        return await self.poll()
-
-    async def send_signal(self, signum: int) -> None:
-        """Signal it, with the processes that it started in its group."""
-        if self.started is not None:
-            self.started.signal_group(signal.Signals(signum))
-
-    async def kill(self, restart: bool = False) -> None:  # noqa: ARG002
-        """End it at once."""
-        await self.send_signal(signal.SIGKILL)
-
-    async def terminate(self, restart: bool = False) -> None:  # noqa: ARG002
-        """Ask it to end."""
-        await self.send_signal(signal.SIGTERM)
-
-    async def cleanup(self, restart: bool = False) -> None:  # noqa: ARG002
-        """Let its number go."""
+            return 0
+        ended: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
+        self.started.on_exit(lambda how: None if ended.done() else ended.set_result(how))
+        how = await ended
         if self.started is not None:
             self.started.release()
             self.started = None
+        return how.code
 
-    async def _start(self, wanted: Launch) -> Started:
-        started: Started
-        if self.zygote:
-            started = await self.launcher.fork_kernel(wanted)
-        else:
-            started = self.launcher.launch(wanted)
-        return started
+    async def send_signal(self, signum: int) -> None:
+        """Signal the kernel and the processes that it has started in its group."""
+        if self.started is not None:
+            self.started.signal_group(signal.Signals(signum))
 
-    def _note_end(self, _: Exit) -> None:
-        self._ended.set()
+    async def kill(self, restart: bool = False) -> None:  # noqa: ARG002 - jupyter_client's signature
+        """End it and its group."""
+        await self.send_signal(signal.SIGKILL)
+
+    async def terminate(self, restart: bool = False) -> None:  # noqa: ARG002 - as above
+        """Ask it and its group to end."""
+        await self.send_signal(signal.SIGTERM)
+
+    def _launcher(self) -> Launcher:
+        if self.launcher is None:
+            self.launcher = LineLauncher(Path(self.warden), self.sandbox)
+        found: Launcher = self.launcher
+        return found
+
+
+def _descriptors(kwargs: Mapping[str, Any]) -> dict[int, int]:
+    if "fds" in kwargs:
+        return dict(kwargs["fds"])
+    given = {number: kwargs.get(name) for number, name in enumerate(("stdin", "stdout", "stderr"))}
+    given = {number: number if each is None and number else each for number, each in given.items()}
+    return {number: fd for number, each in given.items() if (fd := _descriptor(each)) >= 0}
+
+
+def _descriptor(given: Any) -> int:
+    if given is None:
+        return -1
+    return given if isinstance(given, int) else int(given.fileno())

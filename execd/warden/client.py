@@ -20,11 +20,10 @@ import subprocess
 import sys
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from signal import SIGKILL, Signals
-from typing import Any
 
 import anyio
 import structlog
@@ -32,13 +31,13 @@ import structlog
 from execd.isolation.launch import Exit, Launch
 from execd.isolation.plan import Plan
 from execd.warden.enclosures import plan_of
-from execd.warden.protocol import SOCKET, VERSION, Message, close_all, make_socket, raise_failure, receive, send
+from execd.warden.line import Line, connect, exit_of, request_of, result_of
+from execd.warden.protocol import VERSION, Message, close_all, receive, send
 
 log = structlog.get_logger(__name__)
 
 _ANOTHER_LISTENS = 75
 _ATTEMPTS = 5
-_LAUNCH_SECONDS = 30.0
 _REMEMBERED_EXITS = 4096
 _PROGRAM = Path(__file__).parent / "__main__.py"
 
@@ -104,11 +103,11 @@ class Enclosure:
 
     def launch(self, wanted: Launch) -> Child:
         """Start a process; returns when it executes its program. Raises OSError."""
-        return self._warden.launch(self._request("launch", wanted), list(wanted.fds.values()))
+        return self._warden.launch(request_of("launch", self.plan.id, wanted), list(wanted.fds.values()))
 
     async def fork_kernel(self, wanted: Launch) -> Child:
         """Start a kernel as a fork of the zygote; returns when it is about to open its sockets. Raises OSError."""
-        return await self._warden.fork(self._request("fork_kernel", wanted), list(wanted.fds.values()))
+        return await self._warden.fork(request_of("fork_kernel", self.plan.id, wanted), list(wanted.fds.values()))
 
     def socket(self, family: int = socket.AF_INET) -> socket.socket:
         """A new TCP socket that belongs to the sandbox's network. Raises OSError."""
@@ -137,33 +136,19 @@ class Enclosure:
         result, _ = self._warden.call({"op": "oom_kills", "sandbox": self.plan.id})
         return int(result["count"])
 
-    def _request(self, op: str, wanted: Launch) -> Message:
-        return {
-            "op": op,
-            "sandbox": self.plan.id,
-            "argv": list(wanted.argv),
-            "cwd": wanted.cwd,
-            "env": dict(wanted.env),
-            "fds": list(wanted.fds),
-            "terminal": wanted.terminal,
-            "uid": wanted.uid,
-            "gid": wanted.gid,
-            "held": wanted.held,
-        }
-
 
 class Warden:
     """A connection to a warden that lives. `lost` is set when it has ended, and everything with it. Where there is no
     pid namespace, what its children had started themselves has not: the service kills that by its marks."""
 
-    def __init__(self, folder: Path, listening: socket.socket, calling: socket.socket) -> None:
+    def __init__(self, folder: Path, listening: socket.socket, line: Line) -> None:
         self.lost = anyio.Event()
         self.pid = 0
         self.enclosures: dict[str, Enclosure] = {}
         """The sandboxes that are open, those that were adopted too, by their ids."""
         self._folder = folder
         self._listening = listening
-        self._calling = calling
+        self._line = line
         self._lock = threading.Lock()
         self._sending = anyio.Lock()
         self._number = 0
@@ -205,7 +190,7 @@ class Warden:
         if self._listening.fileno() >= 0:
             self._loop.remove_reader(self._listening.fileno())
             self._listening.close()
-            self._calling.close()
+            self._line.close()
             self._fail()
 
     def launch(self, request: Message, fds: Sequence[int]) -> Child:
@@ -225,18 +210,7 @@ class Warden:
 
     def call(self, request: Message, fds: Sequence[int] = ()) -> tuple[Message, list[int]]:
         """Ask, and wait for the answer. Raises OSError."""
-        with self._lock:
-            try:
-                send(self._calling, {"id": 0, **request}, fds)
-                received = receive(self._calling)
-            except TimeoutError:
-                # Whoever is not connected any more gets nothing that was asked for.
-                self._calling.close()
-                self._calling = _connect(self._folder)
-                raise OSError(errno.ETIMEDOUT, "the warden did not answer in time") from None
-        if received is None:
-            raise OSError(errno.ECONNRESET, "the warden has ended")
-        return _result(received)
+        return self._line.call(request, fds)
 
     async def ask(self, request: Message, fds: Sequence[int] = ()) -> tuple[Message, list[int]]:
         """Ask, and let others go on until the answer comes. Raises OSError."""
@@ -248,7 +222,7 @@ class Warden:
         except BaseException:
             self._answers.pop(number, None)
             raise
-        return _result(await answer)
+        return result_of(await answer)
 
     def forget(self, enclosure: Enclosure) -> None:
         """It has been closed; for `Enclosure`."""
@@ -256,8 +230,12 @@ class Warden:
 
     @classmethod
     async def _adopt(cls, folder: Path) -> Warden:
-        listening = _connect(folder)
-        warden = cls(folder, listening, _connect(folder))
+        listening = connect(folder)
+        try:
+            warden = cls(folder, listening, Line(folder))
+        except BaseException:
+            listening.close()
+            raise
         try:
             hello, _ = await warden.ask({"op": "hello", "listen": True})
             if hello["version"] != VERSION:
@@ -280,7 +258,7 @@ class Warden:
     def _child(self, told: Message, *, held: bool) -> Child:
         child = Child(self, told["process"], told["pid"], held=held)
         with self._lock:
-            how = self._early.pop(child.number, None) or (_exit(told) if "code" in told else None)
+            how = self._early.pop(child.number, None) or (exit_of(told) if "code" in told else None)
             if how is None:
                 self._children[child.number] = child
         if how is not None:
@@ -333,7 +311,7 @@ class Warden:
             child.release()
 
     def _exited(self, message: Message) -> None:
-        how = _exit(message)
+        how = exit_of(message)
         with self._lock:
             child = self._children.pop(message["process"], None)
             if child is None:
@@ -360,21 +338,6 @@ class Warden:
             child.ended(Exit(-SIGKILL))
 
 
-def _connect(folder: Path) -> socket.socket:
-    made = make_socket()
-    # A socket's path may have 107 bytes, and the folder's may be longer.
-    place = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        made.settimeout(_LAUNCH_SECONDS)
-        made.connect(f"/proc/self/fd/{place}/{SOCKET}")
-    except BaseException:
-        made.close()
-        raise
-    finally:
-        os.close(place)
-    return made
-
-
 def _start(folder: Path, patience: float) -> None:
     command = [sys.executable, "-I", "-S", str(_PROGRAM), str(folder), str(patience)]
     with (folder / "warden.log").open("ab") as complaints:
@@ -382,15 +345,3 @@ def _start(folder: Path, patience: float) -> None:
     if done.returncode not in (0, _ANOTHER_LISTENS):
         why = (folder / "warden.log").read_text(errors="replace")[-1000:].strip()
         raise OSError(errno.ECHILD, f"the warden did not start: {why}", str(folder))
-
-
-def _result(received: tuple[Message, list[int]]) -> tuple[Message, list[int]]:
-    message, fds = received
-    if message.get("error"):
-        close_all(fds)
-        raise_failure(message["error"])
-    return message["result"], fds
-
-
-def _exit(told: Mapping[str, Any]) -> Exit:
-    return Exit(told["code"], told["cpu_seconds"], told["peak_memory"])

@@ -47,6 +47,7 @@ class Supervisor:
             "root": self._root,
             "socket": self._socket,
             "signal": self._signal,
+            "status": self._status,
             "release": self._release,
             "freeze": self._freeze,
             "thaw": self._thaw,
@@ -208,6 +209,10 @@ class Supervisor:
         if process is not None:
             process.signal(request.message["signal"], group=request.message["group"])
         request.answer({})
+
+    def _status(self, request: _Request) -> None:
+        process = self._processes.known.get(request.message["process"])
+        request.answer({} if process is None else process.describe())
 
     def _release(self, request: _Request) -> None:
         process = self._processes.known.get(request.message["process"])

@@ -1,5 +1,4 @@
-"""The program that Python kernels are forked from: `python zygote.py ENTRANCE BIRTH PROTOCOL`, with a socket as
-descriptor 3.
+"""What Python kernels are forked from: `python zygote.py ENTRANCE BIRTH PROTOCOL`, with a socket as descriptor 3.
 
 It has imported what kernels need and has done nothing else: no thread of its own, no event loop, no ZMQ context, and
 nothing in its memory or environment that a user might not see. The three files belong to execd, which is not
