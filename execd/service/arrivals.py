@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 
-CREATED, DELETED = 1, 3
+CREATED, MODIFIED, DELETED = 1, 2, 3
 
 Changes = AbstractSet[tuple[int, str]]
 
@@ -21,17 +21,20 @@ class Arrivals:
     """Completes the changes of one recursive watch, turn by turn."""
 
     def __init__(self) -> None:
-        self._told: set[str] = set()
+        self._created: set[str] = set()
+        self._found: set[str] = set()
 
     def complete(self, changes: Changes) -> set[tuple[int, str]]:
-        """These changes, and the creation of what they left out; not again of what was told in the turn before."""
+        """These changes, and the creation of what they left out. What was found in the turn before, and is created
+        only now by what inotify says, is modified: it may have been replaced since."""
         deleted = {path for number, path in changes if number == DELETED}
-        again = self._told - deleted
-        kept = {(number, path) for number, path in changes if number != CREATED or path not in again}
-        created = {path for number, path in kept if number == CREATED}
-        found = set(_inside(created | again)) - again
-        self._told = created | found
-        return kept | {(CREATED, path) for path in found}
+        known = self._found - deleted
+        heard = {(MODIFIED if number == CREATED and path in known else number, path) for number, path in changes}
+        created = {path for number, path in heard if number == CREATED}
+        young = self._created - deleted
+        self._found = set(_inside(created | young)) - created - young
+        self._created = created | self._found
+        return heard | {(CREATED, path) for path in self._found}
 
 
 def _inside(paths: Iterable[str]) -> Iterator[str]:

@@ -96,7 +96,7 @@ async def test_a_session_and_a_run_have_their_folders(sessions: Sessions, tmp_pa
     assert stdout(await sessions.run(session_id, "pwd", folder="/usr")) == ["/usr"]
     assert stdout(await sessions.run(session_id, "pwd")) == ["/usr"]
     with pytest.raises(SandboxApiException) as caught:
-        await sessions.run(session_id, "pwd", folder="/nonexistent")
+        await sessions.run(session_id, "pwd", folder="/proc/nonexistent")
     assert (caught.value.status_code, caught.value.error.code) == (400, "INVALID_REQUEST_BODY")
     await sessions.delete(session_id)
 

@@ -57,7 +57,7 @@ LOSSES = {
     "SIGKILL": ("kill -9 $$", -9),
     "exec": ("exec true", 0),
     "exec of a command that fails": ("exec false", 1),
-    "exec of what is not there": ("exec /nonexistent", 127),
+    "exec of what is not there": ("exec /proc/nonexistent", 127),
 }
 
 

@@ -116,7 +116,7 @@ def test_a_run_begins_in_its_folder_and_stays(session: Session, tmp_path: Path) 
     assert session.lines("cd - >/dev/null; pwd") == [str(tmp_path)]
 
 
-@pytest.mark.parametrize("folder", ["/nonexistent", "/etc/passwd", "nonexistent"])
+@pytest.mark.parametrize("folder", ["/proc/nonexistent", "/etc/passwd", "nonexistent"])
 def test_a_folder_that_is_none_is_refused(session: Session, folder: str) -> None:
     answer = session.client.post(f"/session/{session.id}/run", json={"command": "pwd", "cwd": folder})
     assert (answer.status_code, answer.json()["code"]) == (400, "INVALID_REQUEST_BODY")

@@ -56,6 +56,16 @@ def test_more_pairs_than_forms_usually_have(client: httpx.Client, tmp_path: Path
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {str(at): b"%d" % at for at in range(1200)}
 
 
+def test_the_file_names_of_the_parts_lead_nowhere(client: httpx.Client, tmp_path: Path) -> None:
+    away = f"../../../../../../../../../..{tmp_path}"
+    parts = [
+        ("metadata", (f"{away}/one", json.dumps({"path": f"{tmp_path}/there/file"}).encode(), "application/json")),
+        ("file", (f"{away}/two", b"x", "application/octet-stream")),
+    ]
+    assert client.post("/files/upload", files=parts).status_code == 200
+    assert [path.name for path in tmp_path.rglob("*")] == ["there", "file"]
+
+
 def raw_body(tmp_path: Path, order: str) -> bytes:
     """Two pairs, their parts in an order given by m (metadata) and f (file); raw UTF-8 in the file's name."""
     metadata, files = iter("ab"), iter([b"A", b"B"])

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from execd.service.arrivals import CREATED, DELETED, Arrivals
-
-MODIFIED = 2
+from execd.service.arrivals import CREATED, DELETED, MODIFIED, Arrivals
 
 
 def test_what_is_in_a_new_folder_is_created_too(tmp_path: Path) -> None:
@@ -20,14 +18,18 @@ def test_what_is_in_a_new_folder_is_created_too(tmp_path: Path) -> None:
     }
 
 
-def test_what_was_told_in_the_turn_before_is_not_told_again(tmp_path: Path) -> None:
+def test_what_was_found_is_not_created_again_and_may_have_been_replaced(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a/file").touch()
     arrivals = Arrivals()
     arrivals.complete({(CREATED, f"{tmp_path}/a")})
-    assert arrivals.complete({(CREATED, f"{tmp_path}/a/file"), (MODIFIED, f"{tmp_path}/a/file")}) == {
-        (MODIFIED, f"{tmp_path}/a/file")
-    }
+    assert arrivals.complete({(CREATED, f"{tmp_path}/a/file")}) == {(MODIFIED, f"{tmp_path}/a/file")}
+
+
+def test_what_is_put_in_the_place_of_a_file_is_told_each_time(tmp_path: Path) -> None:
+    created = {(CREATED, f"{tmp_path}/file")}
+    arrivals = Arrivals()
+    assert [arrivals.complete(created) for _ in range(3)] == [created] * 3
 
 
 def test_a_new_folder_is_looked_into_once_more(tmp_path: Path) -> None:
