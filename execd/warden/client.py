@@ -221,6 +221,8 @@ class Warden:
 
     async def ask(self, request: Message, fds: Sequence[int] = ()) -> tuple[Message, list[int]]:
         """Ask, and let others go on until the answer comes. Raises OSError."""
+        if self._listening.fileno() < 0:
+            raise OSError(errno.ECONNRESET, "the warden has ended")
         self._number += 1
         number = self._number
         answer = self._answers[number] = self._loop.create_future()
@@ -254,6 +256,8 @@ class Warden:
                 await warden._enclosure(plan, [warden._child(told, held=told["held"]) for told in here])
         except BaseException:
             warden.hang_up()
+            for enclosure in warden.enclosures.values():
+                os.close(enclosure.root)
             raise
         return warden
 

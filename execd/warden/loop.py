@@ -7,6 +7,7 @@ import itertools
 import os
 import select
 import signal
+import sys
 import time
 from collections.abc import Callable
 
@@ -68,7 +69,7 @@ class Loop:
             for fd, _ in self._epoll.poll(self._patience()):
                 callback = self._callbacks.get(fd)
                 if callback is not None and self._running:
-                    callback()
+                    self._call(callback)
             self._ring()
 
     def _heed_signals(self) -> None:
@@ -76,11 +77,17 @@ class Loop:
         with contextlib.suppress(BlockingIOError):
             came = os.read(self._told, 65536)
         for signum in set(came):
-            self._signals.get(signum, lambda: None)()
+            self._call(self._signals.get(signum, lambda: None))
 
     def _patience(self) -> float:
         return max(self._alarms[0][0] - time.monotonic(), 0) if self._alarms else -1
 
     def _ring(self) -> None:
         while self._running and self._alarms and self._alarms[0][0] <= time.monotonic():
-            self._alarms.pop(0)[2]()
+            self._call(self._alarms.pop(0)[2])
+
+    def _call(self, callback: Callable[[], None]) -> None:
+        try:
+            callback()
+        except Exception:  # noqa: BLE001 - what is wrong in one place must not end every sandbox
+            sys.excepthook(*sys.exc_info())

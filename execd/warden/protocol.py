@@ -114,6 +114,8 @@ def _open(data: bytes, fds: list[int]) -> tuple[Message, list[int]]:
             content = os.pread(letter, os.fstat(letter).st_size, 0)
         finally:
             os.close(letter)
+    elif data[:1] != _HERE:
+        raise Unreadable("a message must say where it is")
     try:
         message = json.loads(content)
     except ValueError as error:
