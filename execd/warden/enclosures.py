@@ -21,6 +21,7 @@ from execd.warden.means import Means
 from execd.warden.processes import Process, Processes, descendants
 
 _PAUSE = 0.005
+_SECOND_LOOK = 0.2
 _FREEZING_LOOKS = 1000
 _REMOVING_LOOKS = 1000
 
@@ -101,7 +102,7 @@ class Enclosed:
     def close(self, on_closed: Callable[[], None]) -> None:
         """End everything in it, and say so when all of it is gone."""
         self._on_closed.append(on_closed)
-        self._go_on_closing()
+        self._keep_closing()
 
     def started(self, process: Process) -> None:
         """A process of it runs."""
@@ -115,9 +116,17 @@ class Enclosed:
 
     def reaped(self, pid: int) -> None:
         """A process has ended and is gone, this sandbox's or not."""
-        self._doomed.discard(pid)
-        if self._on_closed and not self._doomed:
+        if self._on_closed:
+            # Some were waited for by parents that were then killed as well.
+            self._doomed = {doomed for doomed in self._doomed - {pid} if exists(doomed)}
+            if not self._doomed:
+                self._go_on_closing()
+
+    def _keep_closing(self) -> None:
+        # Again after a while: who forks while it is being killed is not missed for long.
+        if self._on_closed and not self._emptied:
             self._go_on_closing()
+            self._loop.after(_SECOND_LOOK, self._keep_closing)
 
     def _go_on_closing(self) -> None:
         if self._emptied:
@@ -203,6 +212,15 @@ def session_of(pid: int) -> int | None:
         return os.getsid(pid)
     except OSError:
         return None
+
+
+def exists(pid: int) -> bool:
+    """Whether there is a process of this number."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def kill(pid: int, signum: int) -> None:

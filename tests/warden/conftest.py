@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import zlib
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -19,6 +20,7 @@ def folder() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="execd-warden-test-", dir="/tmp") as name:
         Path(name).chmod(0o711)
         yield Path(name)
+        assert not list(Path("/sys/fs/cgroup").glob(f"**/execd-{zlib.crc32(name.encode()):08x}-*"))
 
 
 @pytest.fixture
