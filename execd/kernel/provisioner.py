@@ -39,6 +39,7 @@ class LauncherProvisioner(LocalProvisioner):
 
     started: Started | None = None
     """The kernel's process, once `launch_kernel` has returned."""
+    _line: LineLauncher | None = None
 
     @property
     def has_process(self) -> bool:
@@ -95,11 +96,25 @@ class LauncherProvisioner(LocalProvisioner):
         """Ask it and its group to end."""
         await self.send_signal(signal.SIGTERM)
 
+    async def cleanup(self, restart: bool = False) -> None:
+        """Let its number go, and hang up on the warden unless it is started again."""
+        if self.started is not None:
+            self.started.release()
+            self.started = None
+        if self._line is not None and not restart:
+            self._line.close()
+            self._line = None
+        await super().cleanup(restart)
+
     def _launcher(self) -> Launcher:
-        if self.launcher is None:
-            self.launcher = LineLauncher(Path(self.warden), self.sandbox)
-        found: Launcher = self.launcher
-        return found
+        if self.launcher is not None:
+            given: Launcher = self.launcher
+            return given
+        if self._line is None:
+            self._line = LineLauncher(Path(self.warden), self.sandbox)
+        # Its `exit` is asked for when it is looked at, which the protocol's attribute allows and mypy does not.
+        found: Any = self._line
+        return found  # type: ignore[no-any-return]
 
 
 def _descriptors(kwargs: Mapping[str, Any]) -> dict[int, int]:
