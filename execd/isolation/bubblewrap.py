@@ -7,9 +7,11 @@ sandbox. Works with bubblewrap 0.8 and later.
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import os
 import shutil
+import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +26,10 @@ that it and all that is to be seen are there. (The pid comes before the mounts a
 _FILTER = 4
 _FIRST_DATA = 5
 
-_HOLDER = 'trap "" CHLD; echo; exec sleep infinity </dev/null >/dev/null 2>&1'
+# A process that ignores SIGCHLD has no zombies, orphans included. The ready byte comes when nothing but that is left.
+# Not every shell lets its trap be inherited: dash does not.
+_IGNORING = "echo; exec env --ignore-signal=CHLD sleep infinity </dev/null >/dev/null 2>&1"
+_TRAPPING = 'trap "" CHLD; echo; exec sleep infinity </dev/null >/dev/null 2>&1'
 
 DEFAULT_TMP = 256 * 2**20
 
@@ -34,21 +39,22 @@ _ROOT_FOLDERS = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What of the machine a sandbox is made with: bubblewrap, a folder that etc.py has furnished, whether user
-    namespaces may be turned off inside (not in a container, where seccomp alone does it), and the folders and the
-    symbolic links (target, path) of the root."""
+    namespaces may be turned off inside (not in a container, where seccomp alone does it), the folders and the symbolic
+    links (target, path) of the root, and what the holder is executed as."""
 
     program: str
     etc: str
     disable_userns: bool = True
     folders: tuple[str, ...] = ("/usr",)
     links: tuple[tuple[str, str], ...] = ()
+    holder: tuple[str, ...] = ("/bin/sh", "-c", _IGNORING)
 
     @classmethod
     def found(cls, program: str, etc: str, *, disable_userns: bool) -> Surroundings:
         """The machine as it is."""
         links = tuple((os.readlink(path), path) for path in _ROOT_FOLDERS if os.path.islink(path))
         folders = tuple(path for path in ("/usr", *_ROOT_FOLDERS) if os.path.isdir(path) and not os.path.islink(path))
-        return cls(program, etc, disable_userns, folders, links)
+        return cls(program, etc, disable_userns, folders, links, _holder())
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +94,17 @@ def command(plan: Plan, surroundings: Surroundings, seccomp: bytes, resolv_conf:
         # Last: what bubblewrap has made of memory belongs to the user and would be a place without a limit.
         *("--remount-ro", "/dev", "--remount-ro", "/"),
         *("--chdir", "/", "--seccomp", str(_FILTER), "--info-fd", str(INFO), "--"),
-        *("/bin/sh", "-c", _HOLDER),
+        *surroundings.holder,
     )
     return Command(argv, {_FILTER: seccomp, **{numbers[path]: text.encode() for path, text in files.items()}})
+
+
+@functools.cache
+def _holder() -> tuple[str, ...]:
+    ignoring = subprocess.run(["env", "--ignore-signal=CHLD", "true"], check=False, capture_output=True)
+    if ignoring.returncode == 0:
+        return ("/bin/sh", "-c", _IGNORING)
+    return ("/bin/bash" if os.path.exists("/bin/bash") else "/bin/sh", "-c", _TRAPPING)
 
 
 def _separation(plan: Plan, surroundings: Surroundings) -> Iterator[str]:
