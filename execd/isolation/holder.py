@@ -10,7 +10,7 @@ import json
 import os
 import select
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from execd.isolation.bubblewrap import INFO, Command
@@ -73,9 +73,12 @@ class Holder:
             return
 
 
-def start(command: Command, uid: int | None, cgroups: Sequence[int] = ()) -> Starting:
+def start(
+    command: Command, uid: int | None, cgroups: Sequence[int] = (), prepare: Callable[[], None] | None = None
+) -> Starting:
     """Start what makes the sandbox, as this user (None: as ourselves) and in these cgroups (descriptors of their
-    cgroup.procs). Raises OSError where not even that is possible."""
+    cgroup.procs). The new process calls `prepare` before it becomes that user. Raises OSError where not even that is
+    possible."""
     if (os.geteuid() if uid is None else uid) == 0:
         raise PermissionError("a sandbox needs a user that is not root")
     ready, ready_end = os.pipe2(os.O_CLOEXEC)
@@ -86,7 +89,7 @@ def start(command: Command, uid: int | None, cgroups: Sequence[int] = ()) -> Sta
     try:
         pid = os.fork()
         if pid == 0:
-            _execute(command, uid, cgroups, {0: nothing, 1: ready_end, 2: said, INFO: info_end, **data})
+            _execute(command, uid, (cgroups, prepare), {0: nothing, 1: ready_end, 2: said, INFO: info_end, **data})
     finally:
         for fd in (ready_end, info_end, nothing, *data.values()):
             os.close(fd)
@@ -107,8 +110,14 @@ def hold(command: Command, uid: int | None, cgroups: Sequence[int] = (), within:
         raise
 
 
-def _execute(command: Command, uid: int | None, cgroups: Sequence[int], fds: dict[int, int]) -> None:
+def _execute(
+    command: Command,
+    uid: int | None,
+    before: tuple[Sequence[int], Callable[[], None] | None],
+    fds: dict[int, int],
+) -> None:
     # In the fork: whatever happens, it does not return.
+    cgroups, prepare = before
     try:
         for group in cgroups:
             os.write(group, b"0")
@@ -116,6 +125,8 @@ def _execute(command: Command, uid: int | None, cgroups: Sequence[int], fds: dic
         for number, fd in aside.items():
             os.dup2(fd, number)
         os.closerange(max(fds) + 1, os.sysconf("SC_OPEN_MAX"))
+        if prepare is not None:
+            prepare()
         if uid is not None and os.geteuid() != uid:
             os.setgroups([])
             os.setresgid(uid, uid, uid)

@@ -25,8 +25,9 @@ class LauncherProvisioner(LocalProvisioner):
 
     In a kernelspec, for any program that uses jupyter_client:
 
-        "metadata": {"kernel_provisioner": {"provisioner_name": "execd",
-                                            "config": {"warden": "/the/wardens/folder", "sandbox": "sb_…", "zygote": true}}}
+        "metadata": {"kernel_provisioner": {
+            "provisioner_name": "execd",
+            "config": {"warden": "/the/wardens/folder", "sandbox": "sb_…", "zygote": true}}}
 
     Its command, working directory and connection file are as the sandbox sees them.
     """

@@ -29,7 +29,8 @@ import anyio
 import structlog
 
 from execd.isolation.launch import Exit, Launch
-from execd.isolation.plan import Plan
+from execd.isolation.plan import Mode, Plan
+from execd.isolation.probe import Facts
 from execd.warden.enclosures import plan_of
 from execd.warden.line import Line, connect, exit_of, request_of, result_of
 from execd.warden.protocol import VERSION, Message, close_all, receive, send
@@ -174,6 +175,12 @@ class Warden:
         await self.ask({"op": "open", "plan": asdict(plan)})
         return await self._enclosure(plan, ())
 
+    async def probe(self, user: int | None) -> Facts:
+        """What isolation this machine allows, for sandboxes of this user of it (None: the service's own)."""
+        told, _ = await self.ask({"op": "probe", "user": user})
+        obstacles = {Mode(mode): reason for mode, reason in told["obstacles"].items()}
+        return Facts(**{**told, "obstacles": obstacles, "controllers": frozenset(told["controllers"])})
+
     async def prepare(self, argv: Sequence[str]) -> None:
         """Let the zygote for kernels with such a command start now, not with the first kernel. Raises OSError."""
         await self.ask({"op": "prepare", "argv": list(argv)})
@@ -214,6 +221,8 @@ class Warden:
 
     async def ask(self, request: Message, fds: Sequence[int] = ()) -> tuple[Message, list[int]]:
         """Ask, and let others go on until the answer comes. Raises OSError."""
+        if self._listening.fileno() < 0:
+            raise OSError(errno.ECONNRESET, "the warden has ended")
         self._number += 1
         number = self._number
         answer = self._answers[number] = self._loop.create_future()
@@ -247,6 +256,8 @@ class Warden:
                 await warden._enclosure(plan, [warden._child(told, held=told["held"]) for told in here])
         except BaseException:
             warden.hang_up()
+            for enclosure in warden.enclosures.values():
+                os.close(enclosure.root)
             raise
         return warden
 

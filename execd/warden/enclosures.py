@@ -8,12 +8,21 @@ import pwd
 import signal
 import socket
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
+from execd.isolation import entering
+from execd.isolation.cgroup import FREEZER, Group
 from execd.isolation.entrance import Entrance
 from execd.isolation.plan import Bind, Limits, Mode, Plan
 from execd.warden.birth import Birth
+from execd.warden.loop import Loop
+from execd.warden.means import Means
 from execd.warden.processes import Process, Processes, descendants
+
+_PAUSE = 0.005
+_FREEZING_LOOKS = 1000
+_REMOVING_LOOKS = 1000
 
 
 def plan_of(message: dict[str, Any]) -> Plan:
@@ -23,20 +32,27 @@ def plan_of(message: dict[str, Any]) -> Plan:
 
 
 class Enclosed:
-    """One sandbox without walls: processes with limits, and the machine as it is. The other modes build on it."""
+    """One sandbox. Without walls it is processes with limits, and the machine as it is; the others build on that."""
 
     walled = False
 
-    def __init__(self, plan: Plan, processes: Processes) -> None:
+    def __init__(self, plan: Plan, processes: Processes, loop: Loop, means: Means) -> None:
         self.plan = plan
         self.lost = False
+        self.on_lost: Callable[[], None] = lambda: None
         self._processes = processes
+        self._loop = loop
+        self._means = means
+        self._group: Group | None = None
         self._sessions: set[int] = set()
         self._doomed: set[int] = set()
         self._on_closed: list[Callable[[], None]] = []
+        self._emptied = False
 
     def open(self, on_open: Callable[[OSError | None], None]) -> None:
-        """Make it, and say so when it is there or cannot be made."""
+        """Make it, and say so when it is there or cannot be made. Raises OSError."""
+        if self.plan.limits != Limits():
+            self._group = self._means.group(self.plan)
         on_open(None)
 
     @property
@@ -45,12 +61,14 @@ class Enclosed:
         return bool(self._on_closed) or self.lost
 
     def birth(self, wanted: dict[str, Any], fds: list[int], report: int) -> Birth:
-        """How a process is born in it. Raises OSError when it is gone."""
+        """How a process is born in it; the descriptors in `cgroups` are the caller's to close. Raises OSError."""
         if self.closing:
             raise OSError(errno.ESRCH, "the sandbox has ended")
         mapping = dict(zip(wanted["fds"], fds, strict=True))
         how = self._entrance(wanted.get("uid"), wanted.get("gid"))
-        return Birth(wanted["cwd"], mapping, wanted["terminal"], report, how, None, (), None)
+        cgroups = self._group.entries() if self._group is not None else []
+        holder, ruleset = self._keys()
+        return Birth(wanted["cwd"], mapping, wanted["terminal"], report, how, holder, cgroups, ruleset)
 
     def root(self) -> int:
         """A descriptor of the root folder as it is inside, the caller's to close. Raises OSError."""
@@ -60,17 +78,25 @@ class Enclosed:
         """A new TCP socket that belongs to its network. Raises OSError."""
         return socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
 
-    def freeze(self) -> None:
-        """Stop every process. Raises OSError."""
-        self._signal_all(signal.SIGSTOP)
+    def freeze(self, on_frozen: Callable[[], None]) -> None:
+        """Stop every process, and say so when all of them stand still. Raises OSError."""
+        if self._group is None or FREEZER not in self._means.controllers:
+            self._signal_all(signal.SIGSTOP)
+            on_frozen()
+            return
+        self._group.freeze()
+        self._await_frozen(self._group, on_frozen, _FREEZING_LOOKS)
 
     def thaw(self) -> None:
         """Let them go on. Raises OSError."""
-        self._signal_all(signal.SIGCONT)
+        if self._group is None or FREEZER not in self._means.controllers:
+            self._signal_all(signal.SIGCONT)
+        else:
+            self._group.thaw()
 
     def oom_kills(self) -> int:
         """How many processes the machine has killed for the memory that all of them took."""
-        return 0
+        return 0 if self._group is None else self._group.oom_kills()
 
     def close(self, on_closed: Callable[[], None]) -> None:
         """End everything in it, and say so when all of it is gone."""
@@ -94,20 +120,45 @@ class Enclosed:
             self._go_on_closing()
 
     def _go_on_closing(self) -> None:
+        if self._emptied:
+            return
+        self._kill_all()
+        if self._is_empty():
+            self._emptied = True
+            self._remove_group(_REMOVING_LOOKS)
+
+    def _kill_all(self) -> None:
+        # Those that are held would keep a pid namespace from ending.
+        self._processes.release_all(self.plan.id)
         for process in self._processes.of(self.plan.id):
             process.signal(signal.SIGKILL, group=True)
+        if self._group is not None:
+            self._group.kill()
         self._doomed = self._members()
         for pid in self._doomed:
             kill(pid, signal.SIGKILL)
-        if not self._doomed and not self._processes.of(self.plan.id):
+
+    def _is_empty(self) -> bool:
+        return not self._doomed and not self._processes.of(self.plan.id)
+
+    def _remove_group(self, looks: int) -> None:
+        if self._group is None or self._group.remove() or not looks:
             self._closed()
+            return
+        self._group.kill()
+        self._loop.after(_PAUSE, lambda: self._remove_group(looks - 1))
 
     def _closed(self) -> None:
-        self._processes.release_all(self.plan.id)
+        self.lost = True
         callbacks, self._on_closed = self._on_closed, []
         for callback in callbacks:
             callback()
-        self.lost = True
+
+    def _await_frozen(self, group: Group, on_frozen: Callable[[], None], looks: int) -> None:
+        if group.frozen() or not looks:
+            on_frozen()
+        else:
+            self._loop.after(_PAUSE, lambda: self._await_frozen(group, on_frozen, looks - 1))
 
     def _members(self) -> set[int]:
         """The processes in it: those that were started, their descendants, and orphans of their sessions."""
@@ -119,19 +170,17 @@ class Enclosed:
         for pid in self._members():
             kill(pid, signum)
 
+    def _keys(self) -> tuple[int | None, int | None]:
+        """What entrance.py calls the holder and the ruleset."""
+        return None, None
+
     def _entrance(self, uid: int | None, gid: int | None) -> Entrance:
-        limits, user = self.plan.limits, self.plan.uid if uid is None else uid
-        user, group, groups = identity(user, gid)
-        return Entrance(
-            mode=self.plan.mode,
-            uid=user,
-            gid=group,
-            groups=groups,
-            open_files=limits.open_files,
-            file_size=limits.file_size,
-            processes=limits.processes,
-            supervisor=os.getpid(),
-        )
+        controllers = self._means.controllers if self._group is not None else frozenset()
+        how = entering.entrance(self.plan, os.getpid(), controllers)
+        if self.plan.mode is Mode.PROCESS:
+            user, group, groups = identity(self.plan.uid if uid is None else uid, gid)
+            return replace(how, uid=user, gid=group, groups=groups)
+        return how
 
 
 def identity(uid: int | None, gid: int | None) -> tuple[int | None, int | None, tuple[int, ...]]:

@@ -31,6 +31,8 @@ class Line:
     def call(self, request: Message, fds: Sequence[int] = ()) -> tuple[Message, list[int]]:
         """Ask, and wait for the answer. Raises OSError."""
         with self._lock:
+            if self._socket.fileno() < 0:
+                raise OSError(errno.ECONNRESET, "the warden has ended")
             try:
                 send(self._socket, {"id": 0, **request}, fds)
                 received = receive(self._socket)

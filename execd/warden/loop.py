@@ -1,11 +1,13 @@
-"""The warden's loop: descriptors to watch, and one clock."""
+"""The warden's loop: descriptors to watch, signals, and a clock."""
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import select
 import signal
+import sys
 import time
 from collections.abc import Callable
 
@@ -18,7 +20,8 @@ class Loop:
     def __init__(self) -> None:
         self._epoll = select.epoll()
         self._callbacks: dict[int, Callable[[], None]] = {}
-        self._alarm: tuple[float, Callable[[], None]] | None = None
+        self._numbers = itertools.count()
+        self._alarms: list[tuple[float, int, Callable[[], None]]] = []
         self._running = True
         self._signals: dict[int, Callable[[], None]] = {}
         self._told, tell = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -44,13 +47,17 @@ class Loop:
         if self._callbacks.pop(fd, None) is not None:
             self._epoll.unregister(fd)
 
-    def alarm(self, seconds: float, callback: Callable[[], None]) -> None:
-        """Call back once after a time, in place of what was to be called back before."""
-        self._alarm = (time.monotonic() + seconds, callback)
+    def after(self, seconds: float, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call back once after a time, unless the function that is returned is called before."""
+        alarm = (time.monotonic() + seconds, next(self._numbers), callback)
+        self._alarms.append(alarm)
+        self._alarms.sort()
 
-    def disarm(self) -> None:
-        """Call nothing back after any time."""
-        self._alarm = None
+        def cancel() -> None:
+            with contextlib.suppress(ValueError):
+                self._alarms.remove(alarm)
+
+        return cancel
 
     def stop(self) -> None:
         """Let `run` return."""
@@ -62,7 +69,7 @@ class Loop:
             for fd, _ in self._epoll.poll(self._patience()):
                 callback = self._callbacks.get(fd)
                 if callback is not None and self._running:
-                    callback()
+                    self._call(callback)
             self._ring()
 
     def _heed_signals(self) -> None:
@@ -70,12 +77,17 @@ class Loop:
         with contextlib.suppress(BlockingIOError):
             came = os.read(self._told, 65536)
         for signum in set(came):
-            self._signals.get(signum, lambda: None)()
+            self._call(self._signals.get(signum, lambda: None))
 
     def _patience(self) -> float:
-        return -1 if self._alarm is None else max(self._alarm[0] - time.monotonic(), 0)
+        return max(self._alarms[0][0] - time.monotonic(), 0) if self._alarms else -1
 
     def _ring(self) -> None:
-        if self._alarm is not None and self._alarm[0] <= time.monotonic():
-            callback, self._alarm = self._alarm[1], None
+        while self._running and self._alarms and self._alarms[0][0] <= time.monotonic():
+            self._call(self._alarms.pop(0)[2])
+
+    def _call(self, callback: Callable[[], None]) -> None:
+        try:
             callback()
+        except Exception:  # noqa: BLE001 - what is wrong in one place must not end every sandbox
+            sys.excepthook(*sys.exc_info())

@@ -98,12 +98,17 @@ class Processes:
 
     def reap(self) -> None:
         """Take note of every child that has ended."""
-        for reports in list(self._starting):
-            self._read(reports)
         for pid in children():
             self._look_at(pid)
 
     def _look_at(self, pid: int) -> None:
+        if pid not in self._by_pid:
+            if not _has_ended(pid):
+                return
+            # It was told of before it could end: what is not known now is an orphan, or one that serves.
+            for reports in list(self._starting):
+                if reports in self._starting:
+                    self._read(reports)
         process = self._by_pid.get(pid)
         if process is None:
             self._reap(pid)
@@ -176,6 +181,13 @@ class Processes:
         on_start(process)
         if process.pid:
             self._look_at(process.pid)
+
+
+def _has_ended(pid: int) -> bool:
+    try:
+        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:
+        return False
 
 
 def children(pid: int | None = None) -> list[int]:

@@ -7,6 +7,7 @@ itself has an `event`. A message that a socket's buffer may not have room for tr
 from __future__ import annotations
 
 import array
+import errno
 import json
 import os
 import socket
@@ -83,7 +84,7 @@ def close_all(fds: Sequence[int]) -> None:
 
 def failure(error: OSError) -> Message:
     """An OSError as an answer's `error`."""
-    return {"errno": error.errno, "text": error.strerror or str(error), "file": _text(error.filename)}
+    return {"errno": error.errno or errno.EIO, "text": error.strerror or str(error), "file": _text(error.filename)}
 
 
 def raise_failure(error: Message) -> None:
@@ -113,6 +114,8 @@ def _open(data: bytes, fds: list[int]) -> tuple[Message, list[int]]:
             content = os.pread(letter, os.fstat(letter).st_size, 0)
         finally:
             os.close(letter)
+    elif data[:1] != _HERE:
+        raise Unreadable("a message must say where it is")
     try:
         message = json.loads(content)
     except ValueError as error:

@@ -9,6 +9,7 @@ import socket
 import struct
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from execd.isolation import entrance
@@ -16,8 +17,10 @@ from execd.warden.birth import execute, start
 from execd.warden.connection import Connection
 from execd.warden.enclosures import Enclosed, kill, plan_of
 from execd.warden.loop import Loop
+from execd.warden.means import Means
 from execd.warden.processes import Process, Processes, descendants
-from execd.warden.protocol import VERSION, Message, failure
+from execd.warden.protocol import VERSION, Message, close_all, failure
+from execd.warden.walls import ENCLOSURES
 from execd.warden.zygotes import Zygotes
 
 Reply = Callable[[dict[str, Any]], None]
@@ -36,12 +39,15 @@ class Supervisor:
         self._processes = Processes(loop, self._ended)
         self._processes.on_reaped = self._reaped
         self._zygotes = Zygotes(self._processes, os.path.join(os.getcwd(), "cache"))
+        self._means = Means(os.getcwd())
+        self._means.clear()
         self._ending = False
         self._operations: dict[str, Callable[[_Request], None]] = {
             "hello": self._hello,
             "open": self._open,
             "close": self._close,
             "launch": self._launch,
+            "probe": self._probe,
             "prepare": self._prepare,
             "fork_kernel": self._fork_kernel,
             "root": self._root,
@@ -56,14 +62,14 @@ class Supervisor:
         }
         listener.setblocking(False)
         loop.watch(listener.fileno(), self._accept)
-        loop.alarm(patience, self.end)
+        self._forgive = loop.after(patience, self.end)
 
     def end(self) -> None:
         """End every process, and then the loop."""
         if self._ending:
             return
         self._ending = True
-        self._loop.disarm()
+        self._forgive()
         self._loop.forget(self._listener.fileno())
         self._zygotes.end()
         for sandbox in list(self._sandboxes.values()):
@@ -86,12 +92,12 @@ class Supervisor:
             sock.close()
             return
         self._connections.add(Connection(self._loop, sock, self._heed, self._hung_up))
-        self._loop.disarm()
+        self._forgive()
 
     def _hung_up(self, connection: Connection) -> None:
         self._connections.discard(connection)
         if not self._connections and not self._ending:
-            self._loop.alarm(self._patience, self.end)
+            self._forgive = self._loop.after(self._patience, self.end)
 
     def _heed(self, connection: Connection, message: Message, fds: list[int]) -> None:
         request = _Request(connection, message, fds)
@@ -122,16 +128,21 @@ class Supervisor:
         plan = plan_of(request.message["plan"])
         if plan.id in self._sandboxes:
             raise OSError(errno.EEXIST, f"there is a sandbox {plan.id} already")
-        sandbox = self._sandboxes[plan.id] = Enclosed(plan, self._processes)
+        sandbox = ENCLOSURES[plan.mode](plan, self._processes, self._loop, self._means)
+        self._sandboxes[plan.id] = sandbox
+        sandbox.on_lost = lambda: self._announce({"event": "sandbox_lost", "sandbox": plan.id})
 
         def opened(error: OSError | None) -> None:
             if error is None:
                 request.answer({})
             else:
-                del self._sandboxes[plan.id]
+                self._sandboxes.pop(plan.id, None)
                 request.refuse(error)
 
-        sandbox.open(opened)
+        try:
+            sandbox.open(opened)
+        except OSError as error:
+            sandbox.close(partial(opened, error))
 
     def _close(self, request: _Request) -> None:
         name = request.message["sandbox"]
@@ -151,9 +162,14 @@ class Supervisor:
 
         def begin(report: int) -> None:
             birth = sandbox.birth(request.message, request.fds, report)
-            inside = start(birth, entrance, shim=sandbox.walled)
+            try:
+                inside = start(birth, entrance, shim=sandbox.walled)
+            except OSError:
+                close_all(birth.cgroups)
+                raise
             if inside is not None:
                 execute(argv, env, inside)
+            close_all(birth.cgroups)
 
         self._bring_up(request, begin, executes=True)
 
@@ -162,7 +178,10 @@ class Supervisor:
 
         def begin(report: int) -> None:
             birth = sandbox.birth(request.message, request.fds, report)
-            self._zygotes.fork(request.message["argv"], request.message["env"], birth)
+            try:
+                self._zygotes.fork(request.message["argv"], request.message["env"], birth)
+            finally:
+                close_all(birth.cgroups)
 
         self._bring_up(request, begin, executes=False)
 
@@ -196,6 +215,9 @@ class Supervisor:
             process.signal(signal.SIGKILL, group=True)
             self._processes.release(process)
 
+    def _probe(self, request: _Request) -> None:
+        request.answer(self._means.describe(request.message["user"]))
+
     def _prepare(self, request: _Request) -> None:
         self._zygotes.prepare(request.message["argv"])
         request.answer({})
@@ -221,8 +243,7 @@ class Supervisor:
         request.answer({})
 
     def _freeze(self, request: _Request) -> None:
-        self._find(request).freeze()
-        request.answer({})
+        self._find(request).freeze(lambda: request.answer({}))
 
     def _thaw(self, request: _Request) -> None:
         self._find(request).thaw()
