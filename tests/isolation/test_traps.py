@@ -152,7 +152,9 @@ ps -o stat= -p 1
         script = """
 setsid sleep 600 </dev/null >/dev/null 2>&1 &
 sh -c 'trap "" TERM HUP INT; exec sleep 600' </dev/null >/dev/null 2>&1 &
-sleep 600 </dev/null >/dev/null 2>&1 & kill -STOP $!
+sleep 600 </dev/null >/dev/null 2>&1 &
+while ! grep -q sleep /proc/$!/comm; do :; done
+kill -STOP $!
 """
 
         def work(inside: Sandbox) -> Any:
