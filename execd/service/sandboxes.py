@@ -21,6 +21,7 @@ from anyio import to_thread
 from execd.errors import (
     ExecdError,
     FreezeUnavailable,
+    NotOffered,
     SandboxExpired,
     SandboxFailed,
     SandboxNotFound,
@@ -39,7 +40,7 @@ from execd.service.folders import Folders
 from execd.service.journal import now_ms
 from execd.service.meters import Meters
 from execd.service.place import Capabilities, MachinePlaces, Place, Places
-from execd.service.record import EndReason, SandboxRecord, SandboxRequest, SandboxStatus, TimeoutAction
+from execd.service.record import EndReason, Network, SandboxRecord, SandboxRequest, SandboxStatus, TimeoutAction
 from execd.service.sandbox import Common, Sandbox
 from execd.service.starter import open_zmq
 from execd.settings import Settings
@@ -139,6 +140,12 @@ class Sandboxes:
             raise FreezeUnavailable
         record = self._give_time(sandbox_id, timeout or 0, now_ms())
         return record if action is None else self._change(sandbox_id, timeout_action=action)
+
+    def set_network(self, sandbox_id: str, network: Network) -> SandboxRecord:
+        """Change what a sandbox may reach. Raises SandboxNotFound, NotOffered."""
+        self.get(sandbox_id)
+        _check_network(network, self.capabilities)
+        return self._change(sandbox_id, network=network)
 
     def set_metadata(self, sandbox_id: str, changes: Mapping[str, Any]) -> SandboxRecord:
         """Change metadata; what is None is removed. Raises SandboxNotFound."""
@@ -256,6 +263,7 @@ class Sandboxes:
             raise TooManySandboxes(self.settings.max_sandboxes)
         if record.timeout_action is TimeoutAction.PAUSE and not self.capabilities.freeze:
             raise FreezeUnavailable
+        _check_network(record.network, self.capabilities)
 
     async def _furnished(self, record: SandboxRecord, origin: Place | None) -> Sandbox:
         place = await self._places.open(record)
@@ -337,6 +345,15 @@ class Sandboxes:
 
 
 _ENDINGS = {EndReason.DELETED: SANDBOX_DELETED, EndReason.LOST: SERVICE_ENDED}
+
+
+def _check_network(network: Network, capabilities: Capabilities) -> None:
+    """Raise NotOffered rather than give a sandbox more of the network than it was to have."""
+    closed = network.internet is False and "none" not in capabilities.networks
+    ruled = network.rules is not None and "proxy" not in capabilities.networks
+    if closed or ruled:
+        offered = ", ".join(capabilities.networks)
+        raise NotOffered(f"the network of a sandbox cannot be restricted here: it is {offered}")
 
 
 def _forget_oldest(remembered: OrderedDict[str, Any]) -> None:

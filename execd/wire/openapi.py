@@ -12,8 +12,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 import execd
+from execd.wire.dialects import TOKEN_HEADER
 from execd.wire.execd.schemas import ErrorBody
-from execd.wire.guard import TOKEN_HEADER
 from execd.wire.operation import Operation, Parameter, Passage
 
 Json = dict[str, Any]
