@@ -17,6 +17,7 @@ from execd.settings import Settings
 from execd.wire.dialects import TOKEN_HEADER
 from execd.wire.execd import (
     acting,
+    capabilities,
     code,
     commands,
     contexts,
@@ -35,6 +36,12 @@ from execd.wire.execd import (
 from execd.wire.fallbacks import FALLBACKS
 from execd.wire.guard import API_KEY_HEADER, Guard, Policy
 from execd.wire.mounting import below, execd_mounts
+from execd.wire.nullspace import files as nullspace_files
+from execd.wire.nullspace import live, processes, raw_files, reaching
+from execd.wire.nullspace import sandboxes as nullspace_sandboxes
+from execd.wire.nullspace import uploads as nullspace_uploads
+from execd.wire.nullspace.errors import NULLSPACE
+from execd.wire.nullspace.generation import in_both, passages_in_both
 from execd.wire.openapi import openapi_route
 from execd.wire.opensandbox import endpoints as opensandbox_endpoints
 from execd.wire.opensandbox import sandboxes as opensandbox_sandboxes
@@ -66,12 +73,23 @@ EXECD_PASSAGES: tuple[Passage, ...] = tuple(
     replace(passage, enters=True) for passage in (*terminals.PASSAGES, *proxy.PASSAGES)
 )
 _OPENSANDBOX = (*opensandbox_sandboxes.OPERATIONS, *opensandbox_endpoints.OPERATIONS)
+_NULLSPACE = (
+    *nullspace_sandboxes.OPERATIONS,
+    *reaching.OPERATIONS,
+    *processes.OPERATIONS,
+    *nullspace_files.OPERATIONS,
+    *raw_files.OPERATIONS,
+    *nullspace_uploads.OPERATIONS,
+)
 _SANDBOX_BASES = ("/v1/sandboxes", "/v1/machines")
 
 OPERATIONS: tuple[Operation, ...] = (
     *EXECD_OPERATIONS,
+    *capabilities.OPERATIONS,
     *below("/opensandbox/v1", _OPENSANDBOX),
     *below("/opensandbox", _OPENSANDBOX, "_unversioned"),
+    *in_both(_NULLSPACE),
+    *raw_files.LINK_OPERATIONS,
 )
 PASSAGES: tuple[Passage, ...] = (
     *EXECD_PASSAGES,
@@ -80,8 +98,9 @@ PASSAGES: tuple[Passage, ...] = (
         for base in _SANDBOX_BASES
         for passage in proxy.PASSAGES
     ),
+    *passages_in_both(live.PASSAGES),
 )
-DIALECTS = (OPENSANDBOX,)
+DIALECTS = (OPENSANDBOX, NULLSPACE)
 
 
 class State(TypedDict):

@@ -26,6 +26,7 @@ from execd.service.files import Files
 from execd.service.journal import now_ms
 from execd.service.meters import Meters
 from execd.service.metrics import Metrics
+from execd.service.part_uploads import PartUploads
 from execd.service.paths import Paths
 from execd.service.place import Place
 from execd.service.proxy import Proxy
@@ -67,6 +68,7 @@ class Sandbox:
     proxy: Proxy
     metrics: Metrics
     watches: Watches = field(default_factory=Watches)
+    part_uploads: PartUploads = field(default_factory=PartUploads)
     _touched_at: int = field(default_factory=now_ms)
     _visitors: int = 0
 
@@ -166,6 +168,7 @@ class Sandbox:
         twice."""
         self.watches.close()
         self.metrics.close()
+        self.part_uploads.close()
         async with anyio.create_task_group() as group:
             group.start_soon(self.contexts.close, ending)
             group.start_soon(self.sessions.close, ending)

@@ -38,6 +38,7 @@ from execd.service.executions import Executions
 from execd.service.expiry import Standing, bounded, due, expires_at, next_look
 from execd.service.folders import Folders
 from execd.service.journal import now_ms
+from execd.service.links import Links
 from execd.service.meters import Meters
 from execd.service.place import Capabilities, MachinePlaces, Place, Places
 from execd.service.record import EndReason, Network, SandboxRecord, SandboxRequest, SandboxStatus, TimeoutAction
@@ -58,6 +59,7 @@ class Sandboxes:
     def __init__(self, common: Common, places: Places) -> None:
         self.settings = common.settings
         self.meters = common.meters
+        self.links = Links()
         self._common = common
         self._places = places
         self._records: dict[str, SandboxRecord] = {}
@@ -113,7 +115,7 @@ class Sandboxes:
             return known
         return await self._create(self._new_record(wanted), key)
 
-    async def fork(self, sandbox_id: str, change: Change, key: str = "") -> SandboxRecord:
+    async def fork(self, sandbox_id: str, change: Change = lambda record: record, key: str = "") -> SandboxRecord:
         """A new sandbox with a copy of this one's workspace, made for what it was made for but for what `change` makes
         of that. What runs is not copied. Raises what `get` and `create` do."""
         origin = self.get(sandbox_id)

@@ -21,7 +21,12 @@ def sandboxes_of(connection: HTTPConnection) -> Sandboxes:
 async def enter(connection: HTTPConnection) -> Sandbox:
     """The running sandbox that the path names, or else `default`: from now on it is the request's. Raises
     SandboxNotFound, SandboxNotReady, ShuttingDown, SandboxFailed."""
-    sandbox = await sandboxes_of(connection).enter(sandbox_id_of(connection))
+    return await enter_sandbox(connection, sandbox_id_of(connection))
+
+
+async def enter_sandbox(connection: HTTPConnection, sandbox_id: str) -> Sandbox:
+    """The same for the sandbox with this id, which the path does not name."""
+    sandbox = await sandboxes_of(connection).enter(sandbox_id)
     connection.state.sandbox = sandbox
     return sandbox
 
