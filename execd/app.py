@@ -12,7 +12,8 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
 from execd.service.meters import Meters
-from execd.service.sandboxes import Sandboxes, open_sandboxes
+from execd.service.opening import open_sandboxes
+from execd.service.sandboxes import Sandboxes
 from execd.settings import Settings
 from execd.wire.dialects import TOKEN_HEADER
 from execd.wire.execd import (

@@ -69,6 +69,7 @@ class Sandbox:
     metrics: Metrics
     watches: Watches = field(default_factory=Watches)
     part_uploads: PartUploads = field(default_factory=PartUploads)
+    gone: anyio.Event = field(default_factory=anyio.Event)
     _touched_at: int = field(default_factory=now_ms)
     _visitors: int = 0
 
