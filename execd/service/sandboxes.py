@@ -36,6 +36,7 @@ from execd.service.journal import now_ms
 from execd.service.links import Links
 from execd.service.place import Capabilities, Place, Places, check_network
 from execd.service.record import EndReason, Network, SandboxRecord, SandboxRequest, SandboxStatus, TimeoutAction
+from execd.service.run import Ending
 from execd.service.sandbox import Common, Sandbox
 from execd.waiting import first_of
 
@@ -312,12 +313,7 @@ class Sandboxes:
         if sandbox is not None:
             sandbox.gone.set()
             with anyio.CancelScope(shield=True):
-                if record.paused_at is not None:
-                    # What is frozen cannot come to an end.
-                    with contextlib.suppress(OSError, ExecdError):
-                        await sandbox.place.thaw()
-                await sandbox.close(_ENDINGS[reason])
-                await sandbox.place.close()
+                await _close(sandbox, _ENDINGS[reason], thaw=record.paused_at is not None)
             self._common.executions.forget(sandbox_id)
         log.info("sandbox_ended", sandbox_id=sandbox_id, why=reason.value)
         return record
@@ -341,6 +337,19 @@ _ENDINGS = {
     EndReason.LOST: SANDBOX_LOST,
     EndReason.SERVICE_ENDED: SERVICE_ENDED,
 }
+
+
+async def _close(sandbox: Sandbox, ending: Ending, *, thaw: bool) -> None:
+    """End a sandbox with its place. What cannot be removed is complained of, and hurts no other sandbox."""
+    if thaw:
+        # What is frozen cannot come to an end.
+        with contextlib.suppress(OSError, ExecdError):
+            await sandbox.place.thaw()
+    await sandbox.close(ending)
+    try:
+        await sandbox.place.close()
+    except (OSError, ExecdError):
+        log.exception("sandbox_not_removed", sandbox_id=sandbox.id)
 
 
 def _forget_oldest(remembered: OrderedDict[str, Any]) -> None:
