@@ -165,8 +165,8 @@ class Sandbox:
             self.touch()
 
     async def close(self, ending: Ending = SERVICE_ENDED) -> None:
-        """End every run, command, context, terminal and watch, the runs like this. The place stays. Safe to call
-        twice."""
+        """End every run, command, context, terminal and watch, the runs like this. The place stays, and what comes
+        through the proxy goes on until `leave`. Safe to call twice."""
         self.watches.close()
         self.metrics.close()
         self.part_uploads.close()
@@ -175,7 +175,11 @@ class Sandbox:
             group.start_soon(self.sessions.close, ending)
             group.start_soon(self.commands.close, ending)
             group.start_soon(self.terminals.close)
-            group.start_soon(self.proxy.close)
+
+    async def leave(self) -> None:
+        """Close what still comes through the proxy, then the place, with all that is in it. Raises OSError."""
+        await self.proxy.close()
+        await self.place.close()
 
     def _holder(self, identity: str) -> Context:
         return self.sessions.get(identity) if self.sessions.has(identity) else self.contexts.get(identity)

@@ -347,7 +347,7 @@ async def _close(sandbox: Sandbox, ending: Ending, *, thaw: bool) -> None:
             await sandbox.place.thaw()
     await sandbox.close(ending)
     try:
-        await sandbox.place.close()
+        await sandbox.leave()
     except (OSError, ExecdError):
         log.exception("sandbox_not_removed", sandbox_id=sandbox.id)
 
