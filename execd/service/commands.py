@@ -13,7 +13,7 @@ import anyio
 import anyio.abc
 from anyio import to_thread
 
-from execd.errors import CommandNotFound, InvalidRequest, NotRunning, ShuttingDown
+from execd.errors import CommandNotFound, InvalidRequest, NotRunning, ProcessNotFound, ShuttingDown
 from execd.isolation.launch import Launcher
 from execd.kernel.child import ChildSpec
 from execd.kernel.request import ExecuteRequest
@@ -31,7 +31,8 @@ LANGUAGE = "command"
 
 @dataclass(frozen=True, slots=True)
 class CommandRequest:
-    """What is asked for: a shell line or an argv, exactly one of them. `timeout` in seconds, None or 0 for none."""
+    """What is asked for: a shell line or an argv, exactly one of them. `timeout` in seconds, None or 0 for none. With
+    `input` it has a pipe for its stdin, which would otherwise be empty."""
 
     line: str | None = None
     argv: tuple[str, ...] | None = None
@@ -41,6 +42,7 @@ class CommandRequest:
     uid: int | None = None
     gid: int | None = None
     background: bool = False
+    input: bool = False
 
     @property
     def content(self) -> str:
@@ -76,7 +78,7 @@ class Commands:
         origin = Origin(uuid.uuid4().hex, None, LANGUAGE)
         spec = self._spec(request, self._family + origin.execution_id)
         execution = self._executions.new(ExecuteRequest(request.content, request.timeout), origin)
-        command = Command(self._launcher, execution, spec, request.timeout or None)
+        command = Command(self._launcher, execution, spec, request.timeout or None, with_input=request.input)
         self._forget_removed()
         self._all[execution.id] = command
         self._tasks.start_soon(command.carry_out)
@@ -89,6 +91,18 @@ class Commands:
             return self._all[command_id]
         except KeyError:
             raise CommandNotFound(command_id) from None
+
+    def list(self) -> list[Command]:
+        """The commands that have a process, or had one, from the oldest to the newest."""
+        self._forget_removed()
+        return [command for command in self._all.values() if command.pid is not None]
+
+    def by_pid(self, pid: str) -> Command:
+        """The newest command with this process number. Raises ProcessNotFound."""
+        for command in reversed(self.list()):
+            if str(command.pid) == pid:
+                return command
+        raise ProcessNotFound(pid)
 
     def has(self, command_id: str) -> bool:
         """Whether there is a command with this id."""

@@ -26,7 +26,7 @@ from execd.service.execution import DEFAULT_SANDBOX
 from execd.service.folders import Folders
 from execd.service.metrics import Machine
 from execd.service.proxy import machine_socket
-from execd.service.record import SandboxRecord
+from execd.service.record import Network, SandboxRecord
 from execd.settings import Settings
 from execd.warden.client import Enclosure
 from execd.warden.keeper import Keeper
@@ -43,6 +43,15 @@ class Capabilities:
     not_covered: tuple[str, ...] = ()
     limits: tuple[str, ...] = ()
     networks: tuple[str, ...] = ()
+
+
+def check_network(network: Network, capabilities: Capabilities) -> None:
+    """Raise NotOffered rather than give a sandbox more of the network than it was to have."""
+    closed = network.internet is False and "none" not in capabilities.networks
+    ruled = network.rules is not None and "proxy" not in capabilities.networks
+    if closed or ruled:
+        offered = ", ".join(capabilities.networks)
+        raise NotOffered(f"the network of a sandbox cannot be restricted here: it is {offered}")
 
 
 class Place(Protocol):

@@ -26,6 +26,7 @@ from execd.service.files import Files
 from execd.service.journal import now_ms
 from execd.service.meters import Meters
 from execd.service.metrics import Metrics
+from execd.service.part_uploads import PartUploads
 from execd.service.paths import Paths
 from execd.service.place import Place
 from execd.service.proxy import Proxy
@@ -67,6 +68,8 @@ class Sandbox:
     proxy: Proxy
     metrics: Metrics
     watches: Watches = field(default_factory=Watches)
+    part_uploads: PartUploads = field(default_factory=PartUploads)
+    gone: anyio.Event = field(default_factory=anyio.Event)
     _touched_at: int = field(default_factory=now_ms)
     _visitors: int = 0
 
@@ -162,16 +165,21 @@ class Sandbox:
             self.touch()
 
     async def close(self, ending: Ending = SERVICE_ENDED) -> None:
-        """End every run, command, context, terminal and watch, the runs like this. The place stays. Safe to call
-        twice."""
+        """End every run, command, context, terminal and watch, the runs like this. The place stays, and what comes
+        through the proxy goes on until `leave`. Safe to call twice."""
         self.watches.close()
         self.metrics.close()
+        self.part_uploads.close()
         async with anyio.create_task_group() as group:
             group.start_soon(self.contexts.close, ending)
             group.start_soon(self.sessions.close, ending)
             group.start_soon(self.commands.close, ending)
             group.start_soon(self.terminals.close)
-            group.start_soon(self.proxy.close)
+
+    async def leave(self) -> None:
+        """Close what still comes through the proxy, then the place, with all that is in it. Raises OSError."""
+        await self.proxy.close()
+        await self.place.close()
 
     def _holder(self, identity: str) -> Context:
         return self.sessions.get(identity) if self.sessions.has(identity) else self.contexts.get(identity)

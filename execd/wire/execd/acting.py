@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from starlette.requests import Request
 
 from execd.errors import IdentityRefused, InvalidRequest, MissingQuery
+from execd.service.files import Files
 from execd.service.identity import NO_ID, Identity
 from execd.wire.operation import Operation
 from execd.wire.state import sandbox_of
@@ -20,6 +21,15 @@ from execd.wire.state import sandbox_of
 _PREFIX = "/v1/filesystem/{uid}/{gid}"
 
 Result = TypeVar("Result")
+
+
+class Hand(Protocol):
+    """What works on the files of a sandbox for a request, as whoever the request acts as."""
+
+    files: Files
+
+    async def run(self, work: Callable[[], Result]) -> Result:
+        """Do blocking work on files."""
 
 
 class Acting:
