@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, get_origin
 
 import click
 from pydantic import ValidationError
@@ -38,7 +38,7 @@ def _serve(**options: Any) -> None:
 
 def _value(name: str, value: str) -> Any:
     # Lists are JSON, as they are in the environment.
-    if Settings.model_fields[name].annotation != list[str]:
+    if get_origin(Settings.model_fields[name].annotation) is not list:
         return value
     try:
         return json.loads(value)
