@@ -77,6 +77,7 @@ class Egress:
         self._own = own
         self._limits = limits or EgressLimits()
         self.connections = 0
+        """How many there are at the moment."""
 
     async def serve(self, listening: socket.socket) -> None:
         """Serve until cancelled, which closes the socket and every connection."""
@@ -93,7 +94,8 @@ class Egress:
         self.connections += 1
         try:
             async with client:
-                await self._answer(client)
+                if self.connections <= 2 * self._limits.connections:  # even being told of the limit has one
+                    await self._answer(client)
         except (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError):
             pass  # the client has gone
         finally:

@@ -12,7 +12,7 @@ import json
 import os
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from execd.errors import CannotServe
@@ -21,12 +21,14 @@ FOLDER = ".venv"
 """The environment's folder in the home of a sandbox."""
 
 _PATIENCE = 60
+_PIP = "import runpy\nrunpy.run_module('pip', run_name='__main__', alter_sys=True)\n"
 _PROBE = """
-import json, os, site, sys, sysconfig
+import importlib.util, json, os, site, sys, sysconfig
 sites = [folder for folder in site.getsitepackages() if folder in sys.path]
 print(json.dumps({
     "base": os.path.realpath(sys._base_executable), "version": ".".join(map(str, sys.version_info[:3])),
     "sites": sites, "bin": sysconfig.get_path("scripts"), "virtual": sys.prefix != sys.base_prefix,
+    "pip": importlib.util.find_spec("pip") is not None,
 }))
 """
 
@@ -119,14 +121,16 @@ def describe_python(executable: Path) -> KernelPython:
     except (OSError, subprocess.SubprocessError) as error:
         raise CannotServe(f"EXECD_KERNEL_PYTHON: {executable} does not run: {error}") from error
     facts = json.loads(told.stdout)
-    scripts = _scripts(Path(facts["bin"]), only_pip=not facts["virtual"])
-    return KernelPython(facts["base"], facts["version"], tuple(facts["sites"]), scripts)
+    python = KernelPython(facts["base"], facts["version"], tuple(facts["sites"]))
+    pips = [python.name.replace("python", "pip"), "pip3", "pip"] if facts["pip"] else []
+    scripts = _scripts(Path(facts["bin"])) if facts["virtual"] else {}  # the machine's own are not for packages alone
+    return replace(python, scripts=dict.fromkeys(pips, _PIP) | scripts)
 
 
-def _scripts(folder: Path, *, only_pip: bool) -> dict[str, str]:
-    """The scripts in a folder that run by a Python of the same folder; the machine's own are the machine's, but pip."""
+def _scripts(folder: Path) -> dict[str, str]:
+    """The scripts in a folder that run by a Python of the same folder."""
     found = {}
-    for path in folder.glob("pip*" if only_pip else "*"):
+    for path in folder.iterdir():
         if path.is_file() and not path.is_symlink():
             first, _, rest = path.read_bytes().partition(b"\n")
             if first.startswith(f"#!{folder}/python".encode()) and b" " not in first:

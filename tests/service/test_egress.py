@@ -234,6 +234,13 @@ async def test_one_connection_too_many_is_told_so() -> None:
         await proxied.idle()
 
 
+async def test_far_too_many_connections_are_not_even_told() -> None:
+    async with proxy(limits=EgressLimits(connections=1)) as proxied:
+        async with await proxied.connect(), await proxied.connect(), await proxied.connect() as third:
+            assert await everything(third) == b""
+        await proxied.idle()
+
+
 async def test_a_slow_reader_holds_its_sender_up() -> None:
     size, sent = 64 * MIB, 0
 

@@ -70,6 +70,15 @@ def test_it_belongs_to_its_owner(tmp_path: Path) -> None:
     assert {path.lstat().st_uid for path in tmp_path.rglob("*")} == {4321}
 
 
+def test_there_is_a_pip_also_where_the_python_has_no_script_of_its_own(tmp_path: Path) -> None:
+    base = describe_python(Path(describe_python(Path(sys.executable)).base))
+    if not any(Path(folder, "pip").is_dir() for folder in base.sites):
+        pytest.skip("the Python behind this one has no pip")
+    folder = sandbox_packages(tmp_path, base)
+    done = subprocess.run([folder / "bin" / "pip", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("pip ")
+
+
 @pytest.mark.parametrize("program", ["/nowhere/python", "/bin/false"])
 def test_a_python_that_does_not_run_is_named(program: str) -> None:
     with pytest.raises(CannotServe, match=f"EXECD_KERNEL_PYTHON: {program}"):
