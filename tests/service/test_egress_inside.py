@@ -78,9 +78,9 @@ def test_the_variables() -> None:
 
 async def test_pip_installs_through_it(index: int, tmp_path: Path) -> None:
     async with inside(f"packages.example:{index}", f"127.0.0.1:{index}") as namespace:
-        options = ["--index-url", f"http://packages.example:{index}/simple", "--trusted-host", "packages.example"]
-        command = [sys.executable, "-m", "pip", "install", "--no-cache-dir", "--target", str(tmp_path / "to"), *options]
-        done = await run(namespace, *command, "teapot", PIP_CONFIG_FILE=os.devnull)
+        options = {"PIP_INDEX_URL": f"http://packages.example:{index}/simple", "PIP_TRUSTED_HOST": "packages.example"}
+        command = [sys.executable, "-m", "pip", "install", "--no-cache-dir", "--target", str(tmp_path / "to")]
+        done = await run(namespace, *command, "teapot", PIP_CONFIG_FILE=os.devnull, **options)
         assert done.returncode == 0, done.stdout.decode()
         assert (tmp_path / "to" / "teapot.py").exists()
 
