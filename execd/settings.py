@@ -16,6 +16,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 MIB = 1024 * 1024
 
+Network = Literal["none", "proxy", "full"]
+
 
 def _default_data_dir() -> Path:
     base = os.environ.get("XDG_DATA_HOME")
@@ -65,6 +67,21 @@ class Settings(BaseSettings):
         None,
         description="File of variables for everything that is started later; its grammar is OpenSandbox's. "
         "Default: envs in the data folder.",
+    )
+
+    network: Network = Field(
+        "none",
+        description="Network of a sandbox that asks for none in particular: none; proxy, which is HTTP and HTTPS to "
+        "the hosts in EXECD_EGRESS_ALLOW; full, which is the internet, but never this machine or a private network.",
+    )
+    network_allowed: list[Network] = Field(
+        [],
+        description="What a sandbox may ask for besides EXECD_NETWORK and none (JSON list).",
+    )
+    egress_allow: list[str] = Field(
+        [],
+        description='Hosts that sandboxes with network proxy reach: "name", "*.name", "*", an IP address or a CIDR, '
+        'each also with ":port"; without it 80 and 443. What is not public takes an address or a CIDR (JSON list).',
     )
 
     run_timeout: float = Field(86400, gt=0, description="Time limit of a run that asks for none.")
