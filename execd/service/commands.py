@@ -19,10 +19,11 @@ from execd.kernel.child import ChildSpec
 from execd.kernel.request import ExecuteRequest
 from execd.kernel.tree import kill_marked
 from execd.service.command import Command
-from execd.service.environment import Environment, check_folder, expand_path
+from execd.service.environment import Environment, expand_path
 from execd.service.execution import Execution, Origin
 from execd.service.executions import Executions
 from execd.service.output_log import OutputLog
+from execd.service.workspace import Workspace, check_folder
 
 LANGUAGE = "command"
 
@@ -50,7 +51,7 @@ class Commands:
     """Every command whose execution is still kept. Their tasks belong to `tasks`."""
 
     def __init__(
-        self, executions: Executions, environment: Environment, workspace: Path, tasks: anyio.abc.TaskGroup
+        self, executions: Executions, environment: Environment, workspace: Workspace, tasks: anyio.abc.TaskGroup
     ) -> None:
         self._executions = executions
         self._environment = environment
@@ -132,9 +133,9 @@ class Commands:
 
     def _folder(self, cwd: str | None) -> Path:
         if not cwd:
-            return self._workspace
-        folder = self._workspace / expand_path(cwd, self._environment.lasting(), "cwd")
-        check_folder(folder, "cwd")
+            return self._workspace.path
+        folder = self._workspace.path / expand_path(cwd, self._environment.lasting(), "cwd")
+        check_folder(self._workspace.root, folder, "cwd")
         return folder
 
 

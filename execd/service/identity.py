@@ -10,12 +10,12 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
-import pwd
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from execd.errors import IdentityRefused
+from execd.isolation.accounts import MACHINE, Accounts
 
 NO_ID = 2**32 - 1
 
@@ -24,10 +24,11 @@ _SETGROUPS = {"x86_64": 116, "aarch64": 159}
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A user and a group by their numbers, 0 to 2**32 - 2; they need no entry in the machine's tables."""
+    """A user and a group by their numbers on the machine, 0 to 2**32 - 2; they need no entry in any table."""
 
     uid: int
     gid: int
+    accounts: Accounts = field(default=MACHINE, compare=False, repr=False)
 
     def __str__(self) -> str:
         return f"uid {self.uid}, gid {self.gid}"
@@ -37,21 +38,19 @@ class Identity:
         """The identity that the service itself runs with."""
         return cls(os.geteuid(), os.getegid())
 
+    @classmethod
+    def inside(cls, accounts: Accounts, uid: int, gid: int) -> Identity:
+        """A user of the sandbox, by the numbers that it has there. Raises UserNotInside."""
+        return cls(*accounts.outside(uid, gid), accounts)
+
     @property
     def home(self) -> str | None:
-        """The user's home folder, None for one that the machine does not know."""
-        try:
-            return pwd.getpwuid(self.uid).pw_dir
-        except KeyError:
-            return None
+        """The user's home folder, None for one that is not known."""
+        return self.accounts.home_of(self.uid)
 
     def groups(self) -> list[int]:
         """The groups that the user is in, `gid` among them."""
-        try:
-            name = pwd.getpwuid(self.uid).pw_name
-        except KeyError:
-            return [self.gid]
-        return os.getgrouplist(name, self.gid)
+        return self.accounts.groups_of(self.uid, self.gid)
 
     @contextmanager
     def assumed(self) -> Iterator[None]:

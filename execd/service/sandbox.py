@@ -6,7 +6,7 @@ import os
 import time
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ import zmq
 
 from execd.errors import ContextNotFound
 from execd.identifiers import new_id
+from execd.isolation.root import Root
 from execd.kernel.bash import BashKernel
 from execd.kernel.interpreter import Interpreter
 from execd.kernel.kernel import Kernel
@@ -35,6 +36,7 @@ from execd.service.paths import Paths
 from execd.service.proxy import Proxy
 from execd.service.terminals import Terminals
 from execd.service.watch import Watches
+from execd.service.workspace import Workspace
 from execd.settings import Settings
 
 _ZMQ_MOST_SOCKETS = 65536
@@ -55,7 +57,7 @@ class Sandbox:
     meters: Meters
     terminals: Terminals
     proxy: Proxy
-    watches: Watches = field(default_factory=Watches)
+    watches: Watches
     metrics: Metrics = field(default_factory=Metrics)
 
     def submit(self, context: Context, request: ExecuteRequest) -> Execution:
@@ -153,17 +155,18 @@ async def open_sandbox(settings: Settings, meters: Meters) -> AsyncIterator[Sand
         settings.run_timeout_max,
         settings.interrupt_grace,
     )
-    with Folders.claim(settings) as folders:
-        environment = _environment(settings, folders)
+    with Folders.claim(settings) as folders, closing(Root.machine()) as root:
+        environment = _environment(settings, folders, root)
+        workspace = Workspace(root, folders.workspace)
         starter = KernelStarter(environment, folders, settings.kernel_start_timeout, meters)
         executions = Executions(settings, folders.journals, meters)
-        files = Files(Paths(folders.workspace, environment.lasting))
+        files = Files(root, Paths(folders.workspace, environment.lasting, root.accounts))
         try:
             async with Proxy.opened(settings.port) as proxy, anyio.create_task_group() as tasks:
-                make = partial(Contexts, kernelspecs, starter, folders.workspace, limits, tasks)
+                make = partial(Contexts, kernelspecs, starter, workspace, limits, tasks)
                 contexts, sessions = make(partial(new_id, "ctx")), make(lambda: str(uuid.uuid4()))
-                commands = Commands(executions, environment, folders.workspace, tasks)
-                terminals = Terminals(environment, folders.workspace, settings.max_terminals, tasks)
+                commands = Commands(executions, environment, workspace, tasks)
+                terminals = Terminals(environment, workspace, settings.max_terminals, tasks)
                 sandbox = Sandbox(
                     settings=settings,
                     kernelspecs=kernelspecs,
@@ -175,6 +178,7 @@ async def open_sandbox(settings: Settings, meters: Meters) -> AsyncIterator[Sand
                     meters=meters,
                     terminals=terminals,
                     proxy=proxy,
+                    watches=Watches(root),
                 )
                 meters.show(sandbox.count_waiting, sandbox.count_kernels, commands.count_running)
                 if settings.context_idle_timeout:
@@ -189,7 +193,7 @@ async def open_sandbox(settings: Settings, meters: Meters) -> AsyncIterator[Sand
             starter.close()
 
 
-def _environment(settings: Settings, folders: Folders) -> Environment:
+def _environment(settings: Settings, folders: Folders, root: Root) -> Environment:
     programs = f"{settings.kernel_python.parent}:{os.environ.get('PATH', os.defpath)}"
     fixed = {
         # `pip` and `python` are those of the kernels.
@@ -198,7 +202,7 @@ def _environment(settings: Settings, folders: Folders) -> Environment:
         "JUPYTER_PORT": str(settings.port),
         "HOME": os.environ.get("HOME", str(folders.workspace)),
     }
-    return Environment(sandbox_environment(os.environ, settings.kernel_env), fixed, folders.env_file)
+    return Environment(root, sandbox_environment(os.environ, settings.kernel_env), fixed, folders.env_file)
 
 
 async def _hibernate_idle(contexts: Contexts, idle_timeout: float) -> None:

@@ -20,15 +20,17 @@ from execd.errors import (
 from execd.service.environment import Environment
 from execd.service.line import Mode
 from execd.service.terminals import Terminals
+from execd.service.workspace import Workspace
+from tests.machine import MACHINE
 from tests.service.terminal_probe import ENVIRONMENT, attach
 
 
 @asynccontextmanager
 async def open_terminals(folder: Path, most: int = 10) -> AsyncIterator[Terminals]:
     """Terminals whose shells are gone after the block."""
-    environment = Environment(ENVIRONMENT, {"PLACE": "there"}, folder / "envs")
+    environment = Environment(MACHINE, ENVIRONMENT, {"PLACE": "there"}, folder / "envs")
     async with anyio.create_task_group() as tasks:
-        terminals = Terminals(environment, folder / "workspace", most, tasks)
+        terminals = Terminals(environment, Workspace(MACHINE, folder / "workspace"), most, tasks)
         try:
             yield terminals
         finally:
