@@ -13,6 +13,7 @@ from functools import cache
 
 _OPENAT2 = 437
 
+_NO_MOUNTS = 0x01
 _NO_MAGIC_LINKS = 0x02
 _NO_SYMLINKS = 0x04
 _BENEATH = 0x08
@@ -44,6 +45,17 @@ def open_in_root(root: int, path: str | os.PathLike[str], flags: int) -> int:
 def open_beneath(folder: int, path: str | os.PathLike[str], flags: int) -> int:
     """Open a path below a folder on which there is no symlink at all. Raises OSError."""
     return _open(folder, path, flags, _BENEATH | _NO_SYMLINKS | _NO_MAGIC_LINKS)
+
+
+def is_mount_point(folder: int, name: str) -> bool:
+    """Whether something is mounted on a name in an open folder. Raises OSError."""
+    try:
+        os.close(_open(folder, name, os.O_PATH | os.O_NOFOLLOW, _NO_MOUNTS))
+    except OSError as error:
+        if error.errno == errno.EXDEV:
+            return True
+        raise
+    return False
 
 
 def _open(folder: int, path: str | os.PathLike[str], flags: int, resolve: int) -> int:

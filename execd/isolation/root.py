@@ -11,13 +11,13 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import PurePath
 
 from execd.errors import NotADirectory, NotAFile
 from execd.isolation.accounts import MACHINE, Accounts, SandboxAccounts
-from execd.isolation.openat2 import open_in_root
+from execd.isolation.openat2 import is_mount_point, open_in_root
 from execd.isolation.shown import kind_of, shown
 
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -62,15 +62,27 @@ class Entry:
 
     def unlink(self) -> None:
         """Delete what is no folder. Raises OSError."""
+        self.check_unmounted()
         os.unlink(self.name, dir_fd=self.folder)
 
     def rmdir(self) -> None:
         """Delete an empty folder. Raises OSError."""
+        self.check_unmounted()
         os.rmdir(self.name, dir_fd=self.folder)
 
     def rename(self, place: Entry) -> None:
         """Move it to another name, in place of what is there. Raises OSError."""
+        self.check_unmounted()
+        with suppress(FileNotFoundError):
+            place.check_unmounted()
         os.replace(self.name, place.name, src_dir_fd=self.folder, dst_dir_fd=place.folder)
+
+    def check_unmounted(self) -> None:
+        """Raise OSError where something is mounted on the name."""
+        # Linux refuses to take mount points away only where it is asked from the namespace that has the mount. From
+        # any other, it would take the mount away as well.
+        if is_mount_point(self.folder, self.name):
+            raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), str(self.path))
 
     def open_regular(self, flags: int) -> int:
         """A descriptor of the regular file that is there. Raises NotAFile for anything else, without having opened

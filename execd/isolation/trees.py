@@ -8,6 +8,7 @@ import os
 import stat
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import PurePath
 
 from execd.isolation.openat2 import open_beneath
 from execd.isolation.root import FOLDER, Entry, identity
@@ -68,9 +69,10 @@ class _Level:
 
 def remove_entry(entry: Entry) -> None:
     """Remove whatever is there, a folder with all that is in it. What is not there, or others have removed meanwhile,
-    is no failure. Raises OSError."""
+    is no failure. What is mounted in it stays as it is, and is told. Raises OSError."""
     with suppress(FileNotFoundError):
         if stat.S_ISDIR(entry.lstat().st_mode):
+            entry.check_unmounted()
             _clear(os.open(entry.name, FOLDER, dir_fd=entry.folder))
             entry.rmdir()
         else:
@@ -101,12 +103,17 @@ def _cleared(here: int) -> _Level:
             if entry.is_dir(follow_symlinks=False):
                 folders.append(entry.name)
             else:
-                os.unlink(entry.name, dir_fd=here)
+                _in(here, entry.name).unlink()
     return _Level(identity(here), folders)
+
+
+def _in(folder: int, name: str) -> Entry:
+    return Entry(folder, name, PurePath(name))
 
 
 def _into(here: int, levels: list[_Level]) -> int:
     try:
+        _in(here, levels[-1].folders[-1]).check_unmounted()
         deeper = os.open(levels[-1].folders[-1], FOLDER, dir_fd=here)
     except FileNotFoundError:
         levels[-1].folders.pop()
@@ -128,5 +135,5 @@ def _out(here: int, level: _Level) -> int:
         raise OSError(errno.ESTALE, "a folder in it was moved while it was removed")
     os.close(here)
     with suppress(FileNotFoundError):
-        os.rmdir(level.folders.pop(), dir_fd=above)
+        _in(above, level.folders.pop()).rmdir()
     return above
