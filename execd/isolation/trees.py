@@ -10,8 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import PurePath
 
+from execd.isolation.entry import FOLDER, Entry, identity
 from execd.isolation.openat2 import open_beneath
-from execd.isolation.root import FOLDER, Entry, identity
 
 
 class Tree:

@@ -8,7 +8,7 @@ import errno
 import os
 import stat
 
-from execd.isolation.root import FOLDER, Entry
+from execd.isolation.entry import FOLDER, Entry
 from execd.isolation.trees import Tree, joined
 from execd.service.landing import write_all
 

@@ -8,7 +8,8 @@ from contextlib import suppress
 from pathlib import PurePath
 
 from execd.errors import FileForbidden
-from execd.isolation.root import Root, reopen_folder
+from execd.isolation.entry import reopen_folder
+from execd.isolation.root import Root
 from execd.isolation.shown import shown
 from execd.isolation.trees import Tree, joined, remove_entry
 from execd.service.fileinfo import FileInfo

@@ -12,6 +12,7 @@ import errno
 import os
 import stat
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import PurePath
 from typing import TypeVar
@@ -21,12 +22,13 @@ import anyio.to_thread
 
 from execd.errors import DestinationExists, NotAFile
 from execd.identifiers import new_id
-from execd.isolation.root import Entry, Root
+from execd.isolation.entry import Entry
+from execd.isolation.identity import Identity
+from execd.isolation.root import Root
 from execd.isolation.shown import kind_of, shown
 from execd.isolation.trees import remove_entry
 from execd.service.copying import copy_entry
 from execd.service.fileinfo import FileInfo
-from execd.service.identity import Identity
 from execd.service.landing import TEMPORARY_PREFIX
 from execd.service.ownership import Names, Permission, make_folders
 from execd.service.paths import Paths, file_errors
@@ -45,17 +47,17 @@ class Files:
         self._threads = anyio.CapacityLimiter(_MOST_THREADS)
 
     async def run(self, work: Callable[[], Result], identity: Identity | None = None) -> Result:
-        """Do blocking work in a thread, as another user if one is given. Raises IdentityRefused, and what it raises.
+        """Do blocking work in a thread, as the sandbox's user, or as another if one is given. Raises IdentityRefused,
+        and what it raises.
 
         Work that has begun is always done to its end: a cancelled caller waits for it.
         """
-        return await anyio.to_thread.run_sync(partial(_act, work, identity), limiter=self._threads)
+        acting = identity.assumed if identity else self.root.acting
+        return await anyio.to_thread.run_sync(partial(_act, work, acting), limiter=self._threads)
 
 
-def _act(work: Callable[[], Result], identity: Identity | None) -> Result:
-    if identity is None:
-        return work()
-    with identity.assumed():
+def _act(work: Callable[[], Result], acting: Callable[[], AbstractContextManager[None]]) -> Result:
+    with acting():
         return work()
 
 

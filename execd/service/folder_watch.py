@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from enum import IntEnum
 from pathlib import PurePath
 
+from execd.isolation.entry import identity, reopen_folder
 from execd.isolation.inotify import Happened, Inotify, Notice
-from execd.isolation.root import Root, identity, reopen_folder
+from execd.isolation.root import Root
 from execd.isolation.trees import Tree, joined
 from execd.service.paths import file_errors
 
@@ -56,7 +57,7 @@ class FolderWatch:
 
     def begin(self) -> None:
         """Watch; nothing that happens from now on is missed. Raises FileNotFound, NotADirectory."""
-        with file_errors(self._folder), self._root.target(self._folder) as found:
+        with self._root.acting(), file_errors(self._folder), self._root.target(self._folder) as found:
             self._identity = identity(found)
             tree = Tree(reopen_folder(found, self._folder))
             try:
@@ -71,9 +72,10 @@ class FolderWatch:
     def read(self) -> Changes:
         """What has happened until now."""
         changes: Changes = set()
-        while notices := self._inotify.read():
-            for notice in notices:
-                changes.update(self._understood(notice))
+        with self._root.acting():
+            while notices := self._inotify.read():
+                for notice in notices:
+                    changes.update(self._understood(notice))
         return changes
 
     def close(self) -> None:

@@ -20,7 +20,9 @@ from pathlib import PurePath
 
 from execd.errors import FileFailed, NotAFile
 from execd.identifiers import new_id
-from execd.isolation.root import Entry, Root, identity
+from execd.isolation.entry import Entry, identity
+from execd.isolation.identity import Identity
+from execd.isolation.root import Root
 from execd.isolation.shown import kind_of, shown
 from execd.service.ownership import Permission, make_folders, remove_folders
 from execd.service.paths import file_errors
@@ -140,9 +142,7 @@ class PendingFile:
 
     def _inherit(self) -> None:
         before = self._before
-        if before is None:
-            self.root.give(self._fd)
-        else:
+        if before is not None:
             # A plain user can give nothing away; the file becomes theirs, as it does when an editor saves it.
             with contextlib.suppress(PermissionError):
                 os.fchown(self._fd, before.st_uid, before.st_gid)
@@ -189,7 +189,8 @@ def _regular_or_nothing(entry: Entry) -> os.stat_result | None:
 
 def anonymous_file() -> int:
     """A descriptor of an empty file that has no name and ends with the descriptor."""
-    with tempfile.TemporaryFile() as file:
+    # The service's, whoever it acts as: the folder for temporary files may be closed to others.
+    with Identity.own().assumed(), tempfile.TemporaryFile() as file:
         return os.dup(file.fileno())
 
 

@@ -9,7 +9,8 @@ from pathlib import PurePath
 
 from execd.errors import InvalidRequest, NotADirectory
 from execd.isolation.accounts import Accounts
-from execd.isolation.root import Root, by_descriptor
+from execd.isolation.entry import by_descriptor
+from execd.isolation.root import Root
 from execd.isolation.shown import kind_of, shown
 
 _LEAVE = -1

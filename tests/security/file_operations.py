@@ -20,7 +20,7 @@ from execd.service.ownership import Permission
 from execd.service.replacing import replace_in
 from execd.service.workspace import Workspace, check_folder
 
-HERE = PurePath("/work")
+HERE = PurePath("/home")
 
 # How answers begin that found nothing.
 REFUSED = ("PathUnusable", "FileNotFound", "NotADirectory", "FileForbidden", "OSError", "PermissionError")

@@ -20,15 +20,15 @@ _EXCHANGE = 2
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """A sandbox's root and its work folder, and the folder of secrets beside the root."""
+    """A sandbox's root and its home folder, and the folder of secrets beside the root."""
 
     root: Root
     inside: Path
     outside: Path
 
     @property
-    def work(self) -> Path:
-        return self.inside / "work"
+    def home(self) -> Path:
+        return self.inside / "home"
 
     def snapshot(self) -> list[tuple[object, ...]]:
         """All that could be changed outside."""
@@ -49,11 +49,11 @@ def hostile_world(folder: Path, owner: tuple[int, int] | None = None) -> Iterato
     for name in ("secret", "folder/secret"):
         (outside / name).write_text(SECRET)
         (outside / name).chmod(0o600)
-    (inside / "work/plain/folder").mkdir(parents=True)
+    (inside / "home/plain/folder").mkdir(parents=True)
     for name in ("secret", "folder/secret", "old"):
-        (inside / "work/plain" / name).write_text("harmless")
+        (inside / "home/plain" / name).write_text("harmless")
     for name, target in links_out(outside).items():
-        (inside / "work" / name).symlink_to(target)
+        (inside / "home" / name).symlink_to(target)
     root = Root(os.open(inside, os.O_PATH | os.O_DIRECTORY), owner)
     try:
         yield World(root, inside, outside)
@@ -78,7 +78,7 @@ def links_out(outside: Path) -> dict[str, str]:
         "first-process": f"/proc/1/root{outside}",
         "process-cwd": "/proc/self/cwd",
         "loop": "loop",
-        "to-itself": "/work/to-itself/x",
+        "to-itself": "/home/to-itself/x",
     }
 
 

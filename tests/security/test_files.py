@@ -47,12 +47,12 @@ def test_no_symlink_leads_out(world: World, name: str, link: str) -> None:
 @pytest.mark.parametrize("place", ["folder", "file"])
 def test_what_is_exchanged_meanwhile_does_not_lead_out(world: World, name: str, place: str) -> None:
     if place == "folder":
-        plain, link = world.work / "plain", world.work / "absolute"
+        plain, link = world.home / "plain", world.home / "absolute"
         link.unlink()
         link.symlink_to("../../outside")
         paths = [HERE / "plain/secret", HERE / "plain/folder", HERE / "plain/new/folder", HERE / "plain"]
     else:
-        plain, link = world.work / "plain/secret", world.work / "plain/link"
+        plain, link = world.home / "plain/secret", world.home / "plain/link"
         link.symlink_to("../../../outside/secret")
         paths = [HERE / "plain/secret"]
     before, descriptors = world.snapshot(), open_descriptors()
@@ -66,29 +66,29 @@ def test_what_is_exchanged_meanwhile_does_not_lead_out(world: World, name: str, 
 
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_a_folder_that_is_moved_about_does_not_lead_out(world: World, name: str) -> None:
-    (world.work / "deep/er/and/deeper").mkdir(parents=True)
-    (world.work / "other").mkdir()
+    (world.home / "deep/er/and/deeper").mkdir(parents=True)
+    (world.home / "other").mkdir()
     before = world.snapshot()
-    with exchanged(world.work / "deep/er", world.work / "other"):
+    with exchanged(world.home / "deep/er", world.home / "other"):
         for _ in range(_ROUNDS):
             assert SECRET not in attempt(name, world.root, HERE / "deep/er/and/../../../../../outside/secret")
             attempt(name, world.root, HERE / "deep/er")
             with contextlib.suppress(OSError):  # what the operation removed
-                (world.work / "other").mkdir(exist_ok=True)
-                (world.work / "deep/er/and/deeper").mkdir(parents=True, exist_ok=True)
+                (world.home / "other").mkdir(exist_ok=True)
+                (world.home / "deep/er/and/deeper").mkdir(parents=True, exist_ok=True)
     assert world.snapshot() == before
 
 
 @pytest.mark.parametrize("name", sorted(OPERATIONS.keys() - {"delete", "remove", "move_away"}))
 @pytest.mark.parametrize("kind", ["FIFO", "socket", "character device"])
 def test_what_is_no_file_is_never_opened(world: World, name: str, kind: str) -> None:
-    there = world.work / "there"
+    there = world.home / "there"
     with socket.socket(socket.AF_UNIX) as listener:
         match kind:
             case "FIFO":
                 os.mkfifo(there)
             case "socket":
-                here = os.open(world.work, os.O_PATH)
+                here = os.open(world.home, os.O_PATH)
                 listener.bind(f"/proc/self/fd/{here}/there")
                 os.close(here)
             case _ if ROOT:
@@ -96,7 +96,7 @@ def test_what_is_no_file_is_never_opened(world: World, name: str, kind: str) -> 
             case _:
                 pytest.skip("only root can make a device")
         kind_before = there.lstat().st_mode & 0o170000
-        (world.work / "link").symlink_to("there")
+        (world.home / "link").symlink_to("there")
         for path in (HERE / "there", HERE / "link"):
             assert "\\x00\\x00" not in attempt(name, world.root, path)
         assert there.lstat().st_mode & 0o170000 == kind_before
@@ -121,21 +121,21 @@ def test_the_links_of_proc_lead_nowhere_not_even_on_the_machine(process: str, li
 
 
 def test_a_hard_link_is_replaced_and_not_written_through(world: World) -> None:
-    (world.work / "linked").hardlink_to(world.outside / "secret")
+    (world.home / "linked").hardlink_to(world.outside / "secret")
     before = (world.outside / "secret").read_text()
     attempt("upload", world.root, HERE / "linked")
-    assert (world.work / "linked").read_text() == "uploaded"
-    (world.work / "linked-2").hardlink_to(world.outside / "secret")
+    assert (world.home / "linked").read_text() == "uploaded"
+    (world.home / "linked-2").hardlink_to(world.outside / "secret")
     attempt("replace", world.root, HERE / "linked-2")
     assert (world.outside / "secret").read_text() == before
 
 
 def test_absolute_symlinks_begin_at_the_sandboxs_root(world: World) -> None:
-    (world.work / "within").symlink_to("/work/plain")
-    (world.work / "above").symlink_to("../../../../work/plain/old")
+    (world.home / "within").symlink_to("/home/plain")
+    (world.home / "above").symlink_to("../../../../home/plain/old")
     assert "harmless" in attempt("download", world.root, HERE / "within/old")
     assert "harmless" in attempt("download", world.root, HERE / "above")
-    assert [info.path for info in listed(world.root, PurePath("/"), 1)] == ["/work"]
+    assert [info.path for info in listed(world.root, PurePath("/"), 1)] == ["/home"]
 
 
 def test_an_upload_through_a_symlink_lands_inside(world: World) -> None:
@@ -146,11 +146,11 @@ def test_an_upload_through_a_symlink_lands_inside(world: World) -> None:
 
 
 def test_the_root_is_not_removed_by_any_name(world: World) -> None:
-    (world.work / "top").symlink_to("/")
-    for path in ("/", "/..", "/work/..", "/work/top/work/..", "/../../.."):
+    (world.home / "top").symlink_to("/")
+    for path in ("/", "/..", "/home/..", "/home/top/home/..", "/../../.."):
         assert "root of everything" in attempt("remove", world.root, PurePath(path)), path
     attempt("remove", world.root, HERE / "top")
-    assert (world.work / "plain/old").exists()
+    assert (world.home / "plain/old").exists()
 
 
 def test_a_watch_tells_nothing_of_what_symlinks_lead_to(world: World) -> None:
@@ -162,9 +162,9 @@ def test_a_watch_tells_nothing_of_what_symlinks_lead_to(world: World) -> None:
         (arriving / "inner").mkdir(parents=True)
         (arriving / "link").symlink_to("../../outside")
         (arriving / "inner/file").touch()
-        arriving.rename(world.work / "arrived")
+        arriving.rename(world.home / "arrived")
         (world.outside / "unheard").touch()
-        (world.work / "plain/folder/heard").touch()
+        (world.home / "plain/folder/heard").touch()
         told = watch.read()
     finally:
         watch.close()
@@ -172,7 +172,7 @@ def test_a_watch_tells_nothing_of_what_symlinks_lead_to(world: World) -> None:
     assert not any("unheard" in path for path in paths)
     created = {path for change, path in told if change is Change.CREATED}
     assert created == {
-        f"/work/{name}"
+        f"/home/{name}"
         for name in ("arrived", "arrived/inner", "arrived/link", "arrived/inner/file", "plain/folder/heard")
     }
 
@@ -188,7 +188,7 @@ def test_a_listing_that_is_given_up_gives_its_descriptors_back(world: World) -> 
 
 
 def test_a_tree_of_any_depth_is_removed_with_few_descriptors(world: World) -> None:
-    here = os.open(world.work, os.O_RDONLY)
+    here = os.open(world.home, os.O_RDONLY)
     for _ in range(3000):
         os.mkdir("d", dir_fd=here)
         deeper = os.open("d", os.O_RDONLY, dir_fd=here)
@@ -197,12 +197,12 @@ def test_a_tree_of_any_depth_is_removed_with_few_descriptors(world: World) -> No
     os.close(here)
     before = open_descriptors()
     assert attempt("remove", world.root, HERE / "d") == "None"
-    assert not (world.work / "d").exists()
+    assert not (world.home / "d").exists()
     assert open_descriptors() == before
 
 
 def test_what_is_refused_is_named_as_the_sandbox_names_it(world: World) -> None:
-    with pytest.raises(PathUnusable, match="'/work/loop/x' is no usable path"):
+    with pytest.raises(PathUnusable, match="'/home/loop/x' is no usable path"):
         info_of(world.root, HERE / "loop/x")
     with pytest.raises(NotAFile) as refused:
         OPERATIONS["download"](world.root, HERE / "plain")

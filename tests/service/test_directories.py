@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from execd.errors import FileForbidden, FileNotFound, InvalidRequest, NotADirectory
+from execd.isolation.identity import Identity
 from execd.service.directories import listed, make, remove, searched
 from execd.service.globs import Glob
-from execd.service.identity import Identity
 from execd.service.ownership import Permission
 from tests.machine import MACHINE
 

@@ -21,9 +21,9 @@ from execd.errors import (
     NotAFile,
     PathUnusable,
 )
+from execd.isolation.identity import Identity
 from execd.service.fileinfo import FileInfo, moment
 from execd.service.files import Files, delete, info_of, move, move_across, set_permission
-from execd.service.identity import Identity
 from execd.service.ownership import Names, Permission
 from execd.service.paths import Paths
 from tests.machine import MACHINE

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from execd.errors import FileFailed, FileForbidden, InvalidRequest, NotAFile, PathUnusable
-from execd.service.identity import Identity
+from execd.isolation.identity import Identity
 from execd.service.landing import PendingFile, Syncing, anonymous_file, copy, sync_folders, write_all
 from execd.service.ownership import Permission
 from tests.machine import MACHINE

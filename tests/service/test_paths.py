@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from execd import errors
-from execd.isolation.root import reopen_folder
+from execd.isolation.entry import reopen_folder
 from execd.isolation.shown import kind_of, shown
 from execd.service.paths import Paths, file_errors, translated
 from tests.machine import MACHINE

@@ -13,8 +13,8 @@ from typing import TypeVar
 from starlette.requests import Request
 
 from execd.errors import IdentityRefused, InvalidRequest, MissingQuery
+from execd.isolation.identity import NO_ID, Identity
 from execd.isolation.root import Root
-from execd.service.identity import NO_ID, Identity
 from execd.wire.operation import Operation
 from execd.wire.state import sandbox_of
 

@@ -54,24 +54,25 @@ class Identity:
 
     @contextmanager
     def assumed(self) -> Iterator[None]:
-        """Act as this user on files within the block, in this thread only. Raises IdentityRefused.
+        """Act as this user on files within the block, in this thread only; blocks may be nested. Raises
+        IdentityRefused.
 
         There must be no await inside: the thread belongs to the block.
         """
-        own = Identity.own()
-        if self == own:
+        own, credentials = Identity.own(), _ThreadCredentials()
+        before = credentials.current()
+        if self == before:
             yield
             return
         if own.uid != 0:
             raise IdentityRefused(str(self), str(own))
-        credentials = _ThreadCredentials()
-        before = os.getgroups()
+        groups = os.getgroups()
         try:
             if not credentials.take(self, self.groups()):
                 raise IdentityRefused(str(self), f"{own}, without the capabilities to change that")
             yield
         finally:
-            if not credentials.take(own, before):
+            if not credentials.take(before, groups):
                 # The thread would do somebody else's work with these rights. Nothing is safe but the end.
                 os.abort()
 
@@ -79,8 +80,12 @@ class Identity:
 class _ThreadCredentials:
     """What the calling thread accesses files with."""
 
-    def __init__(self) -> None:
-        self._libc = ctypes.CDLL(None, use_errno=True)
+    _libc = ctypes.CDLL(None, use_errno=True)
+    _libc.setfsuid.restype = _libc.setfsgid.restype = ctypes.c_uint32
+
+    def current(self) -> Identity:
+        """The user and the group that count now. A number that no user has only asks which one is set."""
+        return Identity(self._libc.setfsuid(ctypes.c_uint32(NO_ID)), self._libc.setfsgid(ctypes.c_uint32(NO_ID)))
 
     def take(self, identity: Identity, groups: Sequence[int]) -> bool:
         """Set all three; whether that worked. The uid comes last when power is given up, and first to get it back."""
@@ -98,10 +103,10 @@ class _ThreadCredentials:
         return bool(self._libc.syscall(ctypes.c_long(number), ctypes.c_size_t(len(groups)), numbers) == 0)
 
     def _set_uid(self, uid: int) -> bool:
-        # Neither call reports a failure; a number that no user has only asks which one is set.
+        # Neither call reports a failure.
         self._libc.setfsuid(ctypes.c_uint32(uid))
-        return bool(self._libc.setfsuid(ctypes.c_uint32(NO_ID)) & NO_ID == uid)
+        return self.current().uid == uid
 
     def _set_gid(self, gid: int) -> bool:
         self._libc.setfsgid(ctypes.c_uint32(gid))
-        return bool(self._libc.setfsgid(ctypes.c_uint32(NO_ID)) & NO_ID == gid)
+        return self.current().gid == gid
