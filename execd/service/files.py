@@ -21,15 +21,12 @@ import anyio
 import anyio.to_thread
 
 from execd.errors import DestinationExists, NotAFile
-from execd.identifiers import new_id
 from execd.isolation.entry import Entry
 from execd.isolation.identity import Identity
 from execd.isolation.root import Root
 from execd.isolation.shown import kind_of, shown
-from execd.isolation.trees import remove_entry
-from execd.service.copying import copy_entry
 from execd.service.fileinfo import FileInfo
-from execd.service.landing import TEMPORARY_PREFIX
+from execd.service.moving import move_across
 from execd.service.ownership import Names, Permission, make_folders
 from execd.service.paths import Paths, file_errors
 
@@ -106,16 +103,3 @@ def _move_entry(origin: Entry, place: Entry) -> None:
         if error.errno != errno.EXDEV:
             raise
         move_across(origin, place)
-
-
-def move_across(origin: Entry, place: Entry) -> None:
-    """Move from one file system to another: the destination appears whole, then the source goes. Raises OSError, and
-    NotAFile for a FIFO, socket or device, which cannot be copied by reading it."""
-    arriving = place.beside(f"{TEMPORARY_PREFIX}{new_id('')[1:]}")
-    try:
-        copy_entry(origin, arriving)
-        arriving.rename(place)
-    except BaseException:
-        remove_entry(arriving)
-        raise
-    remove_entry(origin)

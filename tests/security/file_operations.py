@@ -8,7 +8,6 @@ from pathlib import Path, PurePath
 
 from execd.errors import ExecdError
 from execd.isolation.root import Root
-from execd.service.copying import copy_entry
 from execd.service.directories import listed, make, remove, searched
 from execd.service.downloads import OpenFile
 from execd.service.env_file import read_env_file
@@ -16,6 +15,7 @@ from execd.service.files import delete, info_of, move, set_permission
 from execd.service.folder_watch import FolderWatch
 from execd.service.globs import Glob
 from execd.service.landing import PendingFile, Syncing, sync_folders
+from execd.service.moving import copy_entry
 from execd.service.ownership import Permission
 from execd.service.replacing import replace_in
 from execd.service.workspace import Workspace, check_folder

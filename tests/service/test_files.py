@@ -23,7 +23,8 @@ from execd.errors import (
 )
 from execd.isolation.identity import Identity
 from execd.service.fileinfo import FileInfo, moment
-from execd.service.files import Files, delete, info_of, move, move_across, set_permission
+from execd.service.files import Files, delete, info_of, move, set_permission
+from execd.service.moving import move_across
 from execd.service.ownership import Names, Permission
 from execd.service.paths import Paths
 from tests.machine import MACHINE

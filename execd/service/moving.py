@@ -1,5 +1,8 @@
-"""Copies of files and folders with what belongs to them: content, times, mode, attributes and, where that is allowed,
-owner. Nothing is opened that is no regular file or folder, and no symlink is followed."""
+"""Moves from one file system to another: copies of files and folders with what belongs to them (content, times, mode,
+attributes and, where that is allowed, owner), and then the end of the originals.
+
+Nothing is opened that is no regular file or folder, and no symlink is followed.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +11,28 @@ import errno
 import os
 import stat
 
+from execd.identifiers import new_id
 from execd.isolation.entry import FOLDER, Entry
-from execd.isolation.trees import Tree, joined
-from execd.service.landing import write_all
+from execd.isolation.trees import Tree, joined, remove_entry
+from execd.service.landing import TEMPORARY_PREFIX, write_all
 
 _BLOCK_BYTES = 1024 * 1024
 
 # What setting an attribute fails with where the other disk, or the user who copies, cannot have it.
 _NO_ATTRIBUTE = frozenset({errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.ENODATA, errno.EINVAL})
+
+
+def move_across(origin: Entry, place: Entry) -> None:
+    """Move from one file system to another: the destination appears whole, then the source goes. Raises OSError, and
+    NotAFile for a FIFO, socket or device, which cannot be copied by reading it."""
+    arriving = place.beside(f"{TEMPORARY_PREFIX}{new_id('')[1:]}")
+    try:
+        copy_entry(origin, arriving)
+        arriving.rename(place)
+    except BaseException:
+        remove_entry(arriving)
+        raise
+    remove_entry(origin)
 
 
 def copy_entry(source: Entry, copied: Entry) -> None:
