@@ -42,6 +42,7 @@
     │   ├── DestinationExists     a move onto something that is there
     │   └── RangeUnsatisfiable    a byte range that is malformed, or begins behind the end of the file
     ├── IdentityRefused           this service cannot act as that user
+    │   └── UserNotInside         nobody can: behind the sandbox's walls there is no such user
     ├── IsolationUnavailable      isolated sessions are not to be had here
     ├── NotOffered                the API knows it, this service has it not
     │   └── FreezeUnavailable     sandboxes cannot be paused where nothing can stop their processes
@@ -326,6 +327,13 @@ class IdentityRefused(ExecdError):
 
     def __init__(self, wanted: str, own: str) -> None:
         super().__init__(f"this service runs as {own} and cannot act as {wanted}; only a service run by root can")
+
+
+class UserNotInside(IdentityRefused):
+    """Behind the walls of the sandbox there is only one user, and it is another."""
+
+    def __init__(self, wanted: str, only: str) -> None:
+        ExecdError.__init__(self, f"this sandbox has one user, {only}; nobody can act as {wanted} in it")
 
 
 class IsolationUnavailable(ExecdError):

@@ -60,6 +60,7 @@ EXPECTED = {
     "DestinationExists": (500, "RUNTIME_ERROR"),
     "RangeUnsatisfiable": (416, "UNKNOWN"),
     "IdentityRefused": (403, "FORBIDDEN"),
+    "UserNotInside": (403, "FORBIDDEN"),
     "IsolationUnavailable": (503, "SERVICE_UNAVAILABLE"),
     "TooManyWatches": (429, "LIMIT_REACHED"),
     "NotRunning": (409, "CONFLICT"),

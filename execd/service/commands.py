@@ -20,11 +20,12 @@ from execd.kernel.request import ExecuteRequest
 from execd.kernel.tree import kill_marked
 from execd.service.command import Command
 from execd.service.context import SERVICE_ENDED
-from execd.service.environment import Environment, check_folder, expand_path
+from execd.service.environment import Environment, expand_path
 from execd.service.execution import Execution, Origin
 from execd.service.executions import SandboxExecutions
 from execd.service.output_log import OutputLog
 from execd.service.run import Ending
+from execd.service.workspace import Workspace, check_folder
 
 LANGUAGE = "command"
 
@@ -58,7 +59,7 @@ class Commands:
         executions: SandboxExecutions,
         launcher: Launcher,
         environment: Environment,
-        workspace: Path,
+        workspace: Workspace,
         tasks: anyio.abc.TaskGroup,
     ) -> None:
         self._launcher = launcher
@@ -157,9 +158,9 @@ class Commands:
 
     def _folder(self, cwd: str | None) -> Path:
         if not cwd:
-            return self._workspace
-        folder = self._workspace / expand_path(cwd, self._environment.lasting(), "cwd")
-        check_folder(folder, "cwd")
+            return self._workspace.path
+        folder = self._workspace.path / expand_path(cwd, self._environment.lasting(), "cwd")
+        check_folder(self._workspace.root, folder, "cwd")
         return folder
 
 

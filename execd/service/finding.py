@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import PurePath
 
 from execd.errors import FileFailed
+from execd.isolation.root import Root
 from execd.service.directories import searched
 from execd.service.downloads import OpenFile
 from execd.service.globs import Glob
@@ -26,17 +27,17 @@ class Match:
     content: str
 
 
-def found_in(folder: Path, text: str) -> list[Match]:
+def found_in(root: Root, folder: PurePath, text: str) -> list[Match]:
     """The matches below a folder, by path, up to MOST_MATCHES. The text is taken literally: a regular expression of
     somebody's could keep the whole service busy. Binary files, and what cannot be read, are left out. Raises
     FileNotFound, NotADirectory."""
     wanted = text.encode()
     matches: list[Match] = []
-    for info in searched(folder, Glob("**")):
+    for info in searched(root, folder, Glob("**")):
         if info.type != "file":
             continue
         try:
-            opened = OpenFile.open(Path(info.path))
+            opened = OpenFile.open(root, PurePath(info.path))
         except (FileFailed, LookupError):
             continue
         try:

@@ -8,10 +8,11 @@ from __future__ import annotations
 import hashlib
 import os
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import PurePath
 
 from execd.errors import InvalidRequest, LimitReached, UploadConflict, UploadNotFound
 from execd.identifiers import new_id
+from execd.isolation.root import Root
 from execd.service.journal import now_ms
 from execd.service.landing import anonymous_file
 from execd.service.paths import file_errors
@@ -30,7 +31,7 @@ _BLOCK = 1024 * 1024
 class UploadRequest:
     """What is to be uploaded: where it goes, how long it is, and how that is to be checked."""
 
-    path: Path
+    path: PurePath
     size: int
     source_kind: str
     conflict: str
@@ -94,14 +95,14 @@ class PartUpload:
         self.updated_at = now_ms()
         self.status = "staged" if self.next_part is None else "uploading"
 
-    def complete(self, sha256: str | None) -> None:
+    def complete(self, root: Root, sha256: str | None) -> None:
         """Put the file in its place. Blocks. Raises UploadConflict when something is missing or not as announced, and
         the file errors."""
         self._check_open()
         if self.next_part is not None:
             raise UploadConflict(f"part {self.next_part} is missing")
         self._check_content([given for given in (sha256, self.wanted.sha256) if given])
-        whole = WholeFile(self.wanted.path, replaces=self.wanted.conflict != "error")
+        whole = WholeFile(root, self.wanted.path, replaces=self.wanted.conflict != "error")
         try:
             whole.fill(self.fd, self.wanted.size)
             whole.finish()

@@ -21,6 +21,7 @@ from anyio import to_thread
 from execd.errors import FreezeUnavailable, NotOffered
 from execd.isolation.launch import Launcher
 from execd.isolation.plan import Mode, Plan
+from execd.isolation.root import Root
 from execd.kernel.connection import Runtime
 from execd.service.execution import DEFAULT_SANDBOX
 from execd.service.folders import Folders
@@ -66,6 +67,7 @@ class Place(Protocol):
     owner: tuple[int, int] | None
     machine: Machine
     shares_network: bool
+    root: Root
 
     @property
     def launcher(self) -> Launcher:
@@ -115,6 +117,7 @@ class MachinePlace:
     owner: tuple[int, int] | None = None
     shares_network: bool = True
     machine: Machine = field(default_factory=Machine)
+    root: Root = field(default_factory=Root.machine)
 
     @property
     def launcher(self) -> Launcher:
@@ -146,6 +149,7 @@ class MachinePlace:
     async def close(self) -> None:
         """End what still runs, and remove the sandbox's folders. Safe to call twice."""
         await self.enclosure.close()
+        self.root.close()
         for folder in (self.removed, self.runtime.host):
             if folder is not None and self.removed is not None:
                 await to_thread.run_sync(partial(shutil.rmtree, folder, ignore_errors=True))

@@ -10,12 +10,13 @@ from execd.events import Stderr, Stdout
 from execd.service import finding
 from execd.service.finding import found_in
 from execd.service.transcript import pieces, transcript
+from tests.machine import MACHINE
 from tests.service.stage import new_execution
 
 
 def found(folder: Path, text: str) -> list[tuple[str, int, str]]:
     """The matches, by the files' names."""
-    return [(Path(match.file).name, match.line, match.content) for match in found_in(folder, text)]
+    return [(Path(match.file).name, match.line, match.content) for match in found_in(MACHINE, folder, text)]
 
 
 def test_lines_that_hold_a_text(tmp_path: Path) -> None:

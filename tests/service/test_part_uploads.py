@@ -10,6 +10,7 @@ import pytest
 from execd.errors import DestinationExists, InvalidRequest, LimitReached, UploadConflict, UploadNotFound
 from execd.service import part_uploads
 from execd.service.part_uploads import PartUploads, UploadRequest
+from tests.machine import MACHINE
 
 CONTENT = b"abcdefgh"
 
@@ -34,9 +35,9 @@ def test_parts_come_in_any_order(wanted: UploadRequest) -> None:
     upload.put(0, b"abc", None)
     upload.put(1, b"def", hashlib.sha256(b"def").hexdigest())
     assert (upload.accepted, upload.next_part, upload.status) == (8, None, "staged")
-    assert not wanted.path.exists()
-    upload.complete(hashlib.sha256(CONTENT).hexdigest())
-    assert (wanted.path.read_bytes(), upload.status) == (CONTENT, "completed")
+    assert not Path(wanted.path).exists()
+    upload.complete(MACHINE, hashlib.sha256(CONTENT).hexdigest())
+    assert (Path(wanted.path).read_bytes(), upload.status) == (CONTENT, "completed")
 
 
 @pytest.mark.parametrize(
@@ -61,25 +62,25 @@ def test_parts_that_do_not_fit(
 def test_what_is_missing_or_wrong_is_not_put_in_place(wanted: UploadRequest) -> None:
     upload = PartUploads().start(wanted)
     with pytest.raises(UploadConflict, match="part 0 is missing"):
-        upload.complete(None)
+        upload.complete(MACHINE, None)
     for number in range(3):
         upload.put(number, CONTENT[number * 3 :][:3], None)
     with pytest.raises(UploadConflict, match="checksum"):
-        upload.complete("00")
-    assert not wanted.path.exists()
+        upload.complete(MACHINE, "00")
+    assert not Path(wanted.path).exists()
 
 
 def test_one_that_may_replace_nothing(tmp_path: Path) -> None:
     (tmp_path / "there").touch()
     upload = PartUploads().start(UploadRequest(tmp_path / "there", 0, "restartable_file", "error"))
     with pytest.raises(DestinationExists):
-        upload.complete(None)
+        upload.complete(MACHINE, None)
 
 
 def test_an_empty_file_has_no_parts(tmp_path: Path) -> None:
     upload = PartUploads().start(UploadRequest(tmp_path / "empty", 0, "restartable_file", "merge"))
     assert upload.next_part is None
-    upload.complete(None)
+    upload.complete(MACHINE, None)
     assert (tmp_path / "empty").read_bytes() == b""
 
 

@@ -23,9 +23,9 @@ from execd.errors import (
     RangeUnsatisfiable,
     StorageFull,
 )
+from execd.isolation.shown import shown
 from execd.service.downloads import READ_BYTES, ByteRange, OpenFile, parse_range
 from execd.service.lines import LineWindow
-from execd.service.paths import shown
 from execd.service.uploads import BATCH_BYTES, Destination, Upload
 from execd.wire.body import parse_model
 from execd.wire.download import Download, byte_pieces, content_disposition, line_pieces, pieces_to_end, read
@@ -39,7 +39,7 @@ from execd.wire.operation import Answer, Operation, Parameter
 async def upload_files(request: Request) -> Response:
     """Take files; each is in its place, whole and on the disk, when this answers."""
     acting = Acting(request)
-    upload = Upload(request.headers.get("content-type", ""), partial(_destination, acting))
+    upload = Upload(acting.root, request.headers.get("content-type", ""), partial(_destination, acting))
     try:
         async for batch in _batches(request):
             await acting.run(partial(upload.feed, batch))
@@ -57,7 +57,7 @@ async def download_file(request: Request) -> Response:
     acting = Acting(request)
     path = acting.queried_path()
     window = _window(request)
-    opened = await acting.run(partial(OpenFile.open, path))
+    opened = await acting.run(partial(OpenFile.open, acting.root, path))
     try:
         if window is not None:
             return _lines(acting, opened, window)

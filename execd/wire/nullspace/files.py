@@ -71,8 +71,8 @@ async def write_text_file(request: Request) -> Response:
     """Give a file new content; folders above it are made."""
     body = await _body(request, WriteBody)
     hand = UserFiles(request, body.user)
-    info = await hand.run(partial(write_file, hand.path(body.path), _as_bytes(body)))
-    return JSONResponse(await hand.run(partial(shown, info)))
+    info = await hand.run(partial(write_file, hand.root, hand.path(body.path), _as_bytes(body)))
+    return JSONResponse(await hand.run(partial(shown, hand.root, info)))
 
 
 async def list_files(request: Request) -> Response:
@@ -81,7 +81,7 @@ async def list_files(request: Request) -> Response:
     hand = UserFiles(request, query.get("user"))
     folder = hand.path(query.get("path") or "/")
     depth = whole_number("depth", query.get("depth", ""), 1)
-    return JSONResponse(await hand.run(lambda: [shown(info) for info in listed(folder, depth)]))
+    return JSONResponse(await hand.run(lambda: [shown(hand.root, info) for info in listed(hand.root, folder, depth)]))
 
 
 async def file_info(request: Request) -> Response:
@@ -106,7 +106,7 @@ async def make_folder(request: Request) -> Response:
     """Make a folder, and those above it."""
     body = await _body(request, PathBody)
     hand = UserFiles(request, body.user)
-    await hand.run(partial(make, hand.path(body.path), Permission()))
+    await hand.run(partial(make, hand.root, hand.path(body.path), Permission()))
     return Response(status_code=204)
 
 
@@ -115,8 +115,8 @@ async def remove_file(request: Request) -> Response:
     body = await _body(request, PathBody)
     hand = UserFiles(request, body.user)
     path = hand.path(body.path)
-    await hand.run(partial(info_of, path))
-    await hand.run(partial(remove, path))
+    await hand.run(partial(info_of, hand.root, path))
+    await hand.run(partial(remove, hand.root, path))
     return Response(status_code=204)
 
 
@@ -125,7 +125,7 @@ async def rename_file(request: Request) -> Response:
     body = await _body(request, RenameBody)
     hand = UserFiles(request, body.user)
     target = hand.path(body.new_path, "new_path")
-    await hand.run(partial(move, hand.path(body.old_path, "old_path"), target))
+    await hand.run(partial(move, hand.root, hand.path(body.old_path, "old_path"), target))
     return JSONResponse(await hand.info(target))
 
 
@@ -133,7 +133,7 @@ async def set_file_permissions(request: Request) -> Response:
     """Give a file or folder another mode."""
     body = await _body(request, ModeBody)
     hand = UserFiles(request, body.user)
-    await hand.run(partial(set_permission, hand.path(body.path), Permission(int(body.permissions, 8))))
+    await hand.run(partial(set_permission, hand.root, hand.path(body.path), Permission(int(body.permissions, 8))))
     return Response(status_code=204)
 
 
@@ -142,14 +142,14 @@ async def search_file_names(request: Request) -> Response:
     body = await _body(request, PatternBody)
     hand = UserFiles(request, body.user)
     folder, glob = hand.path(body.path), Glob(body.pattern)
-    return JSONResponse(await hand.run(lambda: [info.path for info in searched(folder, glob)]))
+    return JSONResponse(await hand.run(lambda: [info.path for info in searched(hand.root, folder, glob)]))
 
 
 async def find_in_files(request: Request) -> Response:
     """The lines that hold a text."""
     body = await _body(request, PatternBody)
     hand = UserFiles(request, body.user)
-    matches = await hand.run(partial(found_in, hand.path(body.path), body.pattern))
+    matches = await hand.run(partial(found_in, hand.root, hand.path(body.path), body.pattern))
     return JSONResponse([asdict(match) for match in matches])
 
 
@@ -163,7 +163,7 @@ async def replace_text_in_files(request: Request) -> Response:
         if await hand.run(partial(_is_binary, hand, given)):
             result.binary_files_skipped += 1
             continue
-        count = await hand.run(partial(replace_in, path, body.pattern.encode(), body.replacement.encode()))
+        count = await hand.run(partial(replace_in, hand.root, path, body.pattern.encode(), body.replacement.encode()))
         result.replacements += count
         result.files_modified += count > 0
         result.files_skipped += count == 0
@@ -175,7 +175,7 @@ async def _body(request: Request, model: type[Model]) -> Model:
 
 
 def _content(hand: UserFiles, given: str) -> bytes:
-    opened = OpenFile.open(hand.path(given))
+    opened = OpenFile.open(hand.root, hand.path(given))
     try:
         if opened.size > _MOST_READ:
             raise FileFailed(f"{given!r} is larger than {_MOST_READ} bytes; GET …/file sends files of any size")
@@ -188,7 +188,7 @@ def _content(hand: UserFiles, given: str) -> bytes:
 
 
 def _is_binary(hand: UserFiles, given: str) -> bool:
-    opened = OpenFile.open(hand.path(given, "files"))
+    opened = OpenFile.open(hand.root, hand.path(given, "files"))
     try:
         return b"\0" in opened.read(0, _BINARY_LOOK)
     finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
-from pathlib import Path
+from pathlib import PurePath
 from typing import Any
 
 import anyio
@@ -108,8 +108,8 @@ async def upload_by_link(request: Request) -> Response:
     return Response(status_code=204)
 
 
-async def _send(request: Request, hand: UserFiles, path: Path) -> Response:
-    opened = await hand.run(partial(OpenFile.open, path))
+async def _send(request: Request, hand: UserFiles, path: PurePath) -> Response:
+    opened = await hand.run(partial(OpenFile.open, hand.root, path))
     try:
         return await file_answer(request, hand, opened, SANDBOX_ERRORS)
     except BaseException:
@@ -117,7 +117,7 @@ async def _send(request: Request, hand: UserFiles, path: Path) -> Response:
         raise
 
 
-async def _take(request: Request, hand: UserFiles, path: Path) -> None:
+async def _take(request: Request, hand: UserFiles, path: PurePath) -> None:
     if request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
         async with _form(request) as parts:
             await _store(hand, path, _part(parts, "file"))
@@ -128,18 +128,18 @@ async def _take(request: Request, hand: UserFiles, path: Path) -> None:
         raise InvalidUpload("the client went away before the body ended", "body") from None
 
 
-async def _store(hand: UserFiles, path: Path, part: UploadFile) -> dict[str, Any]:
+async def _store(hand: UserFiles, path: PurePath, part: UploadFile) -> dict[str, Any]:
     return await _write(hand, path, _blocks(part))
 
 
-async def _write(hand: UserFiles, path: Path, blocks: AsyncIterator[bytes]) -> dict[str, Any]:
-    whole = await hand.run(partial(WholeFile, path))
+async def _write(hand: UserFiles, path: PurePath, blocks: AsyncIterator[bytes]) -> dict[str, Any]:
+    whole = await hand.run(partial(WholeFile, hand.root, path))
     try:
         async for block in blocks:
             if block:
                 await hand.run(partial(whole.write, block))
         info = await hand.run(whole.finish)
-        return await hand.run(partial(shown, info))
+        return await hand.run(partial(shown, hand.root, info))
     finally:
         with anyio.CancelScope(shield=True):
             await hand.run(whole.abandon)
@@ -193,7 +193,7 @@ async def _link(request: Request, action: str) -> tuple[str, str]:
     return f"{request.url.scheme}://{request.headers.get('host', '')}/v1/signed/{token}", token
 
 
-async def _linked(request: Request, action: str) -> tuple[UserFiles, Path]:
+async def _linked(request: Request, action: str) -> tuple[UserFiles, PurePath]:
     link = sandboxes_of(request).links.read(request.path_params["token"], action)
     await enter_sandbox(request, link.sandbox_id)
     hand = UserFiles(request, link.user or None)

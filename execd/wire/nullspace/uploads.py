@@ -21,8 +21,8 @@ from execd.errors import (
     UploadConflict,
     UploadNotFound,
 )
+from execd.isolation.shown import shown as shown_path
 from execd.service.part_uploads import MOST_AT_ONCE, MOST_BYTES, PART_SIZE, PartUpload, UploadRequest
-from execd.service.paths import shown as shown_path
 from execd.wire.body import parse_model, read_bytes, read_model
 from execd.wire.nullspace.errors import SANDBOX_ERRORS
 from execd.wire.nullspace.file_schemas import (
@@ -80,7 +80,8 @@ async def complete_upload(request: Request) -> Response:
     upload = _upload(request)
     raw = await read_bytes(request, sandbox_of(request).settings.max_body)
     body = parse_model(raw if raw.strip() not in (b"", b"null") else b"{}", CompleteUpload)
-    await _hand(request, upload).run(partial(upload.complete, body.whole_checksum_sha256))
+    hand = _hand(request, upload)
+    await hand.run(partial(upload.complete, hand.root, body.whole_checksum_sha256))
     told = {"session": _shown(request, upload), "published_bytes": upload.wanted.size, "published_file_count": 1}
     upload.close("completed")
     return JSONResponse(told)
