@@ -23,36 +23,15 @@ from execd.isolation.launch import Launcher
 from execd.isolation.plan import Mode, Plan
 from execd.isolation.root import Root
 from execd.kernel.connection import Runtime
+from execd.service.capabilities import Capabilities
 from execd.service.execution import DEFAULT_SANDBOX
 from execd.service.folders import Folders
 from execd.service.metrics import Machine
 from execd.service.proxy import machine_socket
-from execd.service.record import Network, SandboxRecord
+from execd.service.record import SandboxRecord
 from execd.settings import Settings
 from execd.warden.client import Enclosure
 from execd.warden.keeper import Keeper
-
-
-@dataclass(frozen=True, slots=True)
-class Capabilities:
-    """What the places of a service are, for those who ask. `not_covered` are sentences, one a thing; `limits` the
-    names of those of `execd.isolation.plan.Limits` that hold; `networks` what a sandbox may ask for."""
-
-    mode: Mode
-    freeze: bool
-    volumes: bool
-    not_covered: tuple[str, ...] = ()
-    limits: tuple[str, ...] = ()
-    networks: tuple[str, ...] = ()
-
-
-def check_network(network: Network, capabilities: Capabilities) -> None:
-    """Raise NotOffered rather than give a sandbox more of the network than it was to have."""
-    closed = network.internet is False and "none" not in capabilities.networks
-    ruled = network.rules is not None and "proxy" not in capabilities.networks
-    if closed or ruled:
-        offered = ", ".join(capabilities.networks)
-        raise NotOffered(f"the network of a sandbox cannot be restricted here: it is {offered}")
 
 
 class Place(Protocol):
@@ -84,6 +63,9 @@ class Place(Protocol):
     def socket(self, family: int = socket.AF_INET) -> socket.socket:
         """A new TCP socket of the network that the sandbox has."""
 
+    def oom_kills(self) -> int:
+        """How many of its processes were killed because all of them took too much memory."""
+
     async def freeze(self) -> None:
         """Stop every process of the sandbox where it is. Raises FreezeUnavailable, OSError."""
 
@@ -97,7 +79,9 @@ class Place(Protocol):
 class Places(Protocol):
     """Makes places."""
 
-    capabilities: Capabilities
+    @property
+    def capabilities(self) -> Capabilities:
+        """What they are."""
 
     async def open(self, record: SandboxRecord) -> Place:
         """A place for this sandbox, empty. Raises NotOffered, OSError."""
@@ -137,6 +121,10 @@ class MachinePlace:
     def socket(self, family: int = socket.AF_INET) -> socket.socket:
         """A new TCP socket of the machine's network."""
         return machine_socket(family)
+
+    def oom_kills(self) -> int:
+        """None that could be told from those of the rest of the machine."""
+        return 0
 
     async def freeze(self) -> None:
         """Refused: what belongs to a sandbox cannot be told from the rest of the machine. Raises FreezeUnavailable."""

@@ -190,9 +190,9 @@ class Sandbox:
 
 def _environment(record: SandboxRecord, place: Place, settings: Settings) -> Environment:
     fixed = {
-        **place.variables,
         # Clients of the code interpreter wait until something listens on this port: we do.
         "JUPYTER_PORT": str(settings.port),
+        **place.variables,
         **record.wanted.envs,
     }
     return Environment(place.root, sandbox_environment(os.environ, settings.kernel_env), fixed, place.env_file)

@@ -28,13 +28,14 @@ from execd.errors import (
     TooManySandboxes,
 )
 from execd.identifiers import new_id
+from execd.service.capabilities import Capabilities, check_network
 from execd.service.context import SANDBOX_DELETED, SANDBOX_EXPIRED, SANDBOX_LOST, SERVICE_ENDED
 from execd.service.copying import copy_tree
 from execd.service.execution import DEFAULT_SANDBOX
 from execd.service.expiry import bounded, expires_at
 from execd.service.journal import now_ms
 from execd.service.links import Links
-from execd.service.place import Capabilities, Place, Places, check_network
+from execd.service.place import Place, Places
 from execd.service.record import EndReason, Network, SandboxRecord, SandboxRequest, SandboxStatus, TimeoutAction
 from execd.service.run import Ending
 from execd.service.sandbox import Common, Sandbox
