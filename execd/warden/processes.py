@@ -80,6 +80,7 @@ class Processes:
         process.held = False
         if process.ended is not None and self.known.pop(process.number, None) is not None:
             self._forget(process)
+            self.on_reaped(process.pid)
 
     def of(self, sandbox: str) -> list[Process]:
         """The processes of a sandbox that have not ended, those that are being started too."""
@@ -131,10 +132,13 @@ class Processes:
 
     def _note(self, process: Process, ended: Ended) -> None:
         process.ended = self._surely(process, ended)
-        if not process.held:
-            self.known.pop(process.number, None)
-            self._forget(process)
+        if process.held:
+            self._on_end(process)
+            return
+        self.known.pop(process.number, None)
+        self._forget(process)
         self._on_end(process)
+        self.on_reaped(process.pid)
 
     def _surely(self, process: Process, ended: Ended) -> Ended:
         # Until it executes its program it is a copy of the warden, and the machine counts that too (getrusage(2)).
@@ -145,7 +149,8 @@ class Processes:
 
     def _forget(self, process: Process) -> None:
         del self._by_pid[process.pid]
-        self._reap(process.pid)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(process.pid, 0)
 
     def _read(self, reports: int) -> None:
         """Read what is there of a birth's report."""

@@ -168,7 +168,7 @@ async def test_another_user_is_not_let_in(warden: Warden, folder: Path, mode: in
     python = "/usr/bin/python3" if Path("/usr/bin/python3").exists() else sys.executable
     command = [python, "-c", HELLO, str(folder / "warden.sock")]
     done = await anyio.run_process(command, user=65534, check=False)
-    assert done.stdout.decode() == said
+    assert done.stdout in (b"", b"b''\n")
 
 
 async def test_end_of_a_process_that_is_told_before_its_start_is_not_lost(folder: Path) -> None:
