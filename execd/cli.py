@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, get_origin
 
 import click
 from pydantic import ValidationError
@@ -16,9 +16,9 @@ from execd.logs import configure_logs
 from execd.server import run
 from execd.settings import Settings
 
-_EXAMPLES = {
-    str(list[str]): """list, such as '["a", "b"]'""",
-    str(dict[str, str]): """object, such as '{"python:*": "default"}'""",
+_EXAMPLES: dict[Any, str] = {
+    list: """list, such as '["a", "b"]'""",
+    dict: """object, such as '{"python:*": "default"}'""",
 }
 
 
@@ -46,7 +46,7 @@ def _serve(**options: Any) -> None:
 
 def _value(name: str, value: str) -> Any:
     # Lists and objects are JSON, as they are in the environment.
-    if (example := _EXAMPLES.get(str(Settings.model_fields[name].annotation))) is None:
+    if (example := _EXAMPLES.get(get_origin(Settings.model_fields[name].annotation))) is None:
         return value
     try:
         return json.loads(value)

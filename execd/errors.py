@@ -8,6 +8,7 @@
     │   ├── InvalidUpload         the parts of an upload do not fit together, or it was cut off
     │   │   ├── MetadataMissing   no part says where the files go, or it says it wrongly
     │   │   └── ContentMissing    no part holds a file
+    │   ├── InvalidFields         a mask asks for a field that there is not
     │   ├── InvalidFrame          a message on a terminal's WebSocket that means nothing
     │   └── InvalidPort           no port that could be reached
     ├── NotFound
@@ -16,6 +17,9 @@
     │   ├── CommandNotFound
     │   ├── FileNotFound
     │   ├── SessionNotFound       no bash session
+    │   ├── ProcessNotFound       no command has this process number
+    │   ├── LinkInvalid           a signed link that is none of ours, or too old
+    │   ├── UploadNotFound        no upload in parts has this id
     │   ├── SandboxNotFound
     │   │   └── SandboxExpired    there was one, until its time was over
     │   ├── TerminalNotFound
@@ -24,6 +28,8 @@
     ├── Conflict                  the thing is there, but in a state that forbids the call
     │   ├── NoInputWanted         an answer to `input()` that nobody asked for
     │   ├── NotRunning            it has ended already
+    │   ├── InputClosed           what runs has closed its input, or somebody has
+    │   ├── UploadConflict        the upload is not in a state for this, or its parts do not fit
     │   ├── SandboxNotReady       it is paused, or not made yet
     │   ├── TerminalInUse         another client is attached
     │   ├── TerminalTakenOver     another client attached in this one's place
@@ -36,6 +42,7 @@
     │   ├── DestinationExists     a move onto something that is there
     │   └── RangeUnsatisfiable    a byte range that is malformed, or begins behind the end of the file
     ├── IdentityRefused           this service cannot act as that user
+    │   └── UserNotInside         nobody can: behind the sandbox's walls there is no such user
     ├── IsolationUnavailable      isolated sessions are not to be had here
     ├── NotOffered                the API knows it, this service has it not
     │   └── FreezeUnavailable     sandboxes cannot be paused where nothing can stop their processes
@@ -48,6 +55,8 @@
     ├── KernelFailed
     │   ├── KernelStartFailed     the kernel did not come up
     │   └── WorkingFolderUnusable the `cwd` cannot be made or entered
+    ├── CommandFailed             a command that somebody waits for could not be started
+    │   └── CommandTimedOut       it was still running when its time was over
     ├── SandboxFailed             a sandbox could not be made, paused or copied
     ├── TerminalStartFailed       no shell could be started
     ├── PortUnreachable           nothing answers at the port, or not as HTTP
@@ -114,6 +123,13 @@ class ContentMissing(InvalidUpload):
         super().__init__("expected at least one part named file, with the content of a file", "file")
 
 
+class InvalidFields(InvalidRequest):
+    """A mask of fields names one that there is not."""
+
+    def __init__(self, name: str, known: list[str]) -> None:
+        super().__init__(f"expected some of {', '.join(known)}, got {name[:40]!r}", "fields")
+
+
 class InvalidFrame(InvalidRequest):
     """A message on a terminal's WebSocket cannot be understood."""
 
@@ -164,6 +180,27 @@ class SessionNotFound(NotFound):
 
     def __init__(self, session_id: str) -> None:
         super().__init__(f"session not found: {session_id!r}; POST /session makes one")
+
+
+class ProcessNotFound(NotFound):
+    """No command of the sandbox has this process number."""
+
+    def __init__(self, pid: str) -> None:
+        super().__init__(f"process not found: {pid[:40]!r}; only commands that were started over this API are known")
+
+
+class LinkInvalid(NotFound):
+    """A signed link that this service has not made, or too long ago."""
+
+    def __init__(self) -> None:
+        super().__init__("this link is not valid, or not any more; ask for a new one")
+
+
+class UploadNotFound(NotFound):
+    """No upload in parts has this id."""
+
+    def __init__(self, upload_id: str) -> None:
+        super().__init__(f"upload not found: {upload_id[:60]!r}")
 
 
 class SandboxNotFound(NotFound):
@@ -218,6 +255,17 @@ class NotRunning(Conflict):
 
     def __init__(self, identity: str) -> None:
         super().__init__(f"{identity!r} is not running: it has ended already")
+
+
+class InputClosed(Conflict):
+    """What runs takes no more input."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"the process takes no input any more: {why}")
+
+
+class UploadConflict(Conflict):
+    """An upload in parts is not in a state for this, or its parts are not what they should be."""
 
 
 class SandboxNotReady(Conflict):
@@ -279,6 +327,13 @@ class IdentityRefused(ExecdError):
 
     def __init__(self, wanted: str, own: str) -> None:
         super().__init__(f"this service runs as {own} and cannot act as {wanted}; only a service run by root can")
+
+
+class UserNotInside(IdentityRefused):
+    """Behind the walls of the sandbox there is only one user, and it is another."""
+
+    def __init__(self, wanted: str, only: str) -> None:
+        ExecdError.__init__(self, f"this sandbox has one user, {only}; nobody can act as {wanted} in it")
 
 
 class IsolationUnavailable(ExecdError):
@@ -379,6 +434,14 @@ class WorkingFolderUnusable(KernelFailed):
 
     def __init__(self, path: str, why: str) -> None:
         super().__init__(f"cwd: expected a folder that exists or can be made, {path!r} is not: {why}")
+
+
+class CommandFailed(ExecdError):
+    """A command that somebody waits for could not be started."""
+
+
+class CommandTimedOut(CommandFailed):
+    """A command that somebody waits for was still running when its time was over."""
 
 
 class SandboxFailed(ExecdError):

@@ -16,6 +16,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 MIB = 1024 * 1024
 
+Network = Literal["none", "proxy", "full"]
+
 
 def _default_data_dir() -> Path:
     base = os.environ.get("XDG_DATA_HOME")
@@ -65,6 +67,35 @@ class Settings(BaseSettings):
         None,
         description="File of variables for everything that is started later; its grammar is OpenSandbox's. "
         "Default: envs in the data folder.",
+    )
+
+    isolation: Literal["auto", "bwrap", "landlock", "process"] = Field(
+        "auto",
+        description="Walls of sandboxes: bwrap, landlock, or process, which are none; auto takes the stronger of the "
+        "first two that the machine allows, and refuses to serve where there is neither (`execd doctor` says more).",
+    )
+    sandbox_memory: int = Field(0, ge=0, description="Memory of a sandbox, in bytes. 0: as much as there is.")
+    sandbox_cpus: float = Field(0, ge=0, description="CPU cores of a sandbox. 0: as many as there are.")
+    sandbox_processes: int = Field(4096, ge=0, description="Processes and threads of a sandbox. 0: any number.")
+    sandbox_open_files: int = Field(65536, ge=0, description="Open files of each process of a sandbox. 0: any number.")
+    sandbox_file_size: int = Field(0, ge=0, description="Size of each file of a sandbox, in bytes. 0: any.")
+    sandbox_tmp_size: int = Field(
+        1024 * MIB, ge=0, description="Bytes that /tmp and /dev/shm of a sandbox hold, each, in memory."
+    )
+
+    network: Network = Field(
+        "none",
+        description="Network of a sandbox that asks for none in particular: none; proxy, which is HTTP and HTTPS to "
+        "the hosts in EXECD_EGRESS_ALLOW; full, which is the internet, but never this machine or a private network.",
+    )
+    network_allowed: list[Network] = Field(
+        [],
+        description="What a sandbox may ask for besides EXECD_NETWORK and none (JSON list).",
+    )
+    egress_allow: list[str] = Field(
+        [],
+        description='Hosts that sandboxes with network proxy reach: "name", "*.name", "*", an IP address or a CIDR, '
+        'each also with ":port"; without it 80 and 443. What is not public takes an address or a CIDR (JSON list).',
     )
 
     run_timeout: float = Field(86400, gt=0, description="Time limit of a run that asks for none.")

@@ -46,10 +46,12 @@ class RunningService:
 def running_service(
     folder: Path, user: int | None = None, program: Sequence[str] = ("-m", "execd"), **settings: object
 ) -> Iterator[RunningService]:
-    """A service whose data is in `folder`, with `settings` as EXECD_ variables; it ends with the block. With `user` it
-    is that user's, which takes root; `program` are the arguments that make Python be execd."""
+    """A service whose data is in `folder`, with `settings` as EXECD_ variables; it ends with the block. Its sandboxes
+    have no walls unless `isolation` says otherwise: most tests look at the same files as the code that they run. With
+    `user` it is that user's, which takes root; `program` are the arguments that make Python be execd."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("EXECD_")}
     environment |= {"EXECD_PORT": "0", "EXECD_DATA_DIR": str(folder / "data"), "EXECD_LOG_FORMAT": "json"}
+    environment |= {"EXECD_ISOLATION": "process"}
     environment |= {f"EXECD_{name.upper()}": _text(value) for name, value in settings.items()}
     log_file = folder / "service.log"
     with log_file.open("wb") as log:

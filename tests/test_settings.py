@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 import click
 import pytest
@@ -32,6 +32,9 @@ GIVEN: dict[str, tuple[str, object]] = {
     "kernel_python": ("/usr/bin/python3", Path("/usr/bin/python3")),
     "kernel_env": ('["PATH"]', ["PATH"]),
     "envs": ("/envs", Path("/envs")),
+    "network": ("proxy", "proxy"),
+    "network_allowed": ('["full"]', ["full"]),
+    "egress_allow": ('["packages.example"]', ["packages.example"]),
     "run_timeout": ("1.5", 1.5),
     "run_timeout_max": ("2", 2.0),
     "interrupt_grace": ("0.5", 0.5),
@@ -185,7 +188,7 @@ def test_every_option_stands_in_the_readme_s_table(name: str) -> None:
 
 
 def test_lists_are_json_everywhere() -> None:
-    lists = [name for name, field in Settings.model_fields.items() if field.annotation == list[str]]
-    assert lists == ["allowed_hosts", "allowed_origins", "kernel_env"]
+    lists = [name for name, field in Settings.model_fields.items() if get_origin(field.annotation) is list]
+    assert lists == ["allowed_hosts", "allowed_origins", "kernel_env", "network_allowed", "egress_allow"]
     for name in lists:
         assert json.loads(GIVEN[name][0]) == GIVEN[name][1]

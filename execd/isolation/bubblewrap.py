@@ -7,9 +7,11 @@ sandbox. Works with bubblewrap 0.8 and later.
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import os
 import shutil
+import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +26,10 @@ that it and all that is to be seen are there. (The pid comes before the mounts a
 _FILTER = 4
 _FIRST_DATA = 5
 
-_HOLDER = 'trap "" CHLD; echo; exec sleep infinity </dev/null >/dev/null 2>&1'
+# A process that ignores SIGCHLD has no zombies, orphans included. The ready byte comes when nothing but that is left.
+# Not every shell lets its trap be inherited: dash does not.
+_IGNORING = "echo; exec env --ignore-signal=CHLD sleep infinity </dev/null >/dev/null 2>&1"
+_TRAPPING = 'trap "" CHLD; echo; exec sleep infinity </dev/null >/dev/null 2>&1'
 
 DEFAULT_TMP = 256 * 2**20
 
@@ -34,21 +39,24 @@ _ROOT_FOLDERS = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What of the machine a sandbox is made with: bubblewrap, a folder that etc.py has furnished, whether user
-    namespaces may be turned off inside (not in a container, where seccomp alone does it), and the folders and the
-    symbolic links (target, path) of the root."""
+    namespaces may be turned off inside (not in a container, where seccomp alone does it), the folders and the symbolic
+    links (target, path) of the root, what the holder is executed as, and whether there may be a new /proc: where parts
+    of the machine's are masked, as in a container, there is only the machine's, to be read."""
 
     program: str
     etc: str
     disable_userns: bool = True
     folders: tuple[str, ...] = ("/usr",)
     links: tuple[tuple[str, str], ...] = ()
+    holder: tuple[str, ...] = ("/bin/sh", "-c", _IGNORING)
+    fresh_proc: bool = True
 
     @classmethod
-    def found(cls, program: str, etc: str, *, disable_userns: bool) -> Surroundings:
+    def found(cls, program: str, etc: str, *, disable_userns: bool, fresh_proc: bool = True) -> Surroundings:
         """The machine as it is."""
         links = tuple((os.readlink(path), path) for path in _ROOT_FOLDERS if os.path.islink(path))
         folders = tuple(path for path in ("/usr", *_ROOT_FOLDERS) if os.path.isdir(path) and not os.path.islink(path))
-        return cls(program, etc, disable_userns, folders, links)
+        return cls(program, etc, disable_userns, folders, links, _holder(), fresh_proc)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +91,23 @@ def command(plan: Plan, surroundings: Surroundings, seccomp: bytes, resolv_conf:
         *_separation(plan, surroundings),
         *_root(surroundings),
         *(word for path, number in numbers.items() for word in _text(number, path)),
+        *_proc(surroundings),
         *_devices(plan),
         *_binds(plan.binds),
         # Last: what bubblewrap has made of memory belongs to the user and would be a place without a limit.
         *("--remount-ro", "/dev", "--remount-ro", "/"),
         *("--chdir", "/", "--seccomp", str(_FILTER), "--info-fd", str(INFO), "--"),
-        *("/bin/sh", "-c", _HOLDER),
+        *surroundings.holder,
     )
     return Command(argv, {_FILTER: seccomp, **{numbers[path]: text.encode() for path, text in files.items()}})
+
+
+@functools.cache
+def _holder() -> tuple[str, ...]:
+    ignoring = subprocess.run(["env", "--ignore-signal=CHLD", "true"], check=False, capture_output=True)
+    if ignoring.returncode == 0:
+        return ("/bin/sh", "-c", _IGNORING)
+    return ("/bin/bash" if os.path.exists("/bin/bash") else "/bin/sh", "-c", _TRAPPING)
 
 
 def _separation(plan: Plan, surroundings: Surroundings) -> Iterator[str]:
@@ -113,9 +130,15 @@ def _text(number: int, path: str) -> tuple[str, ...]:
     return ("--perms", "0444", "--ro-bind-data", str(number), path)
 
 
-def _devices(plan: Plan) -> Iterator[str]:
+def _proc(surroundings: Surroundings) -> tuple[str, ...]:
+    if not surroundings.fresh_proc:
+        return ("--ro-bind", "/proc", "/proc")
     # root may write sysctls whatever its capabilities are; nobody inside is root, and this is the second belt.
-    yield from ("--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys", "--dev", "/dev")
+    return ("--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys")
+
+
+def _devices(plan: Plan) -> Iterator[str]:
+    yield from ("--dev", "/dev")
     tmp = plan.limits.tmp_size or DEFAULT_TMP
     for path in ("/tmp", "/dev/shm"):
         yield from ("--perms", "1777", "--size", str(tmp), "--tmpfs", path)

@@ -28,34 +28,38 @@ REMEDIES = {
 }
 """How to get a mode that is missing."""
 
+_PROCESSES_SEEN = "the machine's (or the container's) processes are seen with their arguments"
 _KERNEL = "faults of the kernel itself, and what caches and timing tell"
 
 
-def guarantees(mode: Mode, *, own_users: bool, landlock_abi: int, controllers: frozenset[str]) -> Guarantees:
-    """What a mode amounts to on a machine: whether each sandbox is a user of its own there, and which version of
-    Landlock and which controllers of control groups there are."""
+def guarantees(
+    mode: Mode, *, own_users: bool, landlock_abi: int, controllers: frozenset[str], fresh_proc: bool = True
+) -> Guarantees:
+    """What a mode amounts to on a machine: whether each sandbox is a user of its own there and may have a /proc of its
+    own, and which version of Landlock and which controllers of control groups there are."""
     if mode is Mode.PROCESS:
         return _process()
-    found = _bwrap(own_users) if mode is Mode.BWRAP else _landlock(own_users, landlock_abi)
+    found = _bwrap(own_users, fresh_proc) if mode is Mode.BWRAP else _landlock(own_users, landlock_abi)
     if cgroup.MEMORY in controllers and cgroup.PIDS in controllers:
         return found
     without = "memory and processes of a whole sandbox at once: without control groups each process is bounded"
     return Guarantees(found.holds, (*found.not_covered, without))
 
 
-def _bwrap(own_users: bool) -> Guarantees:
+def _bwrap(own_users: bool, fresh_proc: bool) -> Guarantees:
     users = "every sandbox is another user of the machine" if own_users else None
     shared = "a user of the machine of their own: behind their namespaces, sandboxes are the service's user"
     return Guarantees(
         (
             "files of its own: the workspace, temporary folders of limited size, and read-only what programs need",
-            "processes, users, shared memory and host name of its own; the machine's are neither seen nor signalled",
+            "processes, users, shared memory and host name of its own; the machine's are neither signalled nor traced",
+            *(("the machine's processes are not seen",) if fresh_proc else ()),
             "a network of its own: nothing of the machine's, its loopback included, is reached",
             "no capabilities, no new user namespaces, and no system calls beyond what programs need",
             "with its first process ends everything in it",
             *((users,) if users else ()),
         ),
-        (_KERNEL, *(() if users else (shared,))),
+        (_KERNEL, *(() if users else (shared,)), *(() if fresh_proc else (_PROCESSES_SEEN,))),
     )
 
 
@@ -71,7 +75,8 @@ def _landlock(own_users: bool, abi: int) -> Guarantees:
     )
     gaps = [
         _KERNEL,
-        "the machine's processes and their arguments are seen, and that files exist, with their sizes",
+        _PROCESSES_SEEN,
+        "that a file exists is seen, with its size",
         "unix sockets with a path are reached, as far as their permissions let the sandbox's user",
         "no shared memory, and so no locks of multiprocessing; temporary files only in the workspace",
         "a process that has gone its own way may outlive the service's sudden end",

@@ -32,12 +32,14 @@ class Refused(Exception):
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What was found. A mode is missing for the reason that stands in `obstacles`, or is there. `bwrap` is
-    bubblewrap's path; `disable_userns` whether it may turn user namespaces off inside; `own_users` whether a sandbox
-    can be a user of its own; `controllers` are those of control groups, of version `cgroup`, None for neither."""
+    bubblewrap's path; `disable_userns` whether it may turn user namespaces off inside, `fresh_proc` whether it may
+    mount a new /proc; `own_users` whether a sandbox can be a user of its own; `controllers` are those of control
+    groups, of version `cgroup`, None for neither."""
 
     obstacles: dict[Mode, str]
     bwrap: str | None = None
     disable_userns: bool = False
+    fresh_proc: bool = False
     landlock_abi: int = 0
     own_users: bool = False
     cgroup: int | None = None
@@ -60,7 +62,7 @@ def probe(user: int | None) -> Facts:
     own_users = user is not None and _tried(functools.partial(_become, user)) is None
     user = user if own_users else None
     program = bubblewrap.program()
-    walls, disable_userns = _try_bwrap(program, user)
+    walls, around = _try_bwrap(program, user)
     version = landlock.abi()
     restriction = _try_landlock(version, user)
     obstacles = {Mode.BWRAP: walls, Mode.LANDLOCK: restriction}
@@ -68,7 +70,8 @@ def probe(user: int | None) -> Facts:
     return Facts(
         obstacles={mode: reason for mode, reason in obstacles.items() if reason is not None},
         bwrap=program,
-        disable_userns=disable_userns,
+        disable_userns=around is not None and around.disable_userns,
+        fresh_proc=around is not None and around.fresh_proc,
         landlock_abi=version,
         own_users=own_users,
         cgroup=found.version if found else None,
@@ -83,24 +86,32 @@ def _cgroup() -> cgroup.Groups | None:
         return None
 
 
-def _try_bwrap(program: str | None, user: int | None) -> tuple[str | None, bool]:
+def _try_bwrap(program: str | None, user: int | None) -> tuple[str | None, bubblewrap.Surroundings | None]:
     if program is None:
-        return "bubblewrap is not installed", False
+        return "bubblewrap is not installed", None
     if user is None and os.geteuid() == 0:
-        return "root's service cannot give sandboxes a user of their own (CAP_SETUID, CAP_SETGID)", False
-    with tempfile.TemporaryDirectory(prefix="execd-probe-", dir="/tmp") as name:
+        return "root's service cannot give sandboxes a user of their own (CAP_SETUID, CAP_SETGID)", None
+    try:
+        # Where the sandbox's user can come, too.
+        place = tempfile.TemporaryDirectory(prefix="execd-probe-", dir=None if user is None else "/tmp")
+    except OSError as error:
+        return f"no temporary folder: {error.strerror}", None
+    with place as name:
         folder = Path(name)
         folder.chmod(0o755)
         (folder / "etc").mkdir()
         for file in etc.WRITTEN:
             (folder / "etc" / file).touch()
         reason = None
-        for disable_userns in (True, False):
-            around = bubblewrap.Surroundings.found(program, str(folder / "etc"), disable_userns=disable_userns)
-            reason = _tried(functools.partial(_enter, around, user))
-            if reason is None:
-                return None, disable_userns
-        return reason, False
+        for disable_userns, fresh_proc in ((True, True), (False, True), (False, False)):
+            around = bubblewrap.Surroundings.found(
+                program, str(folder / "etc"), disable_userns=disable_userns, fresh_proc=fresh_proc
+            )
+            tried = _tried(functools.partial(_enter, around, user))
+            if tried is None:
+                return None, around
+            reason = reason or tried
+        return reason, None
 
 
 def _enter(around: bubblewrap.Surroundings, user: int | None) -> None:

@@ -60,12 +60,16 @@ class Connection:
     @property
     def bound(self) -> bool:
         """Whether all the sockets that are connected to are there."""
-        return all(self._socket(channel).exists() for channel in ("shell", "iopub", "stdin", "control"))
+        return all(self.socket(channel).exists() for channel in ("shell", "iopub", "stdin", "control"))
+
+    def socket(self, channel: str) -> Path:
+        """Where the kernel makes a channel's socket, as the service sees it."""
+        return self.folder / f"s-{_CHANNELS[channel]}"
 
     def open_socket(self, channel: str) -> int:
         """A descriptor of a channel's socket, to be connected to at `address_of` it. Raises OSError, also where there
         is something else than a socket."""
-        fd = os.open(self._socket(channel), os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+        fd = os.open(self.socket(channel), os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
         if stat.S_ISSOCK(os.fstat(fd).st_mode):
             return fd
         os.close(fd)
@@ -78,9 +82,6 @@ class Connection:
     @property
     def _stem(self) -> str:
         return str(self.inside / "s")
-
-    def _socket(self, channel: str) -> Path:
-        return self.folder / f"s-{_CHANNELS[channel]}"
 
     def _check_length(self) -> None:
         longest = len(os.fsencode(f"{self._stem}-1"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from dataclasses import replace
 from enum import StrEnum
 
 import anyio
@@ -15,6 +16,7 @@ from execd.kernel.child import ChildProcess, ChildSpec
 from execd.kernel.lines import LineAssembler
 from execd.service.context import SERVICE_ENDED
 from execd.service.execution import Execution
+from execd.service.input_pipe import InputPipe
 from execd.service.run import Ending
 from execd.waiting import first_of
 
@@ -36,17 +38,33 @@ class Rung(StrEnum):
 class Command:
     """One command. `carry_out` runs it to its end, as a task of its own; its output goes to the execution's journal."""
 
-    def __init__(self, launcher: Launcher, execution: Execution, spec: ChildSpec, timeout: float | None) -> None:
+    def __init__(
+        self,
+        launcher: Launcher,
+        execution: Execution,
+        spec: ChildSpec,
+        timeout: float | None,
+        *,
+        with_input: bool = False,
+    ) -> None:
         self._launcher = launcher
         self.execution = execution
         self.merged = spec.merge_stderr
         self._spec = spec
         self._timeout = timeout
         self._lines = {"stdout": LineAssembler(), "stderr": LineAssembler()}
+        self.input: InputPipe | None = None
+        self.spawned = anyio.Event()
         self._child: ChildProcess | None = None
+        self._with_input = with_input
         self._rung: Rung | None = None
         self._closing = anyio.Event()
         self._ending = SERVICE_ENDED
+
+    @property
+    def pid(self) -> int | None:
+        """The number of its process; None before it has one, which `spawned` tells, and where it never had one."""
+        return None if self._child is None else self._child.pid
 
     @property
     def pending(self) -> str:
@@ -58,12 +76,16 @@ class Command:
         structlog.contextvars.clear_contextvars()
         self.execution.start()
         try:
-            self._child = ChildProcess(self._launcher, self._spec, self._output)
+            self._child = self._spawn()
         except OSError as error:
+            self._close_input()
             self._fail(Reason.ERROR, what_failed(error))
             return
+        finally:
+            self.spawned.set()
         with anyio.CancelScope(shield=True):
             await self._until_over(self._child)
+        self._close_input()
 
     async def close(self, ending: Ending = SERVICE_ENDED) -> None:
         """Kill it, which is how it ends, and listen no more to what it left running."""
@@ -72,6 +94,19 @@ class Command:
         await self.execution.ended.wait()
         if self._child is not None:
             self._child.close()
+
+    def _spawn(self) -> ChildProcess:
+        if not self._with_input:
+            return ChildProcess(self._launcher, self._spec, self._output)
+        self.input = InputPipe()
+        try:
+            return ChildProcess(self._launcher, replace(self._spec, stdin=self.input.theirs), self._output)
+        finally:
+            self.input.started()
+
+    def _close_input(self) -> None:
+        if self.input is not None:
+            self.input.close()
 
     async def _until_over(self, child: ChildProcess) -> None:
         with anyio.move_on_after(self._timeout) as limit:

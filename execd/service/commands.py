@@ -13,25 +13,27 @@ import anyio
 import anyio.abc
 from anyio import to_thread
 
-from execd.errors import CommandNotFound, InvalidRequest, NotRunning, ShuttingDown
+from execd.errors import CommandNotFound, InvalidRequest, NotRunning, ProcessNotFound, ShuttingDown
 from execd.isolation.launch import Launcher
 from execd.kernel.child import ChildSpec
 from execd.kernel.request import ExecuteRequest
 from execd.kernel.tree import kill_marked
 from execd.service.command import Command
 from execd.service.context import SERVICE_ENDED
-from execd.service.environment import Environment, check_folder, expand_path
+from execd.service.environment import Environment, expand_path
 from execd.service.execution import Execution, Origin
 from execd.service.executions import SandboxExecutions
 from execd.service.output_log import OutputLog
 from execd.service.run import Ending
+from execd.service.workspace import Workspace, check_folder
 
 LANGUAGE = "command"
 
 
 @dataclass(frozen=True, slots=True)
 class CommandRequest:
-    """What is asked for: a shell line or an argv, exactly one of them. `timeout` in seconds, None or 0 for none."""
+    """What is asked for: a shell line or an argv, exactly one of them. `timeout` in seconds, None or 0 for none. With
+    `input` it has a pipe for its stdin, which would otherwise be empty."""
 
     line: str | None = None
     argv: tuple[str, ...] | None = None
@@ -41,6 +43,7 @@ class CommandRequest:
     uid: int | None = None
     gid: int | None = None
     background: bool = False
+    input: bool = False
 
     @property
     def content(self) -> str:
@@ -56,7 +59,7 @@ class Commands:
         executions: SandboxExecutions,
         launcher: Launcher,
         environment: Environment,
-        workspace: Path,
+        workspace: Workspace,
         tasks: anyio.abc.TaskGroup,
     ) -> None:
         self._launcher = launcher
@@ -76,7 +79,7 @@ class Commands:
         origin = Origin(uuid.uuid4().hex, None, LANGUAGE)
         spec = self._spec(request, self._family + origin.execution_id)
         execution = self._executions.new(ExecuteRequest(request.content, request.timeout), origin)
-        command = Command(self._launcher, execution, spec, request.timeout or None)
+        command = Command(self._launcher, execution, spec, request.timeout or None, with_input=request.input)
         self._forget_removed()
         self._all[execution.id] = command
         self._tasks.start_soon(command.carry_out)
@@ -89,6 +92,18 @@ class Commands:
             return self._all[command_id]
         except KeyError:
             raise CommandNotFound(command_id) from None
+
+    def list(self) -> list[Command]:
+        """The commands that have a process, or had one, from the oldest to the newest."""
+        self._forget_removed()
+        return [command for command in self._all.values() if command.pid is not None]
+
+    def by_pid(self, pid: str) -> Command:
+        """The newest command with this process number. Raises ProcessNotFound."""
+        for command in reversed(self.list()):
+            if str(command.pid) == pid:
+                return command
+        raise ProcessNotFound(pid)
 
     def has(self, command_id: str) -> bool:
         """Whether there is a command with this id."""
@@ -143,9 +158,9 @@ class Commands:
 
     def _folder(self, cwd: str | None) -> Path:
         if not cwd:
-            return self._workspace
-        folder = self._workspace / expand_path(cwd, self._environment.lasting(), "cwd")
-        check_folder(folder, "cwd")
+            return self._workspace.path
+        folder = self._workspace.path / expand_path(cwd, self._environment.lasting(), "cwd")
+        check_folder(self._workspace.root, folder, "cwd")
         return folder
 
 

@@ -35,6 +35,9 @@ SANDBOX_DELETED = Ending(Status.CANCELLED, None, Error("SandboxDeleted", "the sa
 SANDBOX_EXPIRED = Ending(
     Status.FAILED, Reason.SANDBOX_LOST, Error("SandboxExpired", "the time of the sandbox was over before this run was")
 )
+SANDBOX_LOST = Ending(
+    Status.FAILED, Reason.SANDBOX_LOST, Error("SandboxLost", "the processes of the sandbox were ended from outside")
+)
 
 StartKernel = Callable[[KernelSpec, Path], Awaitable[Interpreter]]
 

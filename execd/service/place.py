@@ -21,7 +21,9 @@ from anyio import to_thread
 from execd.errors import FreezeUnavailable, NotOffered
 from execd.isolation.launch import Launcher
 from execd.isolation.plan import Mode, Plan
+from execd.isolation.root import Root
 from execd.kernel.connection import Runtime
+from execd.service.capabilities import Capabilities
 from execd.service.execution import DEFAULT_SANDBOX
 from execd.service.folders import Folders
 from execd.service.metrics import Machine
@@ -30,19 +32,6 @@ from execd.service.record import SandboxRecord
 from execd.settings import Settings
 from execd.warden.client import Enclosure
 from execd.warden.keeper import Keeper
-
-
-@dataclass(frozen=True, slots=True)
-class Capabilities:
-    """What the places of a service are, for those who ask. `not_covered` are sentences, one a thing; `limits` the
-    names of those of `execd.isolation.plan.Limits` that hold; `networks` what a sandbox may ask for."""
-
-    mode: Mode
-    freeze: bool
-    volumes: bool
-    not_covered: tuple[str, ...] = ()
-    limits: tuple[str, ...] = ()
-    networks: tuple[str, ...] = ()
 
 
 class Place(Protocol):
@@ -57,6 +46,7 @@ class Place(Protocol):
     owner: tuple[int, int] | None
     machine: Machine
     shares_network: bool
+    root: Root
 
     @property
     def launcher(self) -> Launcher:
@@ -73,6 +63,9 @@ class Place(Protocol):
     def socket(self, family: int = socket.AF_INET) -> socket.socket:
         """A new TCP socket of the network that the sandbox has."""
 
+    def oom_kills(self) -> int:
+        """How many of its processes were killed because all of them took too much memory."""
+
     async def freeze(self) -> None:
         """Stop every process of the sandbox where it is. Raises FreezeUnavailable, OSError."""
 
@@ -86,7 +79,9 @@ class Place(Protocol):
 class Places(Protocol):
     """Makes places."""
 
-    capabilities: Capabilities
+    @property
+    def capabilities(self) -> Capabilities:
+        """What they are."""
 
     async def open(self, record: SandboxRecord) -> Place:
         """A place for this sandbox, empty. Raises NotOffered, OSError."""
@@ -106,6 +101,7 @@ class MachinePlace:
     owner: tuple[int, int] | None = None
     shares_network: bool = True
     machine: Machine = field(default_factory=Machine)
+    root: Root = field(default_factory=Root.machine)
 
     @property
     def launcher(self) -> Launcher:
@@ -126,6 +122,10 @@ class MachinePlace:
         """A new TCP socket of the machine's network."""
         return machine_socket(family)
 
+    def oom_kills(self) -> int:
+        """None that could be told from those of the rest of the machine."""
+        return 0
+
     async def freeze(self) -> None:
         """Refused: what belongs to a sandbox cannot be told from the rest of the machine. Raises FreezeUnavailable."""
         raise FreezeUnavailable
@@ -137,6 +137,7 @@ class MachinePlace:
     async def close(self) -> None:
         """End what still runs, and remove the sandbox's folders. Safe to call twice."""
         await self.enclosure.close()
+        self.root.close()
         for folder in (self.removed, self.runtime.host):
             if folder is not None and self.removed is not None:
                 await to_thread.run_sync(partial(shutil.rmtree, folder, ignore_errors=True))

@@ -36,6 +36,7 @@ class EndReason(StrEnum):
     TOO_OLD = "its time was over"
     IDLE = "nobody has used it for longer than it may be idle"
     LOST = "its processes were lost"
+    SERVICE_ENDED = "the service has ended"
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from execd.kernel.kernelspec import Kernelspecs
 from execd.kernel.request import ExecuteRequest
 from execd.service.commands import Commands
 from execd.service.context import SERVICE_ENDED, Context, ContextLimits
-from execd.service.contexts import Contexts, usable_folder
+from execd.service.contexts import Contexts
 from execd.service.environment import Environment, sandbox_environment
 from execd.service.execution import Execution, Origin
 from execd.service.executions import Executions, SandboxExecutions
@@ -26,6 +26,7 @@ from execd.service.files import Files
 from execd.service.journal import now_ms
 from execd.service.meters import Meters
 from execd.service.metrics import Metrics
+from execd.service.part_uploads import PartUploads
 from execd.service.paths import Paths
 from execd.service.place import Place
 from execd.service.proxy import Proxy
@@ -34,6 +35,7 @@ from execd.service.run import Ending
 from execd.service.starter import KernelStarter, ZmqContext
 from execd.service.terminals import Terminals
 from execd.service.watch import Watches
+from execd.service.workspace import Workspace
 from execd.settings import Settings
 
 
@@ -66,7 +68,9 @@ class Sandbox:
     terminals: Terminals
     proxy: Proxy
     metrics: Metrics
-    watches: Watches = field(default_factory=Watches)
+    watches: Watches
+    part_uploads: PartUploads = field(default_factory=PartUploads)
+    gone: anyio.Event = field(default_factory=anyio.Event)
     _touched_at: int = field(default_factory=now_ms)
     _visitors: int = 0
 
@@ -74,7 +78,8 @@ class Sandbox:
     def furnish(cls, record: SandboxRecord, place: Place, common: Common) -> Sandbox:
         """A sandbox in this place. Raises WorkingFolderUnusable when its cwd cannot be made."""
         settings = common.settings
-        cwd = usable_folder(place.workspace, record.wanted.cwd)
+        root = place.root
+        cwd = Workspace(root, Workspace(root, place.workspace).usable(record.wanted.cwd))
         environment = _environment(record, place, settings)
         executions = common.executions.of(record.id)
         starter = KernelStarter(common.zmq, place, environment, settings.kernel_start_timeout, common.meters)
@@ -88,11 +93,12 @@ class Sandbox:
             contexts=make(partial(new_id, "ctx")),
             sessions=make(lambda: str(uuid.uuid4())),
             commands=Commands(executions, place.launcher, environment, cwd, common.tasks),
-            files=Files(Paths(cwd, environment.lasting)),
+            files=Files(root, Paths(cwd.path, environment.lasting, root.accounts)),
             meters=common.meters,
             terminals=Terminals(place.launcher, environment, cwd, settings.max_terminals, common.tasks),
             proxy=Proxy(settings.port if place.shares_network else 0, place.socket),
             metrics=Metrics(place.machine),
+            watches=Watches(root),
         )
 
     def submit(self, context: Context, request: ExecuteRequest) -> Execution:
@@ -162,16 +168,21 @@ class Sandbox:
             self.touch()
 
     async def close(self, ending: Ending = SERVICE_ENDED) -> None:
-        """End every run, command, context, terminal and watch, the runs like this. The place stays. Safe to call
-        twice."""
+        """End every run, command, context, terminal and watch, the runs like this. The place stays, and what comes
+        through the proxy goes on until `leave`. Safe to call twice."""
         self.watches.close()
         self.metrics.close()
+        self.part_uploads.close()
         async with anyio.create_task_group() as group:
             group.start_soon(self.contexts.close, ending)
             group.start_soon(self.sessions.close, ending)
             group.start_soon(self.commands.close, ending)
             group.start_soon(self.terminals.close)
-            group.start_soon(self.proxy.close)
+
+    async def leave(self) -> None:
+        """Close what still comes through the proxy, then the place, with all that is in it. Raises OSError."""
+        await self.proxy.close()
+        await self.place.close()
 
     def _holder(self, identity: str) -> Context:
         return self.sessions.get(identity) if self.sessions.has(identity) else self.contexts.get(identity)
@@ -179,12 +190,12 @@ class Sandbox:
 
 def _environment(record: SandboxRecord, place: Place, settings: Settings) -> Environment:
     fixed = {
-        **place.variables,
         # Clients of the code interpreter wait until something listens on this port: we do.
         "JUPYTER_PORT": str(settings.port),
+        **place.variables,
         **record.wanted.envs,
     }
-    return Environment(sandbox_environment(os.environ, settings.kernel_env), fixed, place.env_file)
+    return Environment(place.root, sandbox_environment(os.environ, settings.kernel_env), fixed, place.env_file)
 
 
 def _limits(settings: Settings) -> ContextLimits:

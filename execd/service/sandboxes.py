@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -29,21 +28,18 @@ from execd.errors import (
     TooManySandboxes,
 )
 from execd.identifiers import new_id
-from execd.kernel.kernelspec import Kernelspecs, bundled_kernels
-from execd.service.context import SANDBOX_DELETED, SANDBOX_EXPIRED, SERVICE_ENDED
+from execd.service.capabilities import Capabilities, check_network
+from execd.service.context import SANDBOX_DELETED, SANDBOX_EXPIRED, SANDBOX_LOST, SERVICE_ENDED
 from execd.service.copying import copy_tree
 from execd.service.execution import DEFAULT_SANDBOX
-from execd.service.executions import Executions
-from execd.service.expiry import Standing, bounded, due, expires_at, next_look
-from execd.service.folders import Folders
+from execd.service.expiry import bounded, expires_at
 from execd.service.journal import now_ms
-from execd.service.meters import Meters
-from execd.service.place import Capabilities, MachinePlaces, Place, Places
-from execd.service.record import EndReason, SandboxRecord, SandboxRequest, SandboxStatus, TimeoutAction
+from execd.service.links import Links
+from execd.service.place import Place, Places
+from execd.service.record import EndReason, Network, SandboxRecord, SandboxRequest, SandboxStatus, TimeoutAction
+from execd.service.run import Ending
 from execd.service.sandbox import Common, Sandbox
-from execd.service.starter import open_zmq
-from execd.settings import Settings
-from execd.warden.keeper import Keeper
+from execd.waiting import first_of
 
 log = structlog.get_logger(__name__)
 
@@ -58,6 +54,7 @@ class Sandboxes:
     def __init__(self, common: Common, places: Places) -> None:
         self.settings = common.settings
         self.meters = common.meters
+        self.links = Links()
         self._common = common
         self._places = places
         self._records: dict[str, SandboxRecord] = {}
@@ -113,7 +110,7 @@ class Sandboxes:
             return known
         return await self._create(self._new_record(wanted), key)
 
-    async def fork(self, sandbox_id: str, change: Change, key: str = "") -> SandboxRecord:
+    async def fork(self, sandbox_id: str, change: Change = lambda record: record, key: str = "") -> SandboxRecord:
         """A new sandbox with a copy of this one's workspace, made for what it was made for but for what `change` makes
         of that. What runs is not copied. Raises what `get` and `create` do."""
         origin = self.get(sandbox_id)
@@ -140,6 +137,12 @@ class Sandboxes:
             raise FreezeUnavailable
         record = self._give_time(sandbox_id, timeout or 0, now_ms())
         return record if action is None else self._change(sandbox_id, timeout_action=action)
+
+    def set_network(self, sandbox_id: str, network: Network) -> SandboxRecord:
+        """Change what a sandbox may reach. Raises SandboxNotFound, NotOffered."""
+        self.get(sandbox_id)
+        check_network(network, self.capabilities)
+        return self._change(sandbox_id, network=network)
 
     def set_metadata(self, sandbox_id: str, changes: Mapping[str, Any]) -> SandboxRecord:
         """Change metadata; what is None is removed. Raises SandboxNotFound."""
@@ -175,22 +178,31 @@ class Sandboxes:
         await self.close()
         async with anyio.create_task_group() as group:
             for sandbox_id in list(self._living):
-                group.start_soon(self._end, sandbox_id, EndReason.LOST)
+                group.start_soon(self._end, sandbox_id, EndReason.SERVICE_ENDED)
 
-    async def keep_time(self) -> None:
-        """End, or pause, the sandboxes whose time is over, for ever. Runs as a task of its own."""
-        while True:
-            self._changed = anyio.Event()
-            now = now_ms()
-            standings = {sandbox_id: self._standing(sandbox_id) for sandbox_id in self._living}
-            for sandbox_id, standing in standings.items():
-                if (reason := due(standing, now)) is not None:
-                    # Not due again while that is being done.
-                    self._change(sandbox_id, expires_at=None, idle_timeout=None)
-                    self._common.tasks.start_soon(self._time_is_over, sandbox_id, reason)
-            left = [standing for standing in standings.values() if due(standing, now) is None]
-            with anyio.move_on_after(next_look(left, now)):
-                await self._changed.wait()
+    def living(self) -> list[Sandbox]:
+        """Those that run or are paused."""
+        return list(self._living.values())
+
+    async def until_changed(self) -> None:
+        """Return when any record has changed."""
+        await self._changed.wait()
+
+    async def time_is_over(self, sandbox_id: str, reason: EndReason) -> None:
+        """Pause or end a sandbox, as was asked for; nothing for one that is no more."""
+        try:
+            record = self.get(sandbox_id)
+            # Not due again while this is being done.
+            self._change(sandbox_id, expires_at=None, idle_timeout=None)
+            if record.timeout_action is TimeoutAction.PAUSE and record.status is SandboxStatus.RUNNING:
+                await self.pause(sandbox_id)
+                return
+        except SandboxNotFound:
+            return
+        except ExecdError as error:
+            log.warning("sandbox_not_paused", sandbox_id=sandbox_id, why=str(error))
+        if sandbox_id in self._living:
+            await self._end(sandbox_id, reason)
 
     def count_waiting(self) -> int:
         """How many executions wait for their turn."""
@@ -203,11 +215,6 @@ class Sandboxes:
     def count_commands(self) -> int:
         """How many commands run."""
         return sum(sandbox.commands.count_running() for sandbox in self._living.values())
-
-    async def hibernate_idle(self, idle_timeout: float) -> None:
-        """End the kernels of contexts that have been idle for `idle_timeout` seconds."""
-        for sandbox in list(self._living.values()):
-            await sandbox.contexts.hibernate_idle(idle_timeout)
 
     def _new_record(self, wanted: SandboxRequest) -> SandboxRecord:
         settings = self.settings
@@ -247,6 +254,7 @@ class Sandboxes:
                 if isinstance(error, OSError):
                     raise SandboxFailed(record.id, "made", error.strerror or str(error)) from error
                 raise
+        self._common.tasks.start_soon(self._watch, self._living[record.id])
         log.info("sandbox_created", sandbox_id=record.id, image=record.wanted.image)
         return self._change(record.id, status=SandboxStatus.RUNNING, started_at=now_ms())
 
@@ -257,6 +265,7 @@ class Sandboxes:
             raise TooManySandboxes(self.settings.max_sandboxes)
         if record.timeout_action is TimeoutAction.PAUSE and not self.capabilities.freeze:
             raise FreezeUnavailable
+        check_network(record.network, self.capabilities)
 
     async def _furnished(self, record: SandboxRecord, origin: Place | None) -> Sandbox:
         place = await self._places.open(record)
@@ -288,18 +297,12 @@ class Sandboxes:
             self._living[sandbox_id].touch()
             return self._change(sandbox_id, status=after, paused_at=now_ms() if pausing else None)
 
-    async def _time_is_over(self, sandbox_id: str, reason: EndReason) -> None:
+    async def _watch(self, sandbox: Sandbox) -> None:
         structlog.contextvars.clear_contextvars()
-        try:
-            record = self.get(sandbox_id)
-            if record.timeout_action is TimeoutAction.PAUSE and record.status is SandboxStatus.RUNNING:
-                await self.pause(sandbox_id)
-                return
-        except SandboxNotFound:
-            return
-        except ExecdError as error:
-            log.warning("sandbox_not_paused", sandbox_id=sandbox_id, why=str(error))
-        await self._end(sandbox_id, reason)
+        await first_of(sandbox.place.lost, sandbox.gone)
+        if not sandbox.gone.is_set():
+            log.warning("sandbox_lost", sandbox_id=sandbox.id)
+            await self._end(sandbox.id, EndReason.LOST)
 
     async def _end(self, sandbox_id: str, reason: EndReason) -> SandboxRecord:
         record = replace(self._records.pop(sandbox_id), status=SandboxStatus.ENDED, end=reason)
@@ -309,22 +312,12 @@ class Sandboxes:
             self._ended[sandbox_id] = record
             _forget_oldest(self._ended)
         if sandbox is not None:
+            sandbox.gone.set()
             with anyio.CancelScope(shield=True):
-                if record.paused_at is not None:
-                    # What is frozen cannot come to an end.
-                    with contextlib.suppress(OSError, ExecdError):
-                        await sandbox.place.thaw()
-                await sandbox.close(_ENDINGS.get(reason, SANDBOX_EXPIRED))
-                await sandbox.place.close()
+                await _close(sandbox, _ENDINGS[reason], thaw=record.paused_at is not None)
             self._common.executions.forget(sandbox_id)
         log.info("sandbox_ended", sandbox_id=sandbox_id, why=reason.value)
         return record
-
-    def _standing(self, sandbox_id: str) -> Standing:
-        record, sandbox = self._records[sandbox_id], self._living[sandbox_id]
-        idle_ms = None if record.idle_timeout is None else round(record.idle_timeout * 1000)
-        paused = record.status is SandboxStatus.PAUSED
-        return Standing(record.expires_at, idle_ms, sandbox.active_at, sandbox.busy, paused)
 
     def _give_time(self, sandbox_id: str, asked: float, now: int) -> SandboxRecord:
         self.get(sandbox_id)
@@ -334,52 +327,32 @@ class Sandboxes:
     def _change(self, sandbox_id: str, **changes: Any) -> SandboxRecord:
         record = self._records[sandbox_id] = replace(self.get(sandbox_id), **changes)
         self._changed.set()
+        self._changed = anyio.Event()
         return record
 
 
-_ENDINGS = {EndReason.DELETED: SANDBOX_DELETED, EndReason.LOST: SERVICE_ENDED}
+_ENDINGS = {
+    EndReason.DELETED: SANDBOX_DELETED,
+    EndReason.TOO_OLD: SANDBOX_EXPIRED,
+    EndReason.IDLE: SANDBOX_EXPIRED,
+    EndReason.LOST: SANDBOX_LOST,
+    EndReason.SERVICE_ENDED: SERVICE_ENDED,
+}
+
+
+async def _close(sandbox: Sandbox, ending: Ending, *, thaw: bool) -> None:
+    """End a sandbox with its place. What cannot be removed is complained of, and hurts no other sandbox."""
+    if thaw:
+        # What is frozen cannot come to an end.
+        with contextlib.suppress(OSError, ExecdError):
+            await sandbox.place.thaw()
+    await sandbox.close(ending)
+    try:
+        await sandbox.leave()
+    except (OSError, ExecdError):
+        log.exception("sandbox_not_removed", sandbox_id=sandbox.id)
 
 
 def _forget_oldest(remembered: OrderedDict[str, Any]) -> None:
     while len(remembered) > _REMEMBERED:
         remembered.popitem(last=False)
-
-
-@asynccontextmanager
-async def open_sandboxes(settings: Settings, meters: Meters) -> AsyncIterator[Sandboxes]:
-    """The service's sandboxes while the block runs; every kernel and folder of their making is gone afterwards. What
-    happens in them is counted by `meters`.
-
-    Raises FolderInUse or OSError when the data folder cannot be used.
-    """
-    kernelspecs = Kernelspecs.read(settings.kernels_dir or bundled_kernels(), settings.kernel_python)
-    with Folders.claim(settings) as folders:
-        zmq = open_zmq()
-        keeper = Keeper(folders.warden, settings.warden_patience)
-        try:
-            async with anyio.create_task_group() as tasks:
-                executions = Executions(settings, folders.journals, meters)
-                common = Common(settings, kernelspecs, executions, meters, zmq, tasks)
-                sandboxes = Sandboxes(common, MachinePlaces(settings, folders, keeper))
-                meters.show(sandboxes.count_waiting, sandboxes.count_kernels, sandboxes.count_commands)
-                tasks.start_soon(sandboxes.keep_time)
-                if settings.context_idle_timeout:
-                    tasks.start_soon(_hibernate_idle, sandboxes, settings.context_idle_timeout)
-                try:
-                    yield sandboxes
-                finally:
-                    with anyio.CancelScope(shield=True):
-                        await sandboxes.remove()
-                        await keeper.end()
-                    tasks.cancel_scope.cancel()
-        finally:
-            zmq.destroy(linger=0)
-
-
-_IDLE_CHECKS_A_TIMEOUT = 4
-
-
-async def _hibernate_idle(sandboxes: Sandboxes, idle_timeout: float) -> None:
-    while True:
-        await anyio.sleep(idle_timeout / _IDLE_CHECKS_A_TIMEOUT)
-        await sandboxes.hibernate_idle(idle_timeout)

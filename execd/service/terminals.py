@@ -12,11 +12,11 @@ import structlog
 from execd.errors import ShuttingDown, TerminalNotFound, TooManyTerminals
 from execd.identifiers import new_id
 from execd.isolation.launch import Launcher
-from execd.service.contexts import usable_folder
 from execd.service.environment import Environment, expand_path
 from execd.service.line import Mode
 from execd.service.shell import ShellCommand
 from execd.service.terminal import Terminal
+from execd.service.workspace import Workspace
 
 log = structlog.get_logger(__name__)
 
@@ -25,7 +25,7 @@ class Terminals:
     """Every terminal by id. What ends one belongs to `tasks`, so that it comes to its end whoever asked for it."""
 
     def __init__(
-        self, launcher: Launcher, environment: Environment, workspace: Path, most: int, tasks: anyio.abc.TaskGroup
+        self, launcher: Launcher, environment: Environment, workspace: Workspace, most: int, tasks: anyio.abc.TaskGroup
     ) -> None:
         self._launcher = launcher
         self._environment = environment
@@ -50,7 +50,7 @@ class Terminals:
         if len(self._all) >= self._most:
             raise TooManyTerminals(self._most)
         expanded = expand_path(cwd, self._environment.lasting(), "cwd") if cwd else None
-        folder = usable_folder(self._workspace, expanded)
+        folder = self._workspace.usable(expanded)
         terminal_id = new_id("pty")
         terminal = Terminal(terminal_id, self._launcher, partial(self._shell_command, folder, terminal_id, command))
         self._all[terminal_id] = terminal

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 
 from tests.clients.interpreters import OPENERS, Context, Interpreter
-from tests.clients.lifecycle_double import LifecycleDouble
-from tests.clients.served import served
 from tests.running_service import RunningService
 
 
 @pytest.fixture(scope="session")
-def domain(service: RunningService) -> Iterator[str]:
-    """Host and port of a lifecycle server whose sandboxes are the running service."""
-    with served(LifecycleDouble(service.authority).app()) as authority:
-        yield authority
+def domain(service: RunningService) -> str:
+    """Where the running service speaks OpenSandbox's lifecycle API."""
+    return f"{service.authority}/opensandbox"
 
 
 @pytest.fixture(params=OPENERS)

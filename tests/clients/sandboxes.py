@@ -28,6 +28,10 @@ class AsyncSandbox:
         """What a method of one of the sandbox's services returns."""
         return await getattr(getattr(self._sandbox, service), method)(*given, **named)
 
+    async def info(self) -> Any:
+        """`Sandbox.get_info`."""
+        return await self._sandbox.get_info()
+
     def handlers(self, heard: Heard) -> ExecutionHandlers:
         """Handlers that tell `heard`."""
         return heard.handlers()
@@ -43,6 +47,10 @@ class SyncSandbox:
         """What a method of one of the sandbox's services returns."""
         return await to_thread.run_sync(partial(getattr(getattr(self._sandbox, service), method), *given, **named))
 
+    async def info(self) -> Any:
+        """`Sandbox.get_info`."""
+        return await to_thread.run_sync(self._sandbox.get_info)
+
     def handlers(self, heard: Heard) -> ExecutionHandlersSync:
         """Handlers that tell `heard`."""
         return heard.handlers_sync()
@@ -52,8 +60,9 @@ AnySandbox = AsyncSandbox | SyncSandbox
 
 
 @asynccontextmanager
-async def _open_async(domain: str) -> AsyncIterator[AnySandbox]:
-    sandbox = await Sandbox.create(IMAGE, connection_config=ConnectionConfig(domain=domain))
+async def _open_async(domain: str, by_server: bool = False, **options: Any) -> AsyncIterator[AnySandbox]:
+    config = ConnectionConfig(domain=domain, use_server_proxy=by_server)
+    sandbox = await Sandbox.create(IMAGE, connection_config=config, **options)
     try:
         yield AsyncSandbox(sandbox)
     finally:
@@ -61,16 +70,16 @@ async def _open_async(domain: str) -> AsyncIterator[AnySandbox]:
 
 
 @asynccontextmanager
-async def _open_sync(domain: str) -> AsyncIterator[AnySandbox]:
-    config = ConnectionConfigSync(domain=domain)
-    sandbox = await to_thread.run_sync(partial(SandboxSync.create, IMAGE, connection_config=config))
+async def _open_sync(domain: str, by_server: bool = False, **options: Any) -> AsyncIterator[AnySandbox]:
+    config = ConnectionConfigSync(domain=domain, use_server_proxy=by_server)
+    sandbox = await to_thread.run_sync(partial(SandboxSync.create, IMAGE, connection_config=config, **options))
     try:
         yield SyncSandbox(sandbox)
     finally:
         await to_thread.run_sync(sandbox.destroy)
 
 
-SANDBOXES: dict[str, Callable[[str], AbstractAsyncContextManager[AnySandbox]]] = {
+SANDBOXES: dict[str, Callable[..., AbstractAsyncContextManager[AnySandbox]]] = {
     "async": _open_async,
     "sync": _open_sync,
 }

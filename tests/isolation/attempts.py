@@ -73,6 +73,9 @@ def _attempts(outside: Outside, workspace: str) -> dict[str, Callable[[], object
         "signal everybody": lambda: os.kill(-1, 0),
         "limit the service": lambda: _system_call("prlimit64", outside.service, 7, 0, 0),
         "slow the service down": lambda: os.setpriority(os.PRIO_PROCESS, outside.service, 19),
+        "have the service killed first": lambda: os.close(
+            os.open(f"/proc/{outside.service}/oom_score_adj", os.O_WRONLY)
+        ),
         "connect to the service's port": lambda: _connect(socket.AF_INET, ("127.0.0.1", outside.port)),
         "connect by fast open": lambda: _fast_open(outside.port),
         "connect by MPTCP": lambda: _connect(socket.AF_INET, ("127.0.0.1", outside.port), protocol=262),

@@ -7,6 +7,7 @@ import encodings.ascii
 import encodings.idna
 import json
 import os
+import signal
 import traceback
 import warnings
 from collections.abc import Callable, Iterable
@@ -36,6 +37,7 @@ def in_fork(function: Callable[[], Any], uid: int | None = None) -> Any:
     try:
         return heard(answer)
     finally:
+        os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
 
 

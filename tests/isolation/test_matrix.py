@@ -42,13 +42,13 @@ def room(public_folder: Path, service: int | None) -> tuple[Path, Path]:
     return public_folder, workspace
 
 
-def tried(mode: Mode, room: tuple[Path, Path], service: int | None) -> dict[str, str]:
+def tried(mode: Mode, room: tuple[Path, Path], service: int | None, *, fresh_proc: bool = True) -> dict[str, str]:
     """What came of every attempt."""
     folder, workspace = room
 
     def work() -> Any:
         wanted = plan(mode, workspace)
-        with outside(folder) as there, sandbox(wanted, folder) as inside:
+        with outside(folder) as there, sandbox(wanted, folder, fresh_proc=fresh_proc) as inside:
             return inside.call(lambda: outcomes(there, wanted.workspace))
 
     found: dict[str, str] = in_fork(work, service)
@@ -60,6 +60,13 @@ class TestReachable:
     def test_from_a_sandbox_with_namespaces(self, room: tuple[Path, Path], service: int | None) -> None:
         found = tried(Mode.BWRAP, room, service)
         assert {name for name, outcome in found.items() if outcome == SUCCEEDED} - UNCERTAIN == OPEN[Mode.BWRAP]
+
+    def test_from_one_that_sees_the_processes_of_a_container(
+        self, room: tuple[Path, Path], service: int | None
+    ) -> None:
+        found = tried(Mode.BWRAP, room, service, fresh_proc=False)
+        known = OPEN[Mode.BWRAP] | {"see the service"}
+        assert {name for name, outcome in found.items() if outcome == SUCCEEDED} - UNCERTAIN == known
 
     def test_from_one_that_landlock_restricts(self, room: tuple[Path, Path], service: int | None) -> None:
         found = tried(Mode.LANDLOCK, room, service)

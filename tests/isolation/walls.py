@@ -109,12 +109,24 @@ def plan(mode: Mode, workspace: Path, limits: Limits | None = None) -> Plan:
 
 @contextmanager
 def sandbox(
-    wanted: Plan, folder: Path, *, program: str | None = None, disable_userns: bool = True
+    wanted: Plan,
+    folder: Path,
+    *,
+    program: str | None = None,
+    disable_userns: bool = True,
+    fresh_proc: bool = True,
 ) -> Iterator[Sandbox]:
     """A sandbox as planned; the folder is for what it is made with."""
     how = entering.entrance(wanted, os.getpid())
     if wanted.mode is Mode.BWRAP:
-        with _held(wanted, folder, program, disable_userns) as held:
+        found = program or bubblewrap.program()
+        assert found is not None, "bubblewrap is not installed"
+        if not (folder / "etc").exists():
+            etc.furnish(folder / "etc")
+        around = bubblewrap.Surroundings.found(
+            found, str(folder / "etc"), disable_userns=disable_userns, fresh_proc=fresh_proc
+        )
+        with _held(wanted, around) as held:
             yield Sandbox(how, held)
     elif wanted.mode is Mode.LANDLOCK:
         ruleset = landlock.ruleset(landlock.rules(wanted))
@@ -125,12 +137,7 @@ def sandbox(
 
 
 @contextmanager
-def _held(wanted: Plan, folder: Path, program: str | None, disable_userns: bool) -> Iterator[holder.Holder]:
-    found = program or bubblewrap.program()
-    assert found is not None, "bubblewrap is not installed"
-    if not (folder / "etc").exists():
-        etc.furnish(folder / "etc")
-    around = bubblewrap.Surroundings.found(found, str(folder / "etc"), disable_userns=disable_userns)
+def _held(wanted: Plan, around: bubblewrap.Surroundings) -> Iterator[holder.Holder]:
     held = holder.hold(bubblewrap.command(wanted, around, seccomp.program("bwrap")), wanted.uid)
     try:
         yield held

@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 import httpx
 import pytest
 
+from tests.live.generations import BASES, Generation
 from tests.running_service import RunningService, running_service
 
 NewContext = Callable[[], str]
@@ -23,6 +24,15 @@ _NOBODY = 65534
 def new_context(client: httpx.Client) -> Iterator[NewContext]:
     """Makes contexts in the shared service; they end with the test."""
     yield from _contexts(client)
+
+
+@pytest.fixture(params=BASES)
+def generation(request: pytest.FixtureRequest, client: httpx.Client) -> Iterator[Generation]:
+    """Each generation in turn."""
+    found = Generation(client, request.param)
+    yield found
+    for sandbox_id in found.made:
+        client.delete(found.url(sandbox_id))
 
 
 @pytest.fixture

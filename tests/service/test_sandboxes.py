@@ -24,13 +24,14 @@ from execd.errors import (
 )
 from execd.events import Status
 from execd.isolation.plan import Bind
-from execd.service import sandboxes as module
+from execd.service import opening as module
 from execd.service.commands import CommandRequest
 from execd.service.folders import Folders
 from execd.service.meters import Meters
+from execd.service.opening import open_sandboxes
 from execd.service.place import MachinePlace, MachinePlaces, Place
-from execd.service.record import SandboxRecord, SandboxRequest, SandboxStatus, TimeoutAction
-from execd.service.sandboxes import Sandboxes, open_sandboxes
+from execd.service.record import Network, SandboxRecord, SandboxRequest, SandboxStatus, TimeoutAction
+from execd.service.sandboxes import Sandboxes
 from execd.settings import Settings
 from execd.warden.keeper import Keeper
 
@@ -303,3 +304,24 @@ async def test_none_is_made_while_the_service_ends(sandboxes: Sandboxes) -> None
     await sandboxes.close()
     with pytest.raises(ShuttingDown):
         await sandboxes.create(SandboxRequest())
+
+
+@pytest.mark.usefixtures("freezable")
+async def test_a_sandbox_whose_place_is_lost_ends(sandboxes: Sandboxes) -> None:
+    record = await sandboxes.create(SandboxRequest())
+    execution = (await sandboxes.enter(record.id)).commands.start(CommandRequest("sleep 1000"))
+    newest.places.made[-1].lost.set()
+    await execution.ended.wait()
+    assert execution.complete is not None
+    assert execution.complete.reason == "sandbox_lost"
+    with pytest.raises(SandboxExpired, match="processes were lost"):
+        sandboxes.get(record.id)
+
+
+async def test_what_would_be_more_network_than_was_asked_for_is_refused(sandboxes: Sandboxes) -> None:
+    record = await sandboxes.create(SandboxRequest(network=Network(internet=True)))
+    for network in (Network(internet=False), Network(rules={})):
+        with pytest.raises(NotOffered):
+            await sandboxes.create(SandboxRequest(network=network))
+        with pytest.raises(NotOffered):
+            sandboxes.set_network(record.id, network)

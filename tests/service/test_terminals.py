@@ -21,15 +21,18 @@ from execd.isolation.launch import Launcher
 from execd.service.environment import Environment
 from execd.service.line import Mode
 from execd.service.terminals import Terminals
+from execd.service.workspace import Workspace
+from tests.machine import MACHINE
 from tests.service.terminal_probe import ENVIRONMENT, attach
 
 
 @asynccontextmanager
 async def open_terminals(launcher: Launcher, folder: Path, most: int = 10) -> AsyncIterator[Terminals]:
     """Terminals whose shells are gone after the block."""
-    environment = Environment(ENVIRONMENT, {"PLACE": "there"}, folder / "envs")
+    environment = Environment(MACHINE, ENVIRONMENT, {"PLACE": "there"}, folder / "envs")
     async with anyio.create_task_group() as tasks:
-        terminals = Terminals(launcher, environment, folder / "workspace", most, tasks)
+        workspace = Workspace(MACHINE, folder / "workspace")
+        terminals = Terminals(launcher, environment, workspace, most, tasks)
         try:
             yield terminals
         finally:

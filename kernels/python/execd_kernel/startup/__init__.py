@@ -6,7 +6,7 @@ None imports its library: they act when user code has done so. None leaves a nam
 from importlib import import_module
 from typing import Any
 
-MODULES = ("matplotlib", "pandas", "plotly", "altair", "asyncio", "threads")
+MODULES = ("matplotlib", "pandas", "plotly", "altair", "asyncio", "threads", "packages")
 
 
 def install(shell: Any) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from execd.errors import IdentityRefused
-from execd.service.identity import Identity
+from execd.isolation.identity import Identity
 
 ROOT = os.geteuid() == 0
 OTHER = Identity(54321, 54322)
@@ -112,7 +112,7 @@ class TestRoot:
 REFUSED = """
 import os, sys
 from execd.errors import IdentityRefused
-from execd.service.identity import Identity
+from execd.isolation.identity import Identity
 if os.geteuid() == 0:
     {drop}
 own = Identity.own()

@@ -10,12 +10,12 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
-import pwd
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from execd.errors import IdentityRefused
+from execd.isolation.accounts import MACHINE, Accounts
 
 NO_ID = 2**32 - 1
 
@@ -24,10 +24,11 @@ _SETGROUPS = {"x86_64": 116, "aarch64": 159}
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A user and a group by their numbers, 0 to 2**32 - 2; they need no entry in the machine's tables."""
+    """A user and a group by their numbers on the machine, 0 to 2**32 - 2; they need no entry in any table."""
 
     uid: int
     gid: int
+    accounts: Accounts = field(default=MACHINE, compare=False, repr=False)
 
     def __str__(self) -> str:
         return f"uid {self.uid}, gid {self.gid}"
@@ -37,42 +38,41 @@ class Identity:
         """The identity that the service itself runs with."""
         return cls(os.geteuid(), os.getegid())
 
+    @classmethod
+    def inside(cls, accounts: Accounts, uid: int, gid: int) -> Identity:
+        """A user of the sandbox, by the numbers that it has there. Raises UserNotInside."""
+        return cls(*accounts.outside(uid, gid), accounts)
+
     @property
     def home(self) -> str | None:
-        """The user's home folder, None for one that the machine does not know."""
-        try:
-            return pwd.getpwuid(self.uid).pw_dir
-        except KeyError:
-            return None
+        """The user's home folder, None for one that is not known."""
+        return self.accounts.home_of(self.uid)
 
     def groups(self) -> list[int]:
         """The groups that the user is in, `gid` among them."""
-        try:
-            name = pwd.getpwuid(self.uid).pw_name
-        except KeyError:
-            return [self.gid]
-        return os.getgrouplist(name, self.gid)
+        return self.accounts.groups_of(self.uid, self.gid)
 
     @contextmanager
     def assumed(self) -> Iterator[None]:
-        """Act as this user on files within the block, in this thread only. Raises IdentityRefused.
+        """Act as this user on files within the block, in this thread only; blocks may be nested. Raises
+        IdentityRefused.
 
         There must be no await inside: the thread belongs to the block.
         """
-        own = Identity.own()
-        if self == own:
+        own, credentials = Identity.own(), _ThreadCredentials()
+        before = credentials.current()
+        if self == before:
             yield
             return
         if own.uid != 0:
             raise IdentityRefused(str(self), str(own))
-        credentials = _ThreadCredentials()
-        before = os.getgroups()
+        groups = os.getgroups()
         try:
             if not credentials.take(self, self.groups()):
                 raise IdentityRefused(str(self), f"{own}, without the capabilities to change that")
             yield
         finally:
-            if not credentials.take(own, before):
+            if not credentials.take(before, groups):
                 # The thread would do somebody else's work with these rights. Nothing is safe but the end.
                 os.abort()
 
@@ -80,8 +80,12 @@ class Identity:
 class _ThreadCredentials:
     """What the calling thread accesses files with."""
 
-    def __init__(self) -> None:
-        self._libc = ctypes.CDLL(None, use_errno=True)
+    _libc = ctypes.CDLL(None, use_errno=True)
+    _libc.setfsuid.restype = _libc.setfsgid.restype = ctypes.c_uint32
+
+    def current(self) -> Identity:
+        """The user and the group that count now. A number that no user has only asks which one is set."""
+        return Identity(self._libc.setfsuid(ctypes.c_uint32(NO_ID)), self._libc.setfsgid(ctypes.c_uint32(NO_ID)))
 
     def take(self, identity: Identity, groups: Sequence[int]) -> bool:
         """Set all three; whether that worked. The uid comes last when power is given up, and first to get it back."""
@@ -99,10 +103,10 @@ class _ThreadCredentials:
         return bool(self._libc.syscall(ctypes.c_long(number), ctypes.c_size_t(len(groups)), numbers) == 0)
 
     def _set_uid(self, uid: int) -> bool:
-        # Neither call reports a failure; a number that no user has only asks which one is set.
+        # Neither call reports a failure.
         self._libc.setfsuid(ctypes.c_uint32(uid))
-        return bool(self._libc.setfsuid(ctypes.c_uint32(NO_ID)) & NO_ID == uid)
+        return self.current().uid == uid
 
     def _set_gid(self, gid: int) -> bool:
         self._libc.setfsgid(ctypes.c_uint32(gid))
-        return bool(self._libc.setfsgid(ctypes.c_uint32(NO_ID)) & NO_ID == gid)
+        return self.current().gid == gid
