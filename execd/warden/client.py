@@ -207,7 +207,11 @@ class Warden:
 
     async def fork(self, request: Message, fds: Sequence[int]) -> Child:
         """For `Enclosure`."""
-        result, _ = await self.ask(request, fds)
+        try:
+            result, _ = await self.ask(request, fds)
+        except ChildProcessError:
+            # The zygote has ended with the request unread. There is another one now.
+            result, _ = await self.ask(request, fds)
         return self._child(result, held=request["held"])
 
     def tell(self, request: Message) -> None:

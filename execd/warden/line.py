@@ -65,7 +65,11 @@ class LineLauncher:
 
     async def fork_kernel(self, wanted: Launch) -> LineStarted:
         """Start a kernel as a fork of the zygote. Raises OSError."""
-        return self._start("fork_kernel", wanted)
+        try:
+            return self._start("fork_kernel", wanted)
+        except ChildProcessError:
+            # The zygote has ended with the request unread. There is another one now.
+            return self._start("fork_kernel", wanted)
 
     def close(self) -> None:
         """Hang up; what was started goes on."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
 import json
 import os
@@ -102,6 +103,11 @@ class Processes:
         for pid in children():
             self._look_at(pid)
 
+    def look_at(self, process: Process) -> None:
+        """Take note of its end if it has ended, whatever has not been heard yet."""
+        if process.pid in self._by_pid:
+            self._look_at(process.pid)
+
     def _look_at(self, pid: int) -> None:
         if pid not in self._by_pid:
             if not _has_ended(pid):
@@ -179,7 +185,7 @@ class Processes:
 
     def _born(self, process: Process, on_start: Callable[[Process], None]) -> None:
         if process.error is None and not process.pid:
-            process.error = {"errno": 0, "text": "it ended before it was one", "file": None}
+            process.error = {"errno": errno.ECHILD, "text": "it ended before there was a process", "file": None}
         if process.error is None:
             process.running = True
             self.known[process.number] = process

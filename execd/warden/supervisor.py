@@ -234,6 +234,9 @@ class Supervisor:
 
     def _status(self, request: _Request) -> None:
         process = self._processes.known.get(request.message["process"])
+        if process is not None:
+            # Who asks may have seen the end before us.
+            self._processes.look_at(process)
         request.answer({} if process is None else process.describe())
 
     def _release(self, request: _Request) -> None:

@@ -10,7 +10,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -48,8 +48,9 @@ def load(path: str, name: str) -> ModuleType:
     return module
 
 
-def preload() -> None:
-    """Import what kernels share."""
+def preload() -> dict[str, str]:
+    """Import what kernels share. Returns the variables that this has set in the environment."""
+    before = dict(os.environ)
     for name in ("execd_kernel.app", "execd_kernel.forked"):
         import_module(name)
     from execd_kernel.startup import MODULES
@@ -57,12 +58,14 @@ def preload() -> None:
     for name in (*KERNEL, *(f"execd_kernel.startup.{module}" for module in MODULES), *DATA):
         try:
             import_module(name)
-        except ImportError:
+        except Exception:  # noqa: BLE001 - missing, or broken: whoever imports it in a kernel is told
             continue
+    return {name: value for name, value in os.environ.items() if before.get(name) != value}
 
 
-def serve(entrance: Any, birth: Any, protocol: Any, warden: socket.socket) -> Program | None:
+def serve(modules: Sequence[Any], warden: socket.socket, imported: dict[str, str]) -> Program | None:
     """Fork a kernel whenever one is asked for. Returns its program in the fork, and None when the warden is gone."""
+    entrance, birth, protocol = modules
     while True:
         received = protocol.receive(warden)
         if received is None:
@@ -70,7 +73,7 @@ def serve(entrance: Any, birth: Any, protocol: Any, warden: socket.socket) -> Pr
         message, fds = received
         report = birth.start(birth_of(message, fds, entrance, birth), entrance, shim=True)
         if report is not None:
-            return lambda: become(message["argv"], message["env"], report)
+            return lambda: become(message, imported, report)
         protocol.close_all(fds)
 
 
@@ -89,11 +92,12 @@ def birth_of(message: dict[str, Any], fds: list[int], entrance: Any, birth: Any)
     )
 
 
-def become(argv: list[str], env: dict[str, str], report: int) -> None:
+def become(message: dict[str, Any], imported: dict[str, str], report: int) -> None:
     """Be the kernel, until it is shut down."""
     from execd_kernel import forked
 
-    forked.set_right(argv, env)
+    argv = message["argv"]
+    forked.set_right(argv, message["env"], imported)
     os.close(report)
     kernel: Any = load(argv[0], "kernel")
     if not sys.flags.safe_path:
@@ -106,16 +110,16 @@ def main() -> Program | None:
     gc.disable()
     warden = socket.socket(fileno=3)
     warden.set_inheritable(False)
-    entrance, birth, protocol = (load(path, Path(path).stem) for path in sys.argv[1:4])
+    modules = [load(path, Path(path).stem) for path in sys.argv[1:4]]
     if not sys.flags.safe_path:
         del sys.path[0]
     sys.path.insert(0, str(FOLDER))
-    preload()
+    imported = preload()
     sys.path.remove(str(FOLDER))
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # The forks of the way in are waited for by nobody.
     gc.collect()
     gc.freeze()
-    program = serve(entrance, birth, protocol, warden)
+    program = serve(modules, warden, imported)
     warden.detach()
     gc.enable()
     return program

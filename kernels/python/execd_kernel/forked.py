@@ -18,15 +18,16 @@ import sys
 import sysconfig
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 
-def set_right(argv: Sequence[str], env: dict[str, str]) -> None:
-    """Do all of it, in a fork that has its working directory and descriptors already."""
+def set_right(argv: Sequence[str], env: dict[str, str], imported: Mapping[str, str]) -> None:
+    """Do all of it, in a fork that has its working directory and descriptors already. `imported` are variables that
+    libraries have set while they were imported."""
     gc.enable()
     set_signals()
-    set_environment(env)
+    set_environment({**imported, **env})
     set_arguments(argv)
     set_path()
     set_home()
@@ -63,15 +64,15 @@ def set_path() -> None:
     """Find modules where PYTHONPATH and the user's own site-packages are."""
     importlib.invalidate_caches()
     site.USER_BASE = site.USER_SITE = None
-    mine = site.getusersitepackages() if site.check_enableusersite() else None
-    if mine and os.path.isdir(mine) and mine not in sys.path:  # noqa: PTH112 - as site does
+    mine = site.getusersitepackages()
+    if site.ENABLE_USER_SITE and os.path.isdir(mine) and mine not in sys.path:
         before = list(sys.path)
         site.addsitedir(mine)
         added = [entry for entry in sys.path if entry not in before]
         first = next((at for at, entry in enumerate(before) if entry.endswith("-packages")), len(before))
         sys.path[:] = [*before[:first], *added, *before[first:]]
     named = os.environ.get("PYTHONPATH", "")
-    sys.path[:0] = [os.path.abspath(entry) for entry in named.split(os.pathsep)] if named else []  # noqa: PTH100
+    sys.path[:0] = [os.path.abspath(entry) for entry in named.split(os.pathsep)] if named else []
 
 
 def set_home() -> None:
@@ -100,17 +101,26 @@ def set_matplotlib(matplotlib: Any) -> None:
     for name in ("get_configdir", "get_cachedir"):
         function = getattr(matplotlib, name)
         setattr(matplotlib, name, matplotlib._logged_cached(f"{name}=%s")(function.__wrapped__))
-    backend = os.environ.get("MPLBACKEND") or "module://matplotlib_inline.backend_inline"
-    fresh = {"backend": backend}
-    if matplotlib.matplotlib_fname() != os.path.join(matplotlib.get_data_path(), "matplotlibrc"):  # noqa: PTH118
+    fresh = {"backend": os.environ.get("MPLBACKEND") or "module://matplotlib_inline.backend_inline"}
+    folder = matplotlib_folder()
+    places = (".", os.environ.get("MATPLOTLIBRC", "."), folder)
+    if any(os.path.isfile(place) or os.path.isfile(os.path.join(place, "matplotlibrc")) for place in places):
         fresh = {**matplotlib.rc_params(), **fresh}
     for settings in (matplotlib.rcParams, matplotlib.rcParamsOrig):
         dict.update(settings, fresh)
-    style = sys.modules.get("matplotlib.style.core") or sys.modules.get("matplotlib.style")
-    mine = os.path.join(matplotlib.get_configdir(), "stylelib")  # noqa: PTH118
-    if style is not None and os.path.isdir(mine):  # noqa: PTH112
+    style: Any = sys.modules.get("matplotlib.style.core") or sys.modules.get("matplotlib.style")
+    mine = os.path.join(folder, "stylelib")
+    if style is not None and os.path.isdir(mine):
         style.USER_LIBRARY_PATHS[:] = [mine]
         style.reload_library()
+
+
+def matplotlib_folder() -> str:
+    """Where a user's settings for it would be. (Its own function makes the folder.)"""
+    if named := os.environ.get("MPLCONFIGDIR"):
+        return named
+    config = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
+    return os.path.join(config, "matplotlib")
 
 
 def set_parso(cache: Any) -> None:

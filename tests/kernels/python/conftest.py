@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -11,10 +12,14 @@ from pathlib import Path
 from queue import Empty
 from typing import Any
 
+import anyio
 import pytest
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_client.manager import KernelManager
+
+from execd.isolation.plan import Mode, Plan
+from execd.warden.client import Warden
 
 FOLDER = Path(__file__).parents[3] / "kernels" / "python"
 DEADLINE = 60.0
@@ -112,12 +117,17 @@ class Kernel:
 class OneFolder(KernelSpecManager):
     """Finds the kernelspec of one folder under every name. (jupyter_client takes "python" for its own "python3".)"""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, provisioner: dict[str, Any] | None) -> None:
         super().__init__()
         self._folder = folder
+        self._provisioner = provisioner
 
     def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
-        return KernelSpec.from_resource_dir(str(self._folder))
+        spec = KernelSpec.from_resource_dir(str(self._folder))
+        if self._provisioner is not None:
+            spec.metadata = {**spec.metadata, "kernel_provisioner": self._provisioner}
+            spec.argv = [sys.executable, *spec.argv[1:]]
+        return spec
 
 
 def strict_json(data: bytes) -> Any:
@@ -132,12 +142,48 @@ def strict_json(data: bytes) -> Any:
 StartKernel = Callable[..., Kernel]
 
 
+@pytest.fixture(scope="session")
+def provisioner() -> Iterator[dict[str, Any]]:
+    """What a kernelspec says of kernels that are forks of a zygote."""
+    with tempfile.TemporaryDirectory(prefix="execd-test-", dir="/tmp") as name:
+
+        async def prepare() -> None:
+            warden = await Warden.reach(Path(name), 600)
+            await warden.open(Plan("sb_k", Mode.PROCESS, None, "/", "/"))
+            os.close(warden.enclosures["sb_k"].root)
+            warden.hang_up()
+
+        async def end() -> None:
+            warden = await Warden.reach(Path(name), 600)
+            await warden.enclosures["sb_k"].close()
+            await warden.end()
+
+        anyio.run(prepare)
+        config = {"warden": name, "sandbox": "sb_k", "zygote": True}
+        yield {"provisioner_name": "execd", "config": config}
+        anyio.run(end)
+
+
+@pytest.fixture(scope="session", params=["cold", "forked"])
+def origin(request: pytest.FixtureRequest) -> str:
+    """Where a test's kernels come from: a fresh start, or a fork of the zygote. They differ in nothing else."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def forking(origin: str, request: pytest.FixtureRequest) -> dict[str, Any] | None:
+    """The provisioner of forks, None for a fresh start."""
+    return request.getfixturevalue("provisioner") if origin == "forked" else None
+
+
 @contextmanager
-def running(folder: Path | None, env: dict[str, str], stderr: Path | None = None) -> Iterator[Kernel]:
+def running(
+    folder: Path | None, env: dict[str, str], stderr: Path | None = None, forking: dict[str, Any] | None = None
+) -> Iterator[Kernel]:
     """A kernel over ipc from a kernelspec folder, or a stock one, in an environment of its own."""
     with ExitStack() as stack:
         place = stack.enter_context(tempfile.TemporaryDirectory(prefix="kern-"))  # short: a socket's path has 107 bytes
-        specs = OneFolder(folder) if folder else KernelSpecManager()
+        specs = OneFolder(folder, forking) if folder else KernelSpecManager()
         socket, connection = f"{place}/k", f"{place}/c.json"
         manager = KernelManager(transport="ipc", ip=socket, connection_file=connection, kernel_spec_manager=specs)
         err = stack.enter_context((stderr or Path(os.devnull)).open("wb"))
@@ -159,21 +205,21 @@ def kernel_env(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def kernel(kernel_env: dict[str, str]) -> Iterator[Kernel]:
+def kernel(kernel_env: dict[str, str], forking: dict[str, Any] | None) -> Iterator[Kernel]:
     """One kernel for the tests of a module that leave its state alone."""
-    with running(FOLDER, kernel_env) as kernel:
+    with running(FOLDER, kernel_env, forking=forking) as kernel:
         yield kernel
 
 
 @pytest.fixture
-def start_kernel(kernel_env: dict[str, str]) -> Iterator[StartKernel]:
+def start_kernel(kernel_env: dict[str, str], forking: dict[str, Any] | None) -> Iterator[StartKernel]:
     """Start more kernels, with a test's own kernelspec folder (None: stock), environment or stderr."""
     with ExitStack() as stack:
 
         def start(
             *, folder: Path | None = FOLDER, env: dict[str, str] | None = None, stderr: Path | None = None
         ) -> Kernel:
-            return stack.enter_context(running(folder, env or kernel_env, stderr))
+            return stack.enter_context(running(folder, env or kernel_env, stderr, forking))
 
         yield start
 

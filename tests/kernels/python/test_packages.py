@@ -25,6 +25,12 @@ VERSIONS = ("1.0", "2.0")
 FORKED = "import os, runpy, sys, itsdangerous; del sys.argv[0]; runpy.run_path(sys.argv[0], run_name='__main__')"
 
 
+@pytest.fixture(scope="session")
+def origin() -> str:
+    """Commands of these tests' own, which no zygote knows. (What it does to a real fork: test_forked.py.)"""
+    return "cold"
+
+
 def walls() -> list[str]:
     """What to put in front of a command so that it can write in /tmp alone; nothing where that cannot be had."""
     try:
