@@ -60,6 +60,9 @@ class LauncherProvisioner(LocalProvisioner):
             )
             through = self._launcher()
             self.started = await through.fork_kernel(wanted) if self.zygote else through.launch(wanted)
+        except OSError:
+            self._let_go()
+            raise
         finally:
             os.close(nothing)
         self.pid = self.pgid = self.started.pid
@@ -78,9 +81,7 @@ class LauncherProvisioner(LocalProvisioner):
         ended: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
         self.started.on_exit(lambda how: None if ended.done() else ended.set_result(how))
         how = await ended
-        if self.started is not None:
-            self.started.release()
-            self.started = None
+        self._let_go()
         return how.code
 
     async def send_signal(self, signum: int) -> None:
@@ -97,14 +98,17 @@ class LauncherProvisioner(LocalProvisioner):
         await self.send_signal(signal.SIGTERM)
 
     async def cleanup(self, restart: bool = False) -> None:
-        """Let its number go, and hang up on the warden unless it is started again."""
+        """Let its number go."""
+        self._let_go()
+        await super().cleanup(restart)
+
+    def _let_go(self) -> None:
         if self.started is not None:
             self.started.release()
             self.started = None
-        if self._line is not None and not restart:
+        if self._line is not None:
             self._line.close()
             self._line = None
-        await super().cleanup(restart)
 
     def _launcher(self) -> Launcher:
         if self.launcher is not None:

@@ -48,7 +48,7 @@ SAME = {
     "debugger": "sys.gettrace(), import_('pdb').Pdb.__name__",
     "shell": "type(get_ipython()).__name__, sorted(get_ipython().magics_manager.magics['line'])",
     "names": "sorted(n for n in dir() if n not in MINE)",
-    "matplotlib": "(lambda m: (m.get_backend(), dict(m.rcParams)))(import_('matplotlib'))",
+    "matplotlib": "sorted((name, str(value)) for name, value in import_('matplotlib.pyplot').rcParams.items())",
     "numpy": "import_('numpy').get_printoptions(), import_('numpy').geterr()",
     "host": "import_('platform').node() == import_('socket').gethostname(), len(os.sched_getaffinity(0))",
     "processes": "import_('multiprocessing').get_start_method(), import_('multiprocessing').parent_process()",
