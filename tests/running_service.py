@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
+
+_ROOT = Path(__file__).parent.parent
 
 
 @dataclass(frozen=True)
@@ -44,19 +48,26 @@ class RunningService:
 
 @contextmanager
 def running_service(
-    folder: Path, user: int | None = None, program: Sequence[str] = ("-m", "execd"), **settings: object
+    folder: Path,
+    user: int | None = None,
+    program: Sequence[str] = ("-m", "execd"),
+    python: Path = Path(sys.executable),
+    **settings: object,
 ) -> Iterator[RunningService]:
     """A service whose data is in `folder`, with `settings` as EXECD_ variables; it ends with the block. Its sandboxes
     have no walls unless `isolation` says otherwise: most tests look at the same files as the code that they run. With
-    `user` it is that user's, which takes root; `program` are the arguments that make Python be execd."""
+    `user` it is that user's, which takes root; `program` are the arguments that make Python be execd, `python` another
+    Python of the same version."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("EXECD_")}
     environment |= {"EXECD_PORT": "0", "EXECD_DATA_DIR": str(folder / "data"), "EXECD_LOG_FORMAT": "json"}
     environment |= {"EXECD_ISOLATION": "process"}
+    if python != Path(sys.executable):
+        environment["PYTHONPATH"] = os.pathsep.join([str(_ROOT), sysconfig.get_path("purelib")])
     environment |= {f"EXECD_{name.upper()}": _text(value) for name, value in settings.items()}
     log_file = folder / "service.log"
     with log_file.open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, *program, "serve"],
+            [python, *program, "serve"],
             env=environment,
             stdout=log,
             stderr=log,
@@ -74,6 +85,22 @@ def running_service(
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+def python_for_all() -> Path:
+    """A Python of this version that every user may execute; skips the test where there is none."""
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    for path in (Path(sys.executable), Path("/usr/bin", version)):
+        if path.exists() and _may_execute(path):
+            return path
+    pytest.skip(f"another user may execute no {version} here")
+
+
+def _may_execute(python: Path) -> bool:
+    try:
+        return subprocess.run([python, "-c", ""], user=54321, group=54321, check=False).returncode == 0
+    except PermissionError:
+        return False
 
 
 def _text(value: object) -> str:

@@ -148,6 +148,7 @@ class Warden:
         self.enclosures: dict[str, Enclosure] = {}
         """The sandboxes that are open, those that were adopted too, by their ids."""
         self._folder = folder
+        self._ending = False
         self._listening = listening
         self._line = line
         self._lock = threading.Lock()
@@ -187,6 +188,7 @@ class Warden:
 
     async def end(self) -> None:
         """End every sandbox and the warden itself, and return when it has hung up."""
+        self._ending = True
         with contextlib.suppress(OSError):
             await self.ask({"op": "end"})
         await self.lost.wait()
@@ -296,7 +298,8 @@ class Warden:
             except OSError:
                 received = None
             if received is None:
-                log.error("The warden has ended", folder=str(self._folder))
+                if not self._ending:
+                    log.error("warden_lost", folder=str(self._folder), why="it has ended, and all sandboxes with it")
                 self.hang_up()
                 return
             self._heed(*received)

@@ -116,8 +116,11 @@ class Enclosed:
     def reaped(self, pid: int) -> None:
         """A process has ended and is gone, this sandbox's or not."""
         self._doomed.discard(pid)
-        if self._on_closed and not self._doomed:
-            self._go_on_closing()
+        if self._on_closed:
+            # What its parent has reaped before it was killed itself, nobody tells about.
+            self._doomed = {doomed for doomed in self._doomed if exists(doomed)}
+            if not self._doomed:
+                self._go_on_closing()
 
     def _go_on_closing(self) -> None:
         if self._emptied:
@@ -203,6 +206,11 @@ def session_of(pid: int) -> int | None:
         return os.getsid(pid)
     except OSError:
         return None
+
+
+def exists(pid: int) -> bool:
+    """Whether there is such a process, ended or not."""
+    return os.path.exists(f"/proc/{pid}")
 
 
 def kill(pid: int, signum: int) -> None:

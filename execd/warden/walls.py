@@ -88,9 +88,10 @@ class Bubble(Enclosed):
 
     def _kill_all(self) -> None:
         self._processes.release_all(self.plan.id)
-        if self._bwrap:
-            if self._holder is not None:
-                self._holder.kill()
+        if self._holder is not None:
+            # bubblewrap ends after it, and with it everything in there has: it must not be gone before.
+            self._holder.kill()
+        elif self._bwrap:
             kill(self._bwrap, signal.SIGKILL)
         if self._group is not None:
             self._group.kill()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 
 from execd.kernel.kernelspec import bundled_kernels
 from tests.live.uploading import upload
-from tests.running_service import running_service
+from tests.running_service import python_for_all, running_service
 
 ROOT = os.geteuid() == 0
 USER = "/v1/filesystem/54321/54322"
@@ -118,8 +119,9 @@ def test_a_service_of_a_plain_user_says_that_it_cannot(public_folder: Path) -> N
     if ROOT:
         os.chown(public_folder, 54321, 54321)
     kernels: dict[str, Any] = {"kernels_dir": str(public_folder / "kernels")}
+    python = python_for_all() if ROOT else Path(sys.executable)
     with (
-        running_service(public_folder, program=("-c", AS_PLAIN_USER), **kernels) as service,
+        running_service(public_folder, program=("-c", AS_PLAIN_USER), python=python, **kernels) as service,
         service.client() as client,
     ):
         answer = client.get("/v1/filesystem/0/0/files/download", params={"path": "/etc/shadow"})

@@ -87,7 +87,9 @@ newest = Newest()
 @asynccontextmanager
 async def opened(folder: Path, **settings: Any) -> AsyncIterator[Sandboxes]:
     """Sandboxes whose data is in `folder`."""
-    async with open_sandboxes(Settings(data_dir=folder / "data", **settings), Meters()) as sandboxes:
+    async with open_sandboxes(
+        Settings(data_dir=folder / "data", isolation="process", **settings), Meters()
+    ) as sandboxes:
         yield sandboxes
 
 
