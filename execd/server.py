@@ -13,6 +13,7 @@ from types import FrameType
 import structlog
 import uvicorn
 from starlette.applications import Starlette
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from execd.app import create_app
 from execd.errors import CannotServe
@@ -39,8 +40,14 @@ class Server(uvicorn.Server):
         self._settings = settings
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, then say so: whoever reads it may send requests, and signals."""
-        await super().startup(sockets)
+        """Start, then say so: whoever reads it may send requests, and signals. Raises CannotServe, and SystemExit for
+        what nobody foresaw."""
+        try:
+            await super().startup(sockets)
+        except SystemExit:
+            if hasattr(self._app.state, "refusal"):
+                raise self._app.state.refusal from None
+            raise
         if self.started and sockets:
             log.info("serving", url=url_of(sockets[0]), data_dir=str(self._settings.data_dir))
 
@@ -58,7 +65,7 @@ class Server(uvicorn.Server):
 
 
 def run(settings: Settings) -> None:
-    """Serve until a signal says stop. Raises CannotServe before anything was started."""
+    """Serve until a signal says stop. Raises CannotServe where nothing could be started."""
     _raise_descriptor_limit()
     _pass_no_ignored_signals_on()
     with listen(settings) as listener:
@@ -69,7 +76,7 @@ def run(settings: Settings) -> None:
         app = create_app(settings)
         grace = math.ceil(settings.shutdown_grace)
         config = uvicorn.Config(
-            app,
+            without_traceback(app),
             http="httptools",
             loop="asyncio",
             lifespan="on",
@@ -84,6 +91,19 @@ def run(settings: Settings) -> None:
             ws_max_size=MOST_MESSAGE,
         )
         Server(config, app, settings).run(sockets=[listener])
+
+
+def without_traceback(app: Starlette) -> ASGIApp:
+    """The same, which says nothing of its own when it cannot start for a reason that `app.state.refusal` tells."""
+
+    async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_refusal(message: Message) -> None:
+            refused = message["type"] == "lifespan.startup.failed" and hasattr(app.state, "refusal")
+            await send({**message, "message": ""} if refused else message)
+
+        await app(scope, receive, send_refusal if scope["type"] == "lifespan" else send)
+
+    return wrapped
 
 
 def with_token(settings: Settings) -> Settings:

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import sysconfig
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,9 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 
-_ROOT = Path(__file__).parent.parent
+_ANOTHER_USER = Path(__file__).with_name("another_user.py")
 
 
 @dataclass(frozen=True)
@@ -48,32 +46,21 @@ class RunningService:
 
 @contextmanager
 def running_service(
-    folder: Path,
-    user: int | None = None,
-    program: Sequence[str] = ("-m", "execd"),
-    python: Path = Path(sys.executable),
-    **settings: object,
+    folder: Path, user: int | None = None, program: Sequence[str] = ("-m", "execd"), **settings: object
 ) -> Iterator[RunningService]:
     """A service whose data is in `folder`, with `settings` as EXECD_ variables; it ends with the block. Its sandboxes
     have no walls unless `isolation` says otherwise: most tests look at the same files as the code that they run. With
-    `user` it is that user's, which takes root; `program` are the arguments that make Python be execd, `python` another
-    Python of the same version."""
+    `user` it is that user's, 0 being root where other users reach the same Python, which takes root; `program` are the
+    arguments that make Python be execd."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("EXECD_")}
     environment |= {"EXECD_PORT": "0", "EXECD_DATA_DIR": str(folder / "data"), "EXECD_LOG_FORMAT": "json"}
     environment |= {"EXECD_ISOLATION": "process"}
-    if python != Path(sys.executable):
-        environment["PYTHONPATH"] = os.pathsep.join([str(_ROOT), sysconfig.get_path("purelib")])
     environment |= {f"EXECD_{name.upper()}": _text(value) for name, value in settings.items()}
     log_file = folder / "service.log"
+    becoming = [] if user is None else [sys.executable, str(_ANOTHER_USER), str(user)]
     with log_file.open("wb") as log:
         process = subprocess.Popen(
-            [python, *program, "serve"],
-            env=environment,
-            stdout=log,
-            stderr=log,
-            user=user,
-            group=user,
-            extra_groups=None if user is None else [],
+            [*becoming, sys.executable, *program, "serve"], env=environment, stdout=log, stderr=log
         )
     try:
         yield RunningService(_wait_for_url(process, log_file), process, folder / "data", log_file)
@@ -85,22 +72,6 @@ def running_service(
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-
-
-def python_for_all() -> Path:
-    """A Python of this version that every user may execute; skips the test where there is none."""
-    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
-    for path in (Path(sys.executable), Path("/usr/bin", version)):
-        if path.exists() and _may_execute(path):
-            return path
-    pytest.skip(f"another user may execute no {version} here")
-
-
-def _may_execute(python: Path) -> bool:
-    try:
-        return subprocess.run([python, "-c", ""], user=54321, group=54321, check=False).returncode == 0
-    except PermissionError:
-        return False
 
 
 def _text(value: object) -> str:

@@ -83,9 +83,12 @@ def connected(service: RunningService) -> socket.socket:
     return socket.create_connection((host, int(port)))
 
 
-def test_killed_it_leaves_no_kernel_for_long_and_starts_again(tmp_path: Path) -> None:
-    killed = running_service(tmp_path, warden_patience=0.5)
-    with killed as service, service.client() as client, running(client, WHERE) as stream:
+def test_killed_it_leaves_no_kernel_and_starts_again(tmp_path: Path) -> None:
+    with (
+        running_service(tmp_path, warden_patience=1) as service,
+        service.client() as client,
+        running(client, WHERE) as stream,
+    ):
         pid, folder = stream.first_line().split()
         service.stop(signal.SIGKILL)
         with pytest.raises(httpx.RemoteProtocolError):
