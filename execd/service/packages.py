@@ -20,6 +20,11 @@ from execd.errors import CannotServe
 FOLDER = ".venv"
 """The environment's folder in the home of a sandbox."""
 
+OWN_PACKAGES = (
+    "what a sandbox installs with pip is its own, in ~/.venv, in front of the kernels' packages, and goes with it"
+)
+SHARED_PACKAGES = "what pip installs goes into the Python that the kernels of all sandboxes run in"
+
 _PATIENCE = 60
 _PIP = "import runpy\nrunpy.run_module('pip', run_name='__main__', alter_sys=True)\n"
 _PROBE = """

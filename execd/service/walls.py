@@ -12,7 +12,7 @@ from execd.isolation.guarantees import enforcement, guarantees
 from execd.isolation.plan import Mode
 from execd.isolation.probe import Facts, Refused, choose
 from execd.service.capabilities import Capabilities
-from execd.service.packages import KernelPython, describe_python
+from execd.service.packages import OWN_PACKAGES, KernelPython, describe_python
 from execd.settings import Settings
 from execd.warden.client import Warden
 
@@ -41,7 +41,7 @@ class Walls:
         python = await to_thread.run_sync(describe_python, settings.kernel_python)
         capabilities = capabilities_of(mode, facts, settings)
         log.info("walls", mode=mode.value, own_users=facts.own_users, cgroup=facts.cgroup)
-        return cls(mode, facts.own_users and mode is not Mode.PROCESS, python, capabilities)
+        return cls(mode, capabilities.own_users, python, capabilities)
 
 
 def capabilities_of(mode: Mode, facts: Facts, settings: Settings) -> Capabilities:
@@ -53,7 +53,8 @@ def capabilities_of(mode: Mode, facts: Facts, settings: Settings) -> Capabilitie
         controllers=facts.controllers,
         fresh_proc=facts.fresh_proc,
     )
-    enforced = enforcement(mode, version=facts.cgroup, controllers=facts.controllers)
+    own_users = facts.own_users and mode is not Mode.PROCESS
+    enforced = enforcement(mode, version=facts.cgroup, controllers=facts.controllers, own_users=own_users)
     return Capabilities(
         mode=mode,
         freeze=mode is not Mode.PROCESS,
@@ -62,6 +63,8 @@ def capabilities_of(mode: Mode, facts: Facts, settings: Settings) -> Capabilitie
         not_covered=promised.not_covered,
         limits=enforced,
         networks=networks_of(mode, settings),
+        own_users=own_users,
+        packages=OWN_PACKAGES,
     )
 
 

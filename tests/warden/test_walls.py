@@ -52,7 +52,9 @@ async def service(folder: Path, kind: str, python: str) -> AsyncIterator[tuple[W
     if kind == "plain":
         os.chown(folder, USER, USER)
         command = ["setpriv", "--reuid", str(USER), "--regid", str(USER), "--clear-groups", SYSTEM_PYTHON]
-        await anyio.run_process([*command, "-I", "-S", str(WARDEN), str(folder), "60"], stdout=subprocess.DEVNULL, stderr=None)
+        await anyio.run_process(
+            [*command, "-I", "-S", str(WARDEN), str(folder), "60"], stdout=subprocess.DEVNULL, stderr=None
+        )
     workspace, runtime = folder / "workspace", folder / "run"
     for each in (workspace, runtime):
         each.mkdir(mode=0o700)
