@@ -28,6 +28,7 @@ from signal import SIGKILL, Signals
 import anyio
 import structlog
 
+from execd.isolation import bubblewrap
 from execd.isolation.launch import Exit, Launch
 from execd.isolation.plan import Mode, Plan
 from execd.isolation.probe import Facts
@@ -177,7 +178,8 @@ class Warden:
 
     async def probe(self, user: int | None) -> Facts:
         """What isolation this machine allows, for sandboxes of this user of it (None: the service's own)."""
-        told, _ = await self.ask({"op": "probe", "user": user})
+        # The warden imports no packages, so it would not find bubblewrap's.
+        told, _ = await self.ask({"op": "probe", "user": user, "bwrap": bubblewrap.program()})
         obstacles = {Mode(mode): reason for mode, reason in told["obstacles"].items()}
         return Facts(**{**told, "obstacles": obstacles, "controllers": frozenset(told["controllers"])})
 

