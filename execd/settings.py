@@ -20,8 +20,12 @@ Network = Literal["none", "proxy", "full"]
 
 
 def _default_data_dir() -> Path:
-    base = os.environ.get("XDG_DATA_HOME")
-    return (Path(base) if base else Path.home() / ".local" / "share") / "execd"
+    if base := os.environ.get("XDG_DATA_HOME"):
+        return Path(base, "execd")
+    try:
+        return Path.home() / ".local" / "share" / "execd"
+    except RuntimeError:  # a user without a name and without HOME, as containers have
+        return Path("/var/lib/execd")
 
 
 class Settings(BaseSettings):

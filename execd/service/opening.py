@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -17,6 +16,7 @@ from execd.service.executions import Executions
 from execd.service.folders import Folders
 from execd.service.meters import Meters
 from execd.service.place import MachinePlaces
+from execd.service.preflight import sandbox_user
 from execd.service.sandbox import Common
 from execd.service.sandboxes import Sandboxes
 from execd.service.starter import open_zmq
@@ -67,7 +67,6 @@ async def _places(
     warden = await keeper.warden()
     if settings.isolation == "process":
         return MachinePlaces(settings, folders, keeper)
-    users = Users(settings.data_dir)
-    walls = await Walls.find(settings, warden, users.default if os.geteuid() == 0 else None)
+    walls = await Walls.find(settings, warden, sandbox_user(settings))
     egress = Egress(Policy.parse(settings.egress_allow, settings.port), Resolver())
-    return WalledPlaces(settings, folders, keeper, walls, users, egress, tasks)
+    return WalledPlaces(settings, folders, keeper, walls, Users(settings.data_dir), egress, tasks)

@@ -153,6 +153,7 @@ class Warden:
         self._line = line
         self._lock = threading.Lock()
         self._sending = anyio.Lock()
+        self._ending = False
         self._number = 0
         self._answers: dict[int, asyncio.Future[tuple[Message, list[int]]]] = {}
         self._children: dict[int, Child] = {}
@@ -189,6 +190,7 @@ class Warden:
 
     async def end(self) -> None:
         """End every sandbox and the warden itself, and return when it has hung up."""
+        self._ending = True
         with contextlib.suppress(OSError):
             await self.ask({"op": "end"})
         await self.lost.wait()
@@ -298,7 +300,8 @@ class Warden:
             except OSError:
                 received = None
             if received is None:
-                log.error("The warden has ended", folder=str(self._folder))
+                if not self._ending:
+                    log.error("warden_lost", folder=str(self._folder))
                 self.hang_up()
                 return
             self._heed(*received)
@@ -356,5 +359,5 @@ def _start(folder: Path, patience: float) -> None:
     with (folder / "warden.log").open("ab") as complaints:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=complaints, stderr=complaints, check=False)
     if done.returncode not in (0, _ANOTHER_LISTENS):
-        why = (folder / "warden.log").read_text(errors="replace")[-1000:].strip()
-        raise OSError(errno.ECHILD, f"the warden did not start: {why}", str(folder))
+        said = (folder / "warden.log").read_text(errors="replace").strip().rpartition("\n")[2]
+        raise OSError(errno.ECHILD, f"the warden did not start: {said} ({folder / 'warden.log'} says more)")
