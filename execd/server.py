@@ -10,6 +10,7 @@ import signal
 import socket
 from types import FrameType
 
+import anyio
 import structlog
 import uvicorn
 from starlette.applications import Starlette
@@ -17,8 +18,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from execd.app import create_app
 from execd.errors import CannotServe
+from execd.isolation.plan import Mode
 from execd.kernel.kernelspec import Kernelspecs, bundled_kernels
 from execd.service.folders import Folders
+from execd.service.preflight import check_sandboxes
 from execd.service.proxy import MOST_MESSAGE
 from execd.settings import Settings
 
@@ -49,7 +52,10 @@ class Server(uvicorn.Server):
                 raise self._app.state.refusal from None
             raise
         if self.started and sockets:
-            log.info("serving", url=url_of(sockets[0]), data_dir=str(self._settings.data_dir))
+            mode = self._app.state.sandboxes.capabilities.mode
+            if mode is Mode.PROCESS:
+                log.warning("no_walls", why="EXECD_ISOLATION=process: code may do whatever the service's user may do")
+            log.info("serving", url=url_of(sockets[0]), data_dir=str(self._settings.data_dir), isolation=mode.value)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
         """Stop serving; a second Ctrl-C at once. uvicorn's raises the signal again at the end: a service that was
@@ -69,8 +75,9 @@ def run(settings: Settings) -> None:
     _raise_descriptor_limit()
     _pass_no_ignored_signals_on()
     with listen(settings) as listener:
-        _check_folders(settings)
+        # The sandboxes find it out too, but inside the lifespan, where a complaint comes out as a traceback.
         _check_kernels(settings)
+        _check_folders(settings)
         settings = with_token(settings)
         settings = settings.model_copy(update={"port": listener.getsockname()[1]})
         app = create_app(settings)
@@ -153,14 +160,13 @@ def url_of(listener: socket.socket) -> str:
 
 def _check_folders(settings: Settings) -> None:
     try:
-        with Folders.claim(settings):
-            return
+        with Folders.claim(settings) as folders:
+            anyio.run(check_sandboxes, settings, folders.warden)
     except OSError as error:
         raise CannotServe(f"cannot use the data folder: {error}; EXECD_DATA_DIR names another") from error
 
 
 def _check_kernels(settings: Settings) -> None:
-    # The sandbox reads them too, but inside the lifespan, where a complaint comes out as a traceback.
     Kernelspecs.read(settings.kernels_dir or bundled_kernels(), settings.kernel_python)
 
 

@@ -13,7 +13,8 @@ from execd.service.record import Network
 @dataclass(frozen=True, slots=True)
 class Capabilities:
     """`guarantees` and `not_covered` are sentences, one a thing; `limits` says what holds each of the
-    `execd.isolation.plan.Limits`; `networks` is what a sandbox may ask for."""
+    `execd.isolation.plan.Limits`; `networks` is what a sandbox may ask for; `own_users` whether each is a user of the
+    machine of its own; `packages` says where that goes which a sandbox installs."""
 
     mode: Mode
     freeze: bool
@@ -22,6 +23,8 @@ class Capabilities:
     not_covered: tuple[str, ...] = ()
     limits: Mapping[str, str] = field(default_factory=dict)
     networks: tuple[str, ...] = ()
+    own_users: bool = False
+    packages: str = ""
 
 
 def check_network(network: Network, capabilities: Capabilities) -> None:

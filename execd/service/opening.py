@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -19,6 +18,7 @@ from execd.service.executions import Executions
 from execd.service.folders import Folders
 from execd.service.meters import Meters
 from execd.service.place import MachinePlaces
+from execd.service.preflight import sandbox_user
 from execd.service.reach import check_reachable
 from execd.service.sandbox import Common
 from execd.service.sandboxes import Sandboxes
@@ -72,11 +72,11 @@ async def _walls(settings: Settings, folders: Folders, keeper: Keeper) -> Walls 
     warden = await keeper.warden()
     if settings.isolation == "process":
         return None
-    users = Users(settings.data_dir)
-    walls = await Walls.find(settings, warden, users.default if os.geteuid() == 0 else None)
-    if walls.mode is Mode.LANDLOCK and walls.own_users:
+    user = sandbox_user(settings)
+    walls = await Walls.find(settings, warden, user)
+    if user is not None and walls.mode is Mode.LANDLOCK and walls.own_users:
         folders.let_others_pass()
-        check_reachable(users.default, _needed(settings, folders, walls))
+        check_reachable(user, _needed(settings, folders, walls))
     return walls
 
 

@@ -19,6 +19,7 @@ import anyio
 from anyio import to_thread
 
 from execd.errors import FreezeUnavailable, NotOffered
+from execd.isolation.guarantees import enforcement, guarantees
 from execd.isolation.launch import Launcher
 from execd.isolation.plan import Mode, Plan
 from execd.isolation.root import Root
@@ -27,6 +28,7 @@ from execd.service.capabilities import Capabilities
 from execd.service.execution import DEFAULT_SANDBOX
 from execd.service.folders import Folders
 from execd.service.metrics import Machine
+from execd.service.packages import SHARED_PACKAGES
 from execd.service.proxy import machine_socket
 from execd.service.record import SandboxRecord
 from execd.settings import Settings
@@ -151,13 +153,16 @@ class MachinePlaces:
         mode=Mode.PROCESS,
         freeze=False,
         volumes=False,
+        guarantees=guarantees(Mode.PROCESS, own_users=False, landlock_abi=0, controllers=frozenset()).holds,
         not_covered=(
             "code runs as the user that the service runs as, and can read and write whatever that user can",
             "sandboxes see each other's processes and files",
             "sandboxes use the machine's network as it is",
             "no limit of memory, CPU, processes or disk space is enforced",
         ),
+        limits=enforcement(Mode.PROCESS, version=None, controllers=frozenset()),
         networks=("full",),
+        packages=SHARED_PACKAGES,
     )
 
     def __init__(self, settings: Settings, folders: Folders, keeper: Keeper) -> None:

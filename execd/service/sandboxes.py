@@ -71,6 +71,11 @@ class Sandboxes:
         """What the places are in which sandboxes are made."""
         return self._places.capabilities
 
+    @property
+    def languages(self) -> list[str]:
+        """The languages that contexts can be in."""
+        return self._common.kernelspecs.languages
+
     def records(self) -> list[SandboxRecord]:
         """Those that exist, but for `default`, from the oldest to the newest."""
         return [record for record in self._records.values() if record.id != DEFAULT_SANDBOX]

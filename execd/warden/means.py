@@ -36,15 +36,15 @@ class Means:
         groups = self._find_groups()
         return None if groups is None else groups.create(self._prefix + plan.id, plan.limits)
 
-    def facts(self, user: int | None) -> probe.Facts:
-        """What this machine allows for sandboxes of this user."""
+    def facts(self, user: int | None, program: str | None = None) -> probe.Facts:
+        """What this machine allows for sandboxes of this user, with this bubblewrap (None: the system's)."""
         if user not in self._facts:
-            self._facts[user] = probe.probe(user)
+            self._facts[user] = probe.probe(user, program)
         return self._facts[user]
 
-    def describe(self, user: int | None) -> dict[str, Any]:
+    def describe(self, user: int | None, program: str | None) -> dict[str, Any]:
         """The same, for a client."""
-        facts = asdict(self.facts(user))
+        facts = asdict(self.facts(user, program))
         return {**facts, "controllers": sorted(facts["controllers"])}
 
     def surroundings(self, user: int | None) -> bubblewrap.Surroundings:

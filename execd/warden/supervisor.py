@@ -227,7 +227,7 @@ class Supervisor:
             self._processes.release(process)
 
     def _probe(self, request: _Request) -> None:
-        request.answer(self._means.describe(request.message["user"]))
+        request.answer(self._means.describe(request.message["user"], request.message["bwrap"]))
 
     def _prepare(self, request: _Request) -> None:
         self._zygotes.prepare(request.message["argv"])

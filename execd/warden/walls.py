@@ -11,11 +11,11 @@ from functools import partial
 
 from execd.isolation import bubblewrap, holder, landlock, seccomp
 from execd.isolation.plan import Mode
+from execd.isolation.stage import staged
 from execd.warden import protocol
 from execd.warden.enclosures import Enclosed, kill
 from execd.warden.linux import join_network
 from execd.warden.processes import descendants
-from execd.warden.stage import staged
 
 _MAKING_SECONDS = 20.0
 
