@@ -19,6 +19,7 @@ from execd.errors import CannotServe
 from execd.kernel.kernelspec import Kernelspecs, bundled_kernels
 from execd.service.folders import Folders
 from execd.service.proxy import MOST_MESSAGE
+from execd.service.walls import check_uplinks
 from execd.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -64,6 +65,7 @@ def run(settings: Settings) -> None:
     with listen(settings) as listener:
         _check_folders(settings)
         _check_kernels(settings)
+        check_uplinks(settings)
         settings = with_token(settings)
         settings = settings.model_copy(update={"port": listener.getsockname()[1]})
         app = create_app(settings)

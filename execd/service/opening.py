@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import anyio
 import anyio.abc
@@ -69,5 +70,5 @@ async def _places(
         return MachinePlaces(settings, folders, keeper)
     users = Users(settings.data_dir)
     walls = await Walls.find(settings, warden, users.default if os.geteuid() == 0 else None)
-    egress = Egress(Policy.parse(settings.egress_allow, settings.port), Resolver())
+    egress = partial(Egress, Policy.parse(settings.egress_allow, settings.port), Resolver())
     return WalledPlaces(settings, folders, keeper, walls, users, egress, tasks)

@@ -11,6 +11,7 @@ from execd.errors import CannotServe
 from execd.isolation.guarantees import enforcement, guarantees
 from execd.isolation.plan import Mode
 from execd.isolation.probe import Facts, Refused, choose
+from execd.isolation.uplink import uplink_missing
 from execd.service.capabilities import Capabilities
 from execd.service.packages import KernelPython, describe_python
 from execd.settings import Settings
@@ -38,6 +39,7 @@ class Walls:
         except Refused as refused:
             advice = "EXECD_ISOLATION=process serves without walls, for code that is trusted."
             raise CannotServe(f"{refused} {advice}") from None
+        _check_network(mode, settings)
         python = await to_thread.run_sync(describe_python, settings.kernel_python)
         capabilities = capabilities_of(mode, facts, settings)
         log.info("walls", mode=mode.value, own_users=facts.own_users, cgroup=facts.cgroup)
@@ -62,6 +64,7 @@ def capabilities_of(mode: Mode, facts: Facts, settings: Settings) -> Capabilitie
         not_covered=promised.not_covered,
         limits=enforced,
         networks=networks_of(mode, settings),
+        network=settings.network,
     )
 
 
@@ -72,4 +75,22 @@ def networks_of(mode: Mode, settings: Settings) -> tuple[str, ...]:
     if mode is Mode.LANDLOCK:
         return ("none",)
     permitted = {"none", settings.network, *settings.network_allowed}
-    return tuple(network for network in ("none", "proxy") if network in permitted)
+    there = ("none", "proxy") if uplink_missing() else ("none", "proxy", "full")
+    return tuple(network for network in there if network in permitted)
+
+
+def check_uplinks(settings: Settings) -> None:
+    """Raise CannotServe where every sandbox is to have network full and this machine has what that takes not."""
+    missing = uplink_missing()
+    if missing is None or settings.isolation == "process":
+        return
+    if settings.network == "full":
+        raise CannotServe(f"EXECD_NETWORK=full: {missing}")
+    if "full" in settings.network_allowed:
+        log.warning("network_not_offered", network="full", why=missing)
+
+
+def _check_network(mode: Mode, settings: Settings) -> None:
+    if settings.network != "none" and mode is not Mode.BWRAP:
+        needed = f"network {settings.network} takes the walls of bwrap, and those of this machine are {mode}"
+        raise CannotServe(f"EXECD_NETWORK={settings.network}: {needed}")

@@ -16,7 +16,7 @@ class ServiceCapabilities(BaseModel):
 
     mode: str = Field(description="bwrap, landlock or process")
     not_covered: list[str] = Field(description="What the walls do not keep from happening, a sentence each.")
-    limits: list[str] = Field(description="The limits that hold.")
+    limits: dict[str, str] = Field(description="The limits that can be set, and what holds each.")
     networks: list[str] = Field(description="What a sandbox may ask of the network: none, proxy, full.")
     pause: bool = Field(description="Whether sandboxes can be paused.")
     volumes: bool = Field(description="Whether sandboxes can have volumes.")
@@ -30,7 +30,7 @@ async def get_capabilities(request: Request) -> Response:
     body = ServiceCapabilities(
         mode=known.mode,
         not_covered=list(known.not_covered),
-        limits=list(known.limits),
+        limits=dict(known.limits),
         networks=list(known.networks),
         pause=known.freeze,
         volumes=known.volumes and sandboxes.settings.volume_root is not None,
