@@ -150,7 +150,12 @@ class WalledPlaces:
             if uid is not None and record.id != DEFAULT_SANDBOX:
                 place.services.callback(self.users.give_back, uid)
             undo.pop_all()
-        self._serve(place, record)
+        try:
+            self._serve(place, record)
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await place.close()
+            raise
         return place
 
     def _user(self, record: SandboxRecord) -> int | None:
@@ -215,21 +220,27 @@ class WalledPlaces:
     def _serve(self, place: WalledPlace, record: SandboxRecord) -> None:
         if self.walls.mode is not Mode.BWRAP:
             return
-        scope = anyio.CancelScope()
-        place.services.callback(scope.cancel)
-        self.tasks.start_soon(_within, scope, partial(answer_doorbell, place.socket()))
+        self._start(place, partial(answer_doorbell, place.socket()))
         if record.reach == "proxy":
             listening = place.socket()
             listen(listening)
             place.egress = self.egress()
             place.narrow(record.network.rules)
-            self.tasks.start_soon(_within, scope, partial(place.egress.serve, listening))
+            self._start(place, partial(place.egress.serve, listening))
+
+    def _start(self, place: WalledPlace, work: Callable[[], Awaitable[None]]) -> None:
+        scope = anyio.CancelScope()
+        place.services.callback(scope.cancel)
+        self.tasks.start_soon(_within, scope, work)
 
 
 async def _within(scope: anyio.CancelScope, work: Callable[[], Awaitable[None]]) -> None:
     structlog.contextvars.clear_contextvars()
     with scope:
-        await work()
+        try:
+            await work()
+        except Exception:  # one sandbox's trouble is not to be all of theirs
+            log.exception("sandbox_not_served")
 
 
 def _remove(site: Site) -> None:
