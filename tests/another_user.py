@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from execd.warden.linux import mount, unshare_mounts
+from execd.isolation.stage import mount, unshare_mounts
 
 _CHECKOUT = Path(__file__).resolve().parent.parent
 

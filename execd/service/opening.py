@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -85,7 +86,7 @@ def _places(
 ) -> MachinePlaces | WalledPlaces:
     if walls is None:
         return MachinePlaces(settings, folders, keeper)
-    egress = Egress(Policy.parse(settings.egress_allow, settings.port), Resolver())
+    egress = partial(Egress, Policy.parse(settings.egress_allow, settings.port), Resolver())
     return WalledPlaces(settings, folders, keeper, walls, Users(settings.data_dir), egress, tasks)
 
 

@@ -28,6 +28,7 @@ from execd.service.capabilities import Capabilities
 from execd.service.execution import DEFAULT_SANDBOX
 from execd.service.folders import Folders
 from execd.service.metrics import Machine
+from execd.service.narrowing import Narrowing
 from execd.service.packages import SHARED_PACKAGES
 from execd.service.proxy import machine_socket
 from execd.service.record import SandboxRecord
@@ -64,6 +65,9 @@ class Place(Protocol):
 
     def socket(self, family: int = socket.AF_INET) -> socket.socket:
         """A new TCP socket of the network that the sandbox has."""
+
+    def narrow(self, rules: Narrowing | None) -> None:
+        """Let these rules hold for what it reaches through its proxy."""
 
     def oom_kills(self) -> int:
         """How many of its processes were killed because all of them took too much memory."""
@@ -124,6 +128,9 @@ class MachinePlace:
         """A new TCP socket of the machine's network."""
         return machine_socket(family)
 
+    def narrow(self, rules: Narrowing | None) -> None:
+        """Nothing: there is no proxy to narrow."""
+
     def oom_kills(self) -> int:
         """None that could be told from those of the rest of the machine."""
         return 0
@@ -162,6 +169,7 @@ class MachinePlaces:
         ),
         limits=enforcement(Mode.PROCESS, version=None, controllers=frozenset()),
         networks=("full",),
+        network="full",
         packages=SHARED_PACKAGES,
     )
 

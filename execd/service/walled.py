@@ -6,6 +6,7 @@ Python where the machine has them, and nothing else. With Landlock it sees the m
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import socket
@@ -24,6 +25,7 @@ from execd.errors import NotOffered
 from execd.isolation.launch import Launcher
 from execd.isolation.plan import Bind, Mode, Plan
 from execd.isolation.root import Root
+from execd.isolation.uplink import UplinkFailed
 from execd.kernel.connection import Runtime
 from execd.service.capabilities import Capabilities
 from execd.service.doorbell import DOORBELL_PORT, answer_doorbell
@@ -32,11 +34,12 @@ from execd.service.execution import DEFAULT_SANDBOX
 from execd.service.folders import Folders
 from execd.service.limits import limits_of
 from execd.service.metrics import Machine
-from execd.service.network import NetworkChoice
+from execd.service.narrowing import Narrowing
 from execd.service.packages import FOLDER, lay_out, packages_environment, virtual_environment
 from execd.service.place import Place
 from execd.service.record import SandboxRecord
 from execd.service.sites import Site, sight
+from execd.service.uplinks import plan_uplink
 from execd.service.users import Users
 from execd.service.walls import Walls
 from execd.settings import Settings
@@ -64,6 +67,7 @@ class WalledPlace:
     machine: Machine = field(default_factory=Machine)
     services: AsyncExitStack = field(default_factory=AsyncExitStack)
     shares_network: bool = False
+    egress: Egress | None = None
 
     @property
     def launcher(self) -> Launcher:
@@ -83,6 +87,11 @@ class WalledPlace:
     def socket(self, family: int = socket.AF_INET) -> socket.socket:
         """A new TCP socket of its network."""
         return self.enclosure.socket(family)
+
+    def narrow(self, rules: Narrowing | None) -> None:
+        """Let these rules hold for what it reaches through its proxy."""
+        if self.egress is not None:
+            self.egress.narrow(rules)
 
     def oom_kills(self) -> int:
         """How many of its processes were killed because all of them took too much memory."""
@@ -114,7 +123,7 @@ class WalledPlaces:
     keeper: Keeper
     walls: Walls
     users: Users
-    egress: Egress
+    egress: Callable[[], Egress]
     tasks: anyio.abc.TaskGroup
 
     @property
@@ -128,7 +137,6 @@ class WalledPlaces:
             raise NotOffered(
                 "there are no volumes here: mounting them takes bubblewrap; GET /v1/capabilities says more"
             )
-        network = self._network(record)
         uid = self._user(record)
         with ExitStack() as undo:
             if uid is not None and record.id != DEFAULT_SANDBOX:
@@ -138,20 +146,17 @@ class WalledPlaces:
             await to_thread.run_sync(partial(self._furnish, site, uid))
             warden = await self.keeper.warden()
             enclosure = await warden.open(self._plan(record, site, uid))
-            place = self._place(enclosure, site, uid, network)
+            place = self._place(enclosure, site, uid, record.reach)
             if uid is not None and record.id != DEFAULT_SANDBOX:
                 place.services.callback(self.users.give_back, uid)
             undo.pop_all()
-        self._serve(place, network)
+        try:
+            self._serve(place, record)
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await place.close()
+            raise
         return place
-
-    def _network(self, record: SandboxRecord) -> str:
-        wanted = record.network
-        if self.walls.mode is not Mode.BWRAP or wanted.internet is False:
-            return "none"
-        asked = (wanted.rules or {}).get("mode")
-        choice = NetworkChoice(self.settings.network, self.settings.network_allowed)
-        return choice.choose(asked if isinstance(asked, str) else None)
 
     def _user(self, record: SandboxRecord) -> int | None:
         if not self.walls.own_users:
@@ -180,7 +185,11 @@ class WalledPlaces:
         seen = sight(self.settings, self.walls.python)
         binds = (*site.binds(), *(Bind(path, path) for path in seen), *record.wanted.volumes)
         limits = limits_of(record.wanted.limits, self.settings)
-        return Plan(record.id, self.walls.mode, uid, site.workspace, site.home, binds, limits)
+        try:
+            uplink = plan_uplink() if record.reach == "full" else None
+        except UplinkFailed as failed:
+            raise OSError(errno.ENETUNREACH, str(failed)) from None
+        return Plan(record.id, self.walls.mode, uid, site.workspace, site.home, binds, limits, uplink=uplink)
 
     def _place(self, enclosure: Enclosure, site: Site, uid: int | None, network: str) -> WalledPlace:
         owner = None if uid is None else (uid, uid)
@@ -211,22 +220,30 @@ class WalledPlaces:
             owner=owner,
         )
 
-    def _serve(self, place: WalledPlace, network: str) -> None:
+    def _serve(self, place: WalledPlace, record: SandboxRecord) -> None:
         if self.walls.mode is not Mode.BWRAP:
             return
-        scope = anyio.CancelScope()
-        place.services.callback(scope.cancel)
-        self.tasks.start_soon(_within, scope, partial(answer_doorbell, place.socket()))
-        if network == "proxy":
+        self._start(place, partial(answer_doorbell, place.socket()))
+        if record.reach == "proxy":
             listening = place.socket()
             listen(listening)
-            self.tasks.start_soon(_within, scope, partial(self.egress.serve, listening))
+            place.egress = self.egress()
+            place.narrow(record.network.rules)
+            self._start(place, partial(place.egress.serve, listening))
+
+    def _start(self, place: WalledPlace, work: Callable[[], Awaitable[None]]) -> None:
+        scope = anyio.CancelScope()
+        place.services.callback(scope.cancel)
+        self.tasks.start_soon(_within, scope, work)
 
 
 async def _within(scope: anyio.CancelScope, work: Callable[[], Awaitable[None]]) -> None:
     structlog.contextvars.clear_contextvars()
     with scope:
-        await work()
+        try:
+            await work()
+        except Exception:  # one sandbox's trouble is not to be all of theirs
+            log.exception("sandbox_not_served")
 
 
 def _remove(site: Site) -> None:

@@ -75,6 +75,7 @@ def capabilities_of(mode: Mode, facts: Facts, settings: Settings) -> Capabilitie
         not_covered=promised.not_covered,
         limits=enforced,
         networks=networks_of(mode, settings),
+        network=settings.network,
         own_users=own_users,
         packages=OWN_PACKAGES,
     )
@@ -87,4 +88,5 @@ def networks_of(mode: Mode, settings: Settings) -> tuple[str, ...]:
     if mode is Mode.LANDLOCK:
         return ("none",)
     permitted = {"none", settings.network, *settings.network_allowed}
-    return tuple(network for network in ("none", "proxy") if network in permitted)
+    there = ("none", "proxy") if uplink_missing() else ("none", "proxy", "full")
+    return tuple(network for network in there if network in permitted)

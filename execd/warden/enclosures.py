@@ -15,6 +15,7 @@ from execd.isolation import entering
 from execd.isolation.cgroup import FREEZER, Group
 from execd.isolation.entrance import Entrance
 from execd.isolation.plan import Bind, Limits, Mode, Plan
+from execd.isolation.uplink import UplinkPlan
 from execd.warden.birth import Birth
 from execd.warden.loop import Loop
 from execd.warden.means import Means
@@ -30,7 +31,10 @@ _REMOVING_LOOKS = 1000
 def plan_of(message: dict[str, Any]) -> Plan:
     """The plan that a client sent."""
     binds = tuple(Bind(**bind) for bind in message["binds"])
-    return Plan(**{**message, "mode": Mode(message["mode"]), "binds": binds, "limits": Limits(**message["limits"])})
+    limits, uplink = Limits(**message["limits"]), message.get("uplink")
+    if uplink is not None:
+        uplink = UplinkPlan(uplink["subnet"], tuple(uplink["own"]))
+    return Plan(**{**message, "mode": Mode(message["mode"]), "binds": binds, "limits": limits, "uplink": uplink})
 
 
 class Enclosed:

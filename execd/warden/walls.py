@@ -11,7 +11,9 @@ from functools import partial
 
 from execd.isolation import bubblewrap, holder, landlock, seccomp
 from execd.isolation.plan import Mode
+from execd.isolation.slirp import Uplink, raise_uplink
 from execd.isolation.stage import staged
+from execd.isolation.uplink import UplinkFailed
 from execd.warden import protocol
 from execd.warden.enclosures import Enclosed, kill
 from execd.warden.linux import join_network
@@ -26,6 +28,8 @@ class Bubble(Enclosed):
     walled = True
     _holder: holder.Holder | None = None
     _bwrap = 0
+    _uplink: Uplink | None = None
+    _uplink_pid = 0
 
     def open(self, on_open: Callable[[OSError | None], None]) -> None:
         """Start the holder, and say so when the sandbox is there. Raises OSError."""
@@ -34,7 +38,8 @@ class Bubble(Enclosed):
             plan, around, prepare = staged(plan, around)
         self._group = self._means.group(self.plan)
         entries = self._group.entries() if self._group is not None else []
-        command = bubblewrap.command(plan, around, seccomp.program(str(Mode.BWRAP)))
+        resolv_conf = None if plan.uplink is None else plan.uplink.resolv_conf()
+        command = bubblewrap.command(plan, around, seccomp.program(str(Mode.BWRAP)), resolv_conf)
         try:
             starting = holder.start(command, plan.uid, entries, prepare)
         finally:
@@ -51,6 +56,11 @@ class Bubble(Enclosed):
             except OSError as error:
                 kill(starting.pid, signal.SIGKILL)
                 self._on_closed.append(partial(on_open, error))
+                return
+            try:
+                self._raise_uplink(self._holder.init)
+            except UplinkFailed as failed:
+                self.close(partial(on_open, OSError(errno.ENETUNREACH, str(failed))))
                 return
             on_open(None)
 
@@ -72,6 +82,23 @@ class Bubble(Enclosed):
             raise OSError(0 if received is None else received[0]["errno"], "the sandbox gave no socket")
         return socket.socket(fileno=received[1][0])
 
+    def _raise_uplink(self, init: int) -> None:
+        # Before anybody hears that the sandbox is there: nothing of it has run yet.
+        plan = self.plan
+        if plan.uplink is not None:
+            self._uplink = raise_uplink(init, plan.uplink, None if plan.uid is None else (plan.uid, plan.uid))
+            self._uplink_pid = self._uplink.pid
+            self._processes.serve(self._uplink_pid, self._uplink_ended)
+
+    def _take_uplink_down(self) -> None:
+        if self._uplink is not None:
+            self._uplink.abandon()
+            self._uplink = None
+
+    def _uplink_ended(self) -> None:
+        self._uplink_pid = 0
+        self._take_uplink_down()
+
     def _alive(self) -> holder.Holder:
         if self._holder is None or self.lost:
             raise ProcessLookupError(3, "the sandbox has ended")
@@ -89,6 +116,7 @@ class Bubble(Enclosed):
 
     def _kill_all(self) -> None:
         self._processes.release_all(self.plan.id)
+        self._take_uplink_down()
         if self._holder is not None:
             # bubblewrap ends after it, and with it everything in there has: it must not be gone before.
             self._holder.kill()
@@ -98,10 +126,11 @@ class Bubble(Enclosed):
             self._group.kill()
 
     def _is_empty(self) -> bool:
-        return not self._bwrap and not self._processes.of(self.plan.id)
+        return not self._bwrap and not self._uplink_pid and not self._processes.of(self.plan.id)
 
     def _holder_ended(self) -> None:
         self._bwrap = 0
+        self._take_uplink_down()
         if self._holder is not None:
             os.close(self._holder.pidfd)
             self._holder = None
