@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from execd.errors import NotOffered
 from execd.isolation.plan import Mode
+from execd.service.outbound import Wish
 from execd.service.record import Network
 
 
@@ -25,9 +26,14 @@ class Capabilities:
 
 
 def check_network(network: Network, capabilities: Capabilities) -> None:
-    """Raise NotOffered rather than give a sandbox more of the network than it was to have."""
-    closed = network.internet is False and "none" not in capabilities.networks
-    ruled = network.rules is not None and "proxy" not in capabilities.networks
-    if closed or ruled:
+    """Raise NotOffered rather than give a sandbox more of the network than it was to have, InvalidRequest for what
+    cannot be understood."""
+    wish = Wish.of(network)
+    closed = wish.closed and "none" not in capabilities.networks
+    ruled = wish.ruled and "proxy" not in capabilities.networks
+    if closed or ruled or (wish.kind is not None and wish.kind not in capabilities.networks):
         offered = ", ".join(capabilities.networks)
-        raise NotOffered(f"the network of a sandbox cannot be restricted here: it is {offered}")
+        raise NotOffered(
+            f"the network of a sandbox cannot be restricted like this here, only to one of: {offered}; the operator "
+            "can permit others with EXECD_NETWORK_ALLOWED"
+        )

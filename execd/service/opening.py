@@ -10,7 +10,6 @@ import anyio
 import anyio.abc
 
 from execd.kernel.kernelspec import Kernelspecs, bundled_kernels
-from execd.service.egress import Egress
 from execd.service.egress_addresses import Resolver
 from execd.service.egress_policy import Policy
 from execd.service.executions import Executions
@@ -69,5 +68,5 @@ async def _places(
         return MachinePlaces(settings, folders, keeper)
     users = Users(settings.data_dir)
     walls = await Walls.find(settings, warden, users.default if os.geteuid() == 0 else None)
-    egress = Egress(Policy.parse(settings.egress_allow, settings.port), Resolver())
-    return WalledPlaces(settings, folders, keeper, walls, users, egress, tasks)
+    policy = Policy.parse(settings.egress_allow, settings.port)
+    return WalledPlaces(settings, folders, keeper, walls, users, policy, Resolver(), tasks)

@@ -27,8 +27,10 @@ from execd.service.capabilities import Capabilities
 from execd.service.execution import DEFAULT_SANDBOX
 from execd.service.folders import Folders
 from execd.service.metrics import Machine
+from execd.service.outbound import Wish
 from execd.service.proxy import machine_socket
 from execd.service.record import SandboxRecord
+from execd.settings import Network as Kind
 from execd.settings import Settings
 from execd.warden.client import Enclosure
 from execd.warden.keeper import Keeper
@@ -46,6 +48,7 @@ class Place(Protocol):
     owner: tuple[int, int] | None
     machine: Machine
     shares_network: bool
+    network: Kind
     root: Root
 
     @property
@@ -65,6 +68,9 @@ class Place(Protocol):
 
     def oom_kills(self) -> int:
         """How many of its processes were killed because all of them took too much memory."""
+
+    def restrict(self, wish: Wish) -> None:
+        """Let the sandbox reach this from now on. Raises NotOffered."""
 
     async def freeze(self) -> None:
         """Stop every process of the sandbox where it is. Raises FreezeUnavailable, OSError."""
@@ -100,6 +106,7 @@ class MachinePlace:
     removed: Path | None = None
     owner: tuple[int, int] | None = None
     shares_network: bool = True
+    network: Kind = "full"
     machine: Machine = field(default_factory=Machine)
     root: Root = field(default_factory=Root.machine)
 
@@ -125,6 +132,9 @@ class MachinePlace:
     def oom_kills(self) -> int:
         """None that could be told from those of the rest of the machine."""
         return 0
+
+    def restrict(self, wish: Wish) -> None:
+        """Nothing: what there is cannot be restricted, and nobody is let to ask for that."""
 
     async def freeze(self) -> None:
         """Refused: what belongs to a sandbox cannot be told from the rest of the machine. Raises FreezeUnavailable."""

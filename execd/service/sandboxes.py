@@ -35,6 +35,7 @@ from execd.service.execution import DEFAULT_SANDBOX
 from execd.service.expiry import bounded, expires_at
 from execd.service.journal import now_ms
 from execd.service.links import Links
+from execd.service.outbound import Wish
 from execd.service.place import Place, Places
 from execd.service.record import EndReason, Network, SandboxRecord, SandboxRequest, SandboxStatus, TimeoutAction
 from execd.service.run import Ending
@@ -139,10 +140,19 @@ class Sandboxes:
         return record if action is None else self._change(sandbox_id, timeout_action=action)
 
     def set_network(self, sandbox_id: str, network: Network) -> SandboxRecord:
-        """Change what a sandbox may reach. Raises SandboxNotFound, NotOffered."""
+        """Change what a sandbox may reach. Raises SandboxNotFound, NotOffered, InvalidRequest."""
         self.get(sandbox_id)
         check_network(network, self.capabilities)
+        if sandbox_id in self._living:
+            self._living[sandbox_id].place.restrict(Wish.of(network))
         return self._change(sandbox_id, network=network)
+
+    def network_of(self, sandbox_id: str) -> str:
+        """The network that a sandbox has. Raises SandboxNotFound, SandboxNotReady while it is being made."""
+        record = self.get(sandbox_id)
+        if sandbox_id not in self._living:
+            raise SandboxNotReady(sandbox_id, record.status)
+        return self._living[sandbox_id].place.network
 
     def set_metadata(self, sandbox_id: str, changes: Mapping[str, Any]) -> SandboxRecord:
         """Change metadata; what is None is removed. Raises SandboxNotFound."""

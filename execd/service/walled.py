@@ -28,17 +28,22 @@ from execd.kernel.connection import Runtime
 from execd.service.capabilities import Capabilities
 from execd.service.doorbell import DOORBELL_PORT, answer_doorbell
 from execd.service.egress import Egress, egress_environment, listen
+from execd.service.egress_addresses import Resolver
+from execd.service.egress_policy import Policy
 from execd.service.execution import DEFAULT_SANDBOX
 from execd.service.folders import Folders
 from execd.service.limits import limits_of
 from execd.service.metrics import Machine
 from execd.service.network import NetworkChoice
+from execd.service.outbound import Narrowed, Wish
 from execd.service.packages import FOLDER, lay_out, packages_environment, virtual_environment
 from execd.service.place import Place
 from execd.service.record import SandboxRecord
+from execd.service.share import Share
 from execd.service.sites import Site, sight
 from execd.service.users import Users
 from execd.service.walls import Walls
+from execd.settings import Network as Kind
 from execd.settings import Settings
 from execd.warden.client import Enclosure
 from execd.warden.keeper import Keeper
@@ -61,7 +66,9 @@ class WalledPlace:
     cache: Path
     variables: Mapping[str, str]
     owner: tuple[int, int] | None
-    machine: Machine = field(default_factory=Machine)
+    machine: Machine
+    network: Kind
+    egress: Egress
     services: AsyncExitStack = field(default_factory=AsyncExitStack)
     shares_network: bool = False
 
@@ -87,6 +94,15 @@ class WalledPlace:
     def oom_kills(self) -> int:
         """How many of its processes were killed because all of them took too much memory."""
         return self.enclosure.oom_kills()
+
+    def restrict(self, wish: Wish) -> None:
+        """Let it reach this from now on. Raises NotOffered where that takes another network than it was made with."""
+        if self.network == "proxy":
+            self.egress.policy = Narrowed.to(self.egress.policy, wish)
+        elif not wish.closed and (wish.ruled or wish.kind not in (None, self.network)):
+            raise NotOffered(f"this sandbox was made with network {self.network}, which cannot be given any rules")
+        elif wish.closed and self.network != "none":
+            raise NotOffered("the network of this sandbox cannot be taken away from it any more")
 
     async def freeze(self) -> None:
         """Let every process in it stand still. Raises OSError."""
@@ -114,7 +130,8 @@ class WalledPlaces:
     keeper: Keeper
     walls: Walls
     users: Users
-    egress: Egress
+    policy: Policy
+    resolver: Resolver
     tasks: anyio.abc.TaskGroup
 
     @property
@@ -128,7 +145,8 @@ class WalledPlaces:
             raise NotOffered(
                 "there are no volumes here: mounting them takes bubblewrap; GET /v1/capabilities says more"
             )
-        network = self._network(record)
+        wish = Wish.of(record.network)
+        network = self._network(wish)
         uid = self._user(record)
         with ExitStack() as undo:
             if uid is not None and record.id != DEFAULT_SANDBOX:
@@ -139,19 +157,17 @@ class WalledPlaces:
             warden = await self.keeper.warden()
             enclosure = await warden.open(self._plan(record, site, uid))
             place = self._place(enclosure, site, uid, network)
+            place.restrict(wish)
             if uid is not None and record.id != DEFAULT_SANDBOX:
                 place.services.callback(self.users.give_back, uid)
             undo.pop_all()
         self._serve(place, network)
         return place
 
-    def _network(self, record: SandboxRecord) -> str:
-        wanted = record.network
-        if self.walls.mode is not Mode.BWRAP or wanted.internet is False:
+    def _network(self, wish: Wish) -> Kind:
+        if self.walls.mode is not Mode.BWRAP:
             return "none"
-        asked = (wanted.rules or {}).get("mode")
-        choice = NetworkChoice(self.settings.network, self.settings.network_allowed)
-        return choice.choose(asked if isinstance(asked, str) else None)
+        return wish.choose(NetworkChoice(self.settings.network, self.settings.network_allowed))
 
     def _user(self, record: SandboxRecord) -> int | None:
         if not self.walls.own_users:
@@ -182,7 +198,7 @@ class WalledPlaces:
         limits = limits_of(record.wanted.limits, self.settings)
         return Plan(record.id, self.walls.mode, uid, site.workspace, site.home, binds, limits)
 
-    def _place(self, enclosure: Enclosure, site: Site, uid: int | None, network: str) -> WalledPlace:
+    def _place(self, enclosure: Enclosure, site: Site, uid: int | None, network: Kind) -> WalledPlace:
         owner = None if uid is None else (uid, uid)
         root = Root.machine(owner) if self.walls.mode is Mode.LANDLOCK else Root(os.dup(enclosure.root), owner)
         programs = f"{self.settings.kernel_python.parent}:{_PROGRAMS}"
@@ -206,9 +222,12 @@ class WalledPlaces:
             cache=Path(site.home, ".cache"),
             variables=variables,
             owner=owner,
+            machine=Share(enclosure.plan.limits, enclosure.usage),
+            network=network,
+            egress=Egress(self.policy, self.resolver),
         )
 
-    def _serve(self, place: WalledPlace, network: str) -> None:
+    def _serve(self, place: WalledPlace, network: Kind) -> None:
         if self.walls.mode is not Mode.BWRAP:
             return
         scope = anyio.CancelScope()
@@ -217,7 +236,7 @@ class WalledPlaces:
         if network == "proxy":
             listening = place.socket()
             listen(listening)
-            self.tasks.start_soon(_within, scope, partial(self.egress.serve, listening))
+            self.tasks.start_soon(_within, scope, partial(place.egress.serve, listening))
 
 
 async def _within(scope: anyio.CancelScope, work: Callable[[], Awaitable[None]]) -> None:

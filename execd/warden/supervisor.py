@@ -58,6 +58,7 @@ class Supervisor:
             "freeze": self._freeze,
             "thaw": self._thaw,
             "oom_kills": self._oom_kills,
+            "usage": self._usage,
             "end": self._end,
         }
         listener.setblocking(False)
@@ -251,6 +252,9 @@ class Supervisor:
 
     def _oom_kills(self, request: _Request) -> None:
         request.answer({"count": self._find(request).oom_kills()})
+
+    def _usage(self, request: _Request) -> None:
+        request.answer(self._find(request).usage())
 
     def _root(self, request: _Request) -> None:
         root = self._find(request).root()

@@ -87,6 +87,7 @@ newest = Newest()
 @asynccontextmanager
 async def opened(folder: Path, **settings: Any) -> AsyncIterator[Sandboxes]:
     """Sandboxes whose data is in `folder`."""
+    settings = {"isolation": "process", **settings}
     async with open_sandboxes(Settings(data_dir=folder / "data", **settings), Meters()) as sandboxes:
         yield sandboxes
 
@@ -320,7 +321,7 @@ async def test_a_sandbox_whose_place_is_lost_ends(sandboxes: Sandboxes) -> None:
 
 async def test_what_would_be_more_network_than_was_asked_for_is_refused(sandboxes: Sandboxes) -> None:
     record = await sandboxes.create(SandboxRequest(network=Network(internet=True)))
-    for network in (Network(internet=False), Network(rules={})):
+    for network in (Network(internet=False), Network(rules={"defaultAction": "deny"})):
         with pytest.raises(NotOffered):
             await sandboxes.create(SandboxRequest(network=network))
         with pytest.raises(NotOffered):
