@@ -45,6 +45,7 @@ from execd.wire.nullspace import uploads as nullspace_uploads
 from execd.wire.nullspace.errors import NULLSPACE
 from execd.wire.nullspace.generation import in_both, passages_in_both
 from execd.wire.openapi import openapi_route
+from execd.wire.opensandbox import egress as opensandbox_egress
 from execd.wire.opensandbox import endpoints as opensandbox_endpoints
 from execd.wire.opensandbox import sandboxes as opensandbox_sandboxes
 from execd.wire.opensandbox.errors import OPENSANDBOX
@@ -91,6 +92,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *below("/opensandbox/v1", _OPENSANDBOX),
     *below("/opensandbox", _OPENSANDBOX, "_unversioned"),
     *in_both(_NULLSPACE),
+    *below("/v1/sandboxes", opensandbox_egress.OPERATIONS),
     *raw_files.LINK_OPERATIONS,
 )
 PASSAGES: tuple[Passage, ...] = (

@@ -63,6 +63,12 @@ class Group(ABC):
                 return False
         return True
 
+    def memory_needed(self) -> int | None:
+        """Bytes in use that cannot simply be dropped, as what files have been read into can."""
+        used, statistics = self.memory(), _table(self._file(MEMORY, "memory.stat"))
+        droppable = statistics.get("total_inactive_file", statistics.get("inactive_file", 0))
+        return None if used is None else max(used - droppable, 0)
+
     def refused_forks(self) -> int:
         """How often a process or a thread could not be made, since there were as many as there may be."""
         return _table(self._file(PIDS, "pids.events")).get("max", 0)

@@ -73,7 +73,8 @@ class Egress:
         own: Callable[[], Iterable[Address]] = own_addresses,
         limits: EgressLimits | None = None,
     ) -> None:
-        self._policy = policy
+        self.policy = policy
+        """What it holds to; it may be exchanged, and then holds for the connections to come."""
         self._resolve = resolve
         self._own = own
         self._limits = limits or EgressLimits()
@@ -169,13 +170,13 @@ class Egress:
     async def _addresses(self, wanted: Destination) -> list[Address]:
         """The addresses that may be tried. Raises EgressRefused when there is none among those that were found."""
         narrowing = self._narrowing or Narrowing(allows_rest=True)
-        self._policy.check(wanted)
+        self.policy.check(wanted)
         narrowing.check(wanted)
         found = await self._resolve(wanted.host) if isinstance(wanted.host, str) else [wanted.host]
         own, allowed, refused = set(self._own()), [], None
         for address in found:
             try:
-                self._policy.check_address(wanted, address, own)
+                self.policy.check_address(wanted, address, own)
                 narrowing.check_address(wanted, address)
                 allowed.append(address)
             except EgressRefused as error:

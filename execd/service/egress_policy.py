@@ -60,6 +60,11 @@ class Rule:
     host: str | Network
     port: int | None = None
 
+    def __str__(self) -> str:
+        whole = isinstance(self.host, str) or self.host.prefixlen < self.host.max_prefixlen
+        host = str(self.host) if whole else str(self.host.network_address)  # type: ignore[union-attr]
+        return host if self.port is None else f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
+
     @classmethod
     def parse(cls, text: str) -> Rule:
         """Raises CannotServe, which names the setting."""

@@ -38,6 +38,7 @@ from execd.service.narrowing import Narrowing
 from execd.service.packages import FOLDER, lay_out, packages_environment, virtual_environment
 from execd.service.place import Place
 from execd.service.record import SandboxRecord
+from execd.service.share import Share
 from execd.service.sites import Site, sight
 from execd.service.uplinks import plan_uplink
 from execd.service.users import Users
@@ -64,7 +65,7 @@ class WalledPlace:
     cache: Path
     variables: Mapping[str, str]
     owner: tuple[int, int] | None
-    machine: Machine = field(default_factory=Machine)
+    machine: Machine
     services: AsyncExitStack = field(default_factory=AsyncExitStack)
     shares_network: bool = False
     egress: Egress | None = None
@@ -218,6 +219,7 @@ class WalledPlaces:
             cache=Path(site.home, ".cache"),
             variables=variables,
             owner=owner,
+            machine=Share(enclosure.plan.limits, enclosure.usage),
         )
 
     def _serve(self, place: WalledPlace, record: SandboxRecord) -> None:

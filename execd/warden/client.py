@@ -32,6 +32,7 @@ from execd.isolation import bubblewrap
 from execd.isolation.launch import Exit, Launch
 from execd.isolation.plan import Mode, Plan
 from execd.isolation.probe import Facts
+from execd.isolation.usage import Usage
 from execd.warden.enclosures import plan_of
 from execd.warden.line import Line, connect, exit_of, request_of, result_of
 from execd.warden.protocol import VERSION, Message, close_all, receive, send
@@ -123,6 +124,11 @@ class Enclosure:
     async def thaw(self) -> None:
         """Let them go on. Raises OSError."""
         await self._warden.ask({"op": "thaw", "sandbox": self.plan.id})
+
+    def usage(self) -> Usage:
+        """What all of it uses at the moment. Raises OSError."""
+        result, _ = self._warden.call({"op": "usage", "sandbox": self.plan.id})
+        return Usage(**result)
 
     async def close(self) -> None:
         """End every process in it, and return when all of it is gone. Safe to call twice, and when it is lost."""

@@ -105,6 +105,12 @@ class Enclosed:
         """How many processes the machine has killed for the memory that all of them took."""
         return 0 if self._group is None else self._group.oom_kills()
 
+    def usage(self) -> dict[str, Any]:
+        """What all of it uses, for `execd.isolation.usage.Usage`."""
+        if self._group is None:
+            return {}
+        return {"memory": self._group.memory_needed(), "cpu_seconds": self._group.cpu_seconds()}
+
     def close(self, on_closed: Callable[[], None]) -> None:
         """End everything in it, and say so when all of it is gone."""
         self._on_closed.append(on_closed)

@@ -61,6 +61,7 @@ class Supervisor:
             "freeze": self._freeze,
             "thaw": self._thaw,
             "oom_kills": self._oom_kills,
+            "usage": self._usage,
             "end": self._end,
         }
         listener.setblocking(False)
@@ -262,6 +263,9 @@ class Supervisor:
 
     def _oom_kills(self, request: _Request) -> None:
         request.answer({"count": self._find(request).oom_kills()})
+
+    def _usage(self, request: _Request) -> None:
+        request.answer(self._find(request).usage())
 
     def _root(self, request: _Request) -> None:
         root = self._find(request).root()

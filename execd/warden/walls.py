@@ -8,12 +8,14 @@ import signal
 import socket
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from execd.isolation import bubblewrap, holder, landlock, seccomp
 from execd.isolation.plan import Mode
 from execd.isolation.slirp import Uplink, raise_uplink
 from execd.isolation.stage import staged
 from execd.isolation.uplink import UplinkFailed
+from execd.isolation.usage import traffic
 from execd.warden import protocol
 from execd.warden.enclosures import Enclosed, kill
 from execd.warden.linux import join_network
@@ -69,6 +71,11 @@ class Bubble(Enclosed):
     def root(self) -> int:
         """A descriptor of the root folder as it is inside. Raises OSError."""
         return os.open(f"/proc/{self._alive().init}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def usage(self) -> dict[str, Any]:
+        """The traffic of its network besides."""
+        received, sent = traffic(self._alive().init)
+        return {**super().usage(), "received": received, "sent": sent}
 
     def socket(self, family: int) -> socket.socket:
         """A new TCP socket that belongs to its network, from a fork that has gone there. Raises OSError."""
