@@ -28,6 +28,8 @@ def choose_network(asked: Network, offered: Sequence[str], default: str, field: 
 
 def check_change(asked: Network, has: str, offered: Sequence[str]) -> None:
     """Raise NotOffered unless the rules can be given to a sandbox that has this network already."""
+    if asked.internet is False and has != "none":
+        raise NotOffered(f"this sandbox has network {has}, which cannot be taken away; make one that has none")
     if asked.rules is not None and has != "proxy" and not (has == "none" and asked.rules.closed):
         said = f"this sandbox has network {has}, to which rules cannot be given; make one that has proxy"
         raise NotOffered(f"{said}. Sandboxes here may ask for {', '.join(offered)}")

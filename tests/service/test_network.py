@@ -63,3 +63,9 @@ def test_rules_are_given_later_to_who_has_the_proxy() -> None:
     for has, rules in (("none", OPEN), ("full", OPEN), ("full", CLOSED)):
         with pytest.raises(NotOffered, match="rules cannot be given"):
             check_change(Network(rules=rules), has, ["none"])
+
+
+def test_a_network_is_not_taken_away_from_what_runs() -> None:
+    check_change(Network(internet=False), "none", ["none"])
+    with pytest.raises(NotOffered, match="cannot be taken away"):
+        check_change(Network(internet=False), "proxy", ["none", "proxy"])
