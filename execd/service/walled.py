@@ -7,7 +7,6 @@ Python where the machine has them, and nothing else. With Landlock it sees the m
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, ExitStack
@@ -24,6 +23,7 @@ from execd.errors import NotOffered
 from execd.isolation.launch import Launcher
 from execd.isolation.plan import Bind, Mode, Plan
 from execd.isolation.root import Root
+from execd.isolation.trees import wipe
 from execd.kernel.connection import Runtime
 from execd.service.capabilities import Capabilities
 from execd.service.doorbell import DOORBELL_PORT, answer_doorbell
@@ -102,7 +102,7 @@ class WalledPlace:
         await self.enclosure.close()
         self.root.close()
         for folder in self.site.removed:
-            await to_thread.run_sync(partial(shutil.rmtree, folder, ignore_errors=True))
+            await to_thread.run_sync(wipe, folder)
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,4 +231,4 @@ async def _within(scope: anyio.CancelScope, work: Callable[[], Awaitable[None]])
 
 def _remove(site: Site) -> None:
     for folder in site.removed:
-        shutil.rmtree(folder, ignore_errors=True)
+        wipe(folder)
