@@ -12,6 +12,7 @@ import errno
 import fcntl
 import os
 import stat
+from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 
@@ -38,6 +39,8 @@ def copy_tree(source: Path, target: Path, owner: tuple[int, int] | None = None) 
     try:
         to_fd = os.open(target, _FOLDER)
         return _Copying(owner).folder(from_fd, to_fd)
+    except RecursionError:
+        raise OSError(errno.ENAMETOOLONG, "folders in it are too deep to be copied") from None
     finally:
         os.close(from_fd)
         if to_fd >= 0:
@@ -104,10 +107,11 @@ class _Copying:
                 if error.errno not in _NO_REFLINK:
                     raise
                 self._reflink = False
-        while block := os.read(source, _BLOCK):
-            left = memoryview(block)
-            while left:
-                left = left[os.write(target, left) :]
+        # No more than there is now, and of a file with holes only what is none.
+        size = os.fstat(source).st_size
+        os.ftruncate(target, size)
+        for begin, end in _extents(source, size):
+            _copy_range(source, target, begin, end)
 
     def _dress(self, source: int, target: int) -> None:
         found = os.fstat(source)
@@ -120,3 +124,22 @@ class _Copying:
     def _give(self, name: str, folder: int) -> None:
         if self._owner is not None:
             os.chown(name, *self._owner, dir_fd=folder, follow_symlinks=False)
+
+
+def _extents(file: int, size: int) -> Iterator[tuple[int, int]]:
+    """Where in a file there is data, up to its size."""
+    end = 0
+    while end < size:
+        try:
+            begin = os.lseek(file, end, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno == errno.ENXIO:
+                return
+            raise
+        end = min(os.lseek(file, begin, os.SEEK_HOLE), size)
+        yield begin, end
+
+
+def _copy_range(source: int, target: int, begin: int, end: int) -> None:
+    while begin < end and (block := os.pread(source, min(_BLOCK, end - begin), begin)):
+        begin += os.pwrite(target, block, begin)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from execd.errors import FolderInUse
+from execd.isolation.trees import wipe
 from execd.settings import Settings
 
 
@@ -68,12 +68,12 @@ def _locked(folder: Path) -> Iterator[None]:
 @contextmanager
 def _fresh(folder: Path) -> Iterator[Path]:
     # What a service left that was killed; what it knew of executions and sandboxes is gone with its memory.
-    shutil.rmtree(folder, ignore_errors=True)
+    wipe(folder)
     folder.mkdir(mode=0o700)
     try:
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        wipe(folder)
 
 
 @contextmanager
@@ -81,12 +81,12 @@ def _runtime(link: Path) -> Iterator[Path]:
     # Directly below /tmp, whatever TMPDIR says: a unix socket's path must be short. The link in the data folder tells
     # the next service what one left that was killed.
     if link.is_symlink():
-        shutil.rmtree(link.readlink(), ignore_errors=True)
+        wipe(link.readlink())
         link.unlink()
     folder = Path(tempfile.mkdtemp(prefix="execd-", dir="/tmp"))
     link.symlink_to(folder)
     try:
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        wipe(folder)
         link.unlink(missing_ok=True)

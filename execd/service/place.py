@@ -7,11 +7,9 @@ Here is the place without walls: the machine as it is, of which each sandbox has
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -23,6 +21,7 @@ from execd.isolation.guarantees import enforcement, guarantees
 from execd.isolation.launch import Launcher
 from execd.isolation.plan import Mode, Plan
 from execd.isolation.root import Root
+from execd.isolation.trees import wipe
 from execd.kernel.connection import Runtime
 from execd.service.capabilities import Capabilities
 from execd.service.execution import DEFAULT_SANDBOX
@@ -149,7 +148,7 @@ class MachinePlace:
         self.root.close()
         for folder in (self.removed, self.runtime.host):
             if folder is not None and self.removed is not None:
-                await to_thread.run_sync(partial(shutil.rmtree, folder, ignore_errors=True))
+                await to_thread.run_sync(wipe, folder)
 
 
 class MachinePlaces:

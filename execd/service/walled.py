@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, ExitStack
@@ -25,6 +24,7 @@ from execd.errors import NotOffered
 from execd.isolation.launch import Launcher
 from execd.isolation.plan import Bind, Mode, Plan
 from execd.isolation.root import Root
+from execd.isolation.trees import wipe
 from execd.isolation.uplink import UplinkFailed
 from execd.kernel.connection import Runtime
 from execd.service.capabilities import Capabilities
@@ -112,7 +112,7 @@ class WalledPlace:
         await self.enclosure.close()
         self.root.close()
         for folder in self.site.removed:
-            await to_thread.run_sync(partial(shutil.rmtree, folder, ignore_errors=True))
+            await to_thread.run_sync(wipe, folder)
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,4 +250,4 @@ async def _within(scope: anyio.CancelScope, work: Callable[[], Awaitable[None]])
 
 def _remove(site: Site) -> None:
     for folder in site.removed:
-        shutil.rmtree(folder, ignore_errors=True)
+        wipe(folder)
