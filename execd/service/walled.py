@@ -50,6 +50,8 @@ from execd.warden.keeper import Keeper
 
 log = structlog.get_logger(__name__)
 
+Work = Callable[[], Awaitable[None]]
+
 _PROGRAMS = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -230,19 +232,25 @@ class WalledPlaces:
     def _serve(self, place: WalledPlace, network: Kind) -> None:
         if self.walls.mode is not Mode.BWRAP:
             return
-        scope = anyio.CancelScope()
-        place.services.callback(scope.cancel)
-        self.tasks.start_soon(_within, scope, partial(answer_doorbell, place.socket()))
+        self._keep_doing(place, partial(answer_doorbell, place.socket()))
         if network == "proxy":
             listening = place.socket()
             listen(listening)
-            self.tasks.start_soon(_within, scope, partial(place.egress.serve, listening))
+            self._keep_doing(place, partial(place.egress.serve, listening))
+
+    def _keep_doing(self, place: WalledPlace, work: Work) -> None:
+        scope = anyio.CancelScope()
+        place.services.callback(scope.cancel)
+        self.tasks.start_soon(_within, scope, work)
 
 
-async def _within(scope: anyio.CancelScope, work: Callable[[], Awaitable[None]]) -> None:
+async def _within(scope: anyio.CancelScope, work: Work) -> None:
     structlog.contextvars.clear_contextvars()
-    with scope:
-        await work()
+    try:
+        with scope:
+            await work()
+    except Exception:  # what goes wrong for one sandbox must not end the others, whose tasks are in the same group
+        log.exception("sandbox_service_failed")
 
 
 def _remove(site: Site) -> None:
