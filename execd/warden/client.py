@@ -156,6 +156,7 @@ class Warden:
         self._folder = folder
         self._listening = listening
         self._line = line
+        self._ending = False
         self._lock = threading.Lock()
         self._sending = anyio.Lock()
         self._number = 0
@@ -193,6 +194,7 @@ class Warden:
 
     async def end(self) -> None:
         """End every sandbox and the warden itself, and return when it has hung up."""
+        self._ending = True
         with contextlib.suppress(OSError):
             await self.ask({"op": "end"})
         await self.lost.wait()
@@ -302,7 +304,8 @@ class Warden:
             except OSError:
                 received = None
             if received is None:
-                log.error("The warden has ended", folder=str(self._folder))
+                if not self._ending:
+                    log.error("The warden has ended", folder=str(self._folder))
                 self.hang_up()
                 return
             self._heed(*received)
