@@ -25,9 +25,9 @@ EXTRAS = PROJECT["project"]["optional-dependencies"]
 RUNTIME = PROJECT["project"]["dependencies"]
 BUILD = PROJECT["build-system"]["requires"]
 NEEDS = {
-    "serving": [*RUNTIME, *EXTRAS["data"]],
+    "serving": [*RUNTIME, *EXTRAS["data"], *EXTRAS["bwrap"]],
     "build": BUILD,
-    "development": [*RUNTIME, *EXTRAS["data"], *EXTRAS["dev"], *BUILD],
+    "development": [*RUNTIME, *EXTRAS["data"], *EXTRAS["bwrap"], *EXTRAS["dev"], *BUILD],
 }
 
 # Whoever owns the checkout: nothing but names is read.

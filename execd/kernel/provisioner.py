@@ -95,6 +95,13 @@ class LauncherProvisioner(LocalProvisioner):
         """Ask it and its group to end."""
         await self.send_signal(signal.SIGTERM)
 
+    async def cleanup(self, restart: bool = False) -> None:
+        """Hang up, where a warden was asked."""
+        await super().cleanup(restart)
+        if not restart and isinstance(self.launcher, LineLauncher):
+            self.launcher.close()
+            self.launcher = None
+
     def _launcher(self) -> Launcher:
         if self.launcher is None:
             self.launcher = LineLauncher(Path(self.warden), self.sandbox)

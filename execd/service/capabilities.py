@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from execd.errors import NotOffered
 from execd.isolation.plan import Mode
-from execd.service.outbound import Wish
-from execd.service.record import Network
 
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
     """`guarantees` and `not_covered` are sentences, one a thing; `limits` says what holds each of the
-    `execd.isolation.plan.Limits`; `networks` is what a sandbox may ask for."""
+    `execd.isolation.plan.Limits`; `networks` is what a sandbox may ask for, `network` what it has that asks for
+    nothing; `own_users` whether each is a user of the machine of its own; `packages` says where that goes which a
+    sandbox installs."""
 
     mode: Mode
     freeze: bool
@@ -23,17 +22,6 @@ class Capabilities:
     not_covered: tuple[str, ...] = ()
     limits: Mapping[str, str] = field(default_factory=dict)
     networks: tuple[str, ...] = ()
-
-
-def check_network(network: Network, capabilities: Capabilities) -> None:
-    """Raise NotOffered rather than give a sandbox more of the network than it was to have, InvalidRequest for what
-    cannot be understood."""
-    wish = Wish.of(network)
-    closed = wish.closed and "none" not in capabilities.networks
-    ruled = wish.ruled and "proxy" not in capabilities.networks
-    if closed or ruled or (wish.kind is not None and wish.kind not in capabilities.networks):
-        offered = ", ".join(capabilities.networks)
-        raise NotOffered(
-            f"the network of a sandbox cannot be restricted like this here, only to one of: {offered}; the operator "
-            "can permit others with EXECD_NETWORK_ALLOWED"
-        )
+    network: str = "none"
+    own_users: bool = False
+    packages: str = ""

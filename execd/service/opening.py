@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
 
 import anyio
 import anyio.abc
 
+from execd.isolation.plan import Mode
 from execd.kernel.kernelspec import Kernelspecs, bundled_kernels
+from execd.service.egress import Egress
 from execd.service.egress_addresses import Resolver
 from execd.service.egress_policy import Policy
 from execd.service.executions import Executions
 from execd.service.folders import Folders
 from execd.service.meters import Meters
 from execd.service.place import MachinePlaces
+from execd.service.preflight import sandbox_user
+from execd.service.reach import check_reachable
 from execd.service.sandbox import Common
 from execd.service.sandboxes import Sandboxes
+from execd.service.sites import sight
 from execd.service.starter import open_zmq
 from execd.service.timekeeper import hibernate_idle, keep_time
 from execd.service.users import Users
@@ -32,17 +38,18 @@ async def open_sandboxes(settings: Settings, meters: Meters) -> AsyncIterator[Sa
     """The service's sandboxes while the block runs; every kernel and folder of their making is gone afterwards. What
     happens in them is counted by `meters`.
 
-    Raises FolderInUse or OSError when the data folder cannot be used.
+    Raises CannotServe, or OSError when the data folder cannot be used.
     """
     kernelspecs = Kernelspecs.read(settings.kernels_dir or bundled_kernels(), settings.kernel_python)
     with Folders.claim(settings) as folders:
         zmq = open_zmq()
         keeper = Keeper(folders.warden, settings.warden_patience)
         try:
+            walls = await _walls(settings, folders, keeper)
             async with anyio.create_task_group() as tasks:
                 executions = Executions(settings, folders.journals, meters)
                 common = Common(settings, kernelspecs, executions, meters, zmq, tasks)
-                places = await _places(settings, folders, keeper, tasks)
+                places = _places(settings, folders, keeper, walls, tasks)
                 sandboxes = Sandboxes(common, places)
                 meters.show(sandboxes.count_waiting, sandboxes.count_kernels, sandboxes.count_commands)
                 tasks.start_soon(keep_time, sandboxes, tasks)
@@ -53,20 +60,41 @@ async def open_sandboxes(settings: Settings, meters: Meters) -> AsyncIterator[Sa
                 finally:
                     with anyio.CancelScope(shield=True):
                         await sandboxes.remove()
-                        await keeper.end()
                     tasks.cancel_scope.cancel()
         finally:
+            with anyio.CancelScope(shield=True):
+                await keeper.end()
             zmq.destroy(linger=0)
 
 
-async def _places(
-    settings: Settings, folders: Folders, keeper: Keeper, tasks: anyio.abc.TaskGroup
-) -> MachinePlaces | WalledPlaces:
-    """Where sandboxes are made. What an earlier service has left behind is ended before."""
+async def _walls(settings: Settings, folders: Folders, keeper: Keeper) -> Walls | None:
+    """What sandboxes are to have, None where nothing was asked for. What an earlier service has left behind is ended
+    before. Raises CannotServe."""
     warden = await keeper.warden()
     if settings.isolation == "process":
+        return None
+    user = sandbox_user(settings)
+    walls = await Walls.find(settings, warden, user)
+    if user is not None and walls.mode is Mode.LANDLOCK and walls.own_users:
+        folders.let_others_pass()
+        check_reachable(user, _needed(settings, folders, walls))
+    return walls
+
+
+def _places(
+    settings: Settings, folders: Folders, keeper: Keeper, walls: Walls | None, tasks: anyio.abc.TaskGroup
+) -> MachinePlaces | WalledPlaces:
+    if walls is None:
         return MachinePlaces(settings, folders, keeper)
-    users = Users(settings.data_dir)
-    walls = await Walls.find(settings, warden, users.default if os.geteuid() == 0 else None)
-    policy = Policy.parse(settings.egress_allow, settings.port)
-    return WalledPlaces(settings, folders, keeper, walls, users, policy, Resolver(), tasks)
+    egress = partial(Egress, Policy.parse(settings.egress_allow, settings.port), Resolver())
+    return WalledPlaces(settings, folders, keeper, walls, Users(settings.data_dir), egress, tasks)
+
+
+def _needed(settings: Settings, folders: Folders, walls: Walls) -> dict[str, Path]:
+    python = {f"EXECD_KERNEL_PYTHON ({path})": Path(path, "bin") for path in sight(settings, walls.python)}
+    return {
+        "EXECD_DATA_DIR": folders.sandboxes / "sandbox",
+        "EXECD_WORKSPACE": folders.workspace,
+        "EXECD_KERNEL_PYTHON": settings.kernel_python,
+        **python,
+    }

@@ -19,6 +19,7 @@ import anyio
 from anyio import to_thread
 
 from execd.errors import FreezeUnavailable, NotOffered
+from execd.isolation.guarantees import enforcement, guarantees
 from execd.isolation.launch import Launcher
 from execd.isolation.plan import Mode, Plan
 from execd.isolation.root import Root
@@ -27,10 +28,10 @@ from execd.service.capabilities import Capabilities
 from execd.service.execution import DEFAULT_SANDBOX
 from execd.service.folders import Folders
 from execd.service.metrics import Machine
-from execd.service.outbound import Wish
+from execd.service.narrowing import Narrowing
+from execd.service.packages import SHARED_PACKAGES
 from execd.service.proxy import machine_socket
 from execd.service.record import SandboxRecord
-from execd.settings import Network as Kind
 from execd.settings import Settings
 from execd.warden.client import Enclosure
 from execd.warden.keeper import Keeper
@@ -48,7 +49,6 @@ class Place(Protocol):
     owner: tuple[int, int] | None
     machine: Machine
     shares_network: bool
-    network: Kind
     root: Root
 
     @property
@@ -66,11 +66,11 @@ class Place(Protocol):
     def socket(self, family: int = socket.AF_INET) -> socket.socket:
         """A new TCP socket of the network that the sandbox has."""
 
+    def narrow(self, rules: Narrowing | None) -> None:
+        """Let these rules hold for what it reaches through its proxy."""
+
     def oom_kills(self) -> int:
         """How many of its processes were killed because all of them took too much memory."""
-
-    def restrict(self, wish: Wish) -> None:
-        """Let the sandbox reach this from now on. Raises NotOffered."""
 
     async def freeze(self) -> None:
         """Stop every process of the sandbox where it is. Raises FreezeUnavailable, OSError."""
@@ -106,7 +106,6 @@ class MachinePlace:
     removed: Path | None = None
     owner: tuple[int, int] | None = None
     shares_network: bool = True
-    network: Kind = "full"
     machine: Machine = field(default_factory=Machine)
     root: Root = field(default_factory=Root.machine)
 
@@ -129,12 +128,12 @@ class MachinePlace:
         """A new TCP socket of the machine's network."""
         return machine_socket(family)
 
+    def narrow(self, rules: Narrowing | None) -> None:
+        """Nothing: there is no proxy to narrow."""
+
     def oom_kills(self) -> int:
         """None that could be told from those of the rest of the machine."""
         return 0
-
-    def restrict(self, wish: Wish) -> None:
-        """Nothing: what there is cannot be restricted, and nobody is let to ask for that."""
 
     async def freeze(self) -> None:
         """Refused: what belongs to a sandbox cannot be told from the rest of the machine. Raises FreezeUnavailable."""
@@ -161,13 +160,17 @@ class MachinePlaces:
         mode=Mode.PROCESS,
         freeze=False,
         volumes=False,
+        guarantees=guarantees(Mode.PROCESS, own_users=False, landlock_abi=0, controllers=frozenset()).holds,
         not_covered=(
             "code runs as the user that the service runs as, and can read and write whatever that user can",
             "sandboxes see each other's processes and files",
             "sandboxes use the machine's network as it is",
             "no limit of memory, CPU, processes or disk space is enforced",
         ),
+        limits=enforcement(Mode.PROCESS, version=None, controllers=frozenset()),
         networks=("full",),
+        network="full",
+        packages=SHARED_PACKAGES,
     )
 
     def __init__(self, settings: Settings, folders: Folders, keeper: Keeper) -> None:

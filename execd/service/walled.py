@@ -6,6 +6,7 @@ Python where the machine has them, and nothing else. With Landlock it sees the m
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import socket
@@ -24,33 +25,29 @@ from execd.errors import NotOffered
 from execd.isolation.launch import Launcher
 from execd.isolation.plan import Bind, Mode, Plan
 from execd.isolation.root import Root
+from execd.isolation.uplink import UplinkFailed
 from execd.kernel.connection import Runtime
 from execd.service.capabilities import Capabilities
 from execd.service.doorbell import DOORBELL_PORT, answer_doorbell
 from execd.service.egress import Egress, egress_environment, listen
-from execd.service.egress_addresses import Resolver
-from execd.service.egress_policy import Policy
 from execd.service.execution import DEFAULT_SANDBOX
 from execd.service.folders import Folders
 from execd.service.limits import limits_of
 from execd.service.metrics import Machine
-from execd.service.network import NetworkChoice
-from execd.service.outbound import Narrowed, Wish
+from execd.service.narrowing import Narrowing
 from execd.service.packages import FOLDER, lay_out, packages_environment, virtual_environment
 from execd.service.place import Place
 from execd.service.record import SandboxRecord
 from execd.service.share import Share
 from execd.service.sites import Site, sight
+from execd.service.uplinks import plan_uplink
 from execd.service.users import Users
 from execd.service.walls import Walls
-from execd.settings import Network as Kind
 from execd.settings import Settings
 from execd.warden.client import Enclosure
 from execd.warden.keeper import Keeper
 
 log = structlog.get_logger(__name__)
-
-Work = Callable[[], Awaitable[None]]
 
 _PROGRAMS = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -69,10 +66,9 @@ class WalledPlace:
     variables: Mapping[str, str]
     owner: tuple[int, int] | None
     machine: Machine
-    network: Kind
-    egress: Egress
     services: AsyncExitStack = field(default_factory=AsyncExitStack)
     shares_network: bool = False
+    egress: Egress | None = None
 
     @property
     def launcher(self) -> Launcher:
@@ -93,18 +89,14 @@ class WalledPlace:
         """A new TCP socket of its network."""
         return self.enclosure.socket(family)
 
+    def narrow(self, rules: Narrowing | None) -> None:
+        """Let these rules hold for what it reaches through its proxy."""
+        if self.egress is not None:
+            self.egress.narrow(rules)
+
     def oom_kills(self) -> int:
         """How many of its processes were killed because all of them took too much memory."""
         return self.enclosure.oom_kills()
-
-    def restrict(self, wish: Wish) -> None:
-        """Let it reach this from now on. Raises NotOffered where that takes another network than it was made with."""
-        if self.network == "proxy":
-            self.egress.policy = Narrowed.to(self.egress.policy, wish)
-        elif not wish.closed and (wish.ruled or wish.kind not in (None, self.network)):
-            raise NotOffered(f"this sandbox was made with network {self.network}, which cannot be given any rules")
-        elif wish.closed and self.network != "none":
-            raise NotOffered("the network of this sandbox cannot be taken away from it any more")
 
     async def freeze(self) -> None:
         """Let every process in it stand still. Raises OSError."""
@@ -132,8 +124,7 @@ class WalledPlaces:
     keeper: Keeper
     walls: Walls
     users: Users
-    policy: Policy
-    resolver: Resolver
+    egress: Callable[[], Egress]
     tasks: anyio.abc.TaskGroup
 
     @property
@@ -147,8 +138,6 @@ class WalledPlaces:
             raise NotOffered(
                 "there are no volumes here: mounting them takes bubblewrap; GET /v1/capabilities says more"
             )
-        wish = Wish.of(record.network)
-        network = self._network(wish)
         uid = self._user(record)
         with ExitStack() as undo:
             if uid is not None and record.id != DEFAULT_SANDBOX:
@@ -158,18 +147,17 @@ class WalledPlaces:
             await to_thread.run_sync(partial(self._furnish, site, uid))
             warden = await self.keeper.warden()
             enclosure = await warden.open(self._plan(record, site, uid))
-            place = self._place(enclosure, site, uid, network)
-            place.restrict(wish)
+            place = self._place(enclosure, site, uid, record.reach)
             if uid is not None and record.id != DEFAULT_SANDBOX:
                 place.services.callback(self.users.give_back, uid)
             undo.pop_all()
-        self._serve(place, network)
+        try:
+            self._serve(place, record)
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await place.close()
+            raise
         return place
-
-    def _network(self, wish: Wish) -> Kind:
-        if self.walls.mode is not Mode.BWRAP:
-            return "none"
-        return wish.choose(NetworkChoice(self.settings.network, self.settings.network_allowed))
 
     def _user(self, record: SandboxRecord) -> int | None:
         if not self.walls.own_users:
@@ -198,11 +186,18 @@ class WalledPlaces:
         seen = sight(self.settings, self.walls.python)
         binds = (*site.binds(), *(Bind(path, path) for path in seen), *record.wanted.volumes)
         limits = limits_of(record.wanted.limits, self.settings)
-        return Plan(record.id, self.walls.mode, uid, site.workspace, site.home, binds, limits)
+        try:
+            uplink = plan_uplink() if record.reach == "full" else None
+        except UplinkFailed as failed:
+            raise OSError(errno.ENETUNREACH, str(failed)) from None
+        return Plan(record.id, self.walls.mode, uid, site.workspace, site.home, binds, limits, uplink=uplink)
 
-    def _place(self, enclosure: Enclosure, site: Site, uid: int | None, network: Kind) -> WalledPlace:
+    def _place(self, enclosure: Enclosure, site: Site, uid: int | None, network: str) -> WalledPlace:
         owner = None if uid is None else (uid, uid)
-        root = Root.machine(owner) if self.walls.mode is Mode.LANDLOCK else Root(os.dup(enclosure.root), owner)
+        if self.walls.mode is Mode.LANDLOCK:
+            root = Root.machine(owner, within=(site.workspace, site.home))
+        else:
+            root = Root(os.dup(enclosure.root), owner)
         programs = f"{self.settings.kernel_python.parent}:{_PROGRAMS}"
         variables = {
             "HOME": site.home,
@@ -225,32 +220,32 @@ class WalledPlaces:
             variables=variables,
             owner=owner,
             machine=Share(enclosure.plan.limits, enclosure.usage),
-            network=network,
-            egress=Egress(self.policy, self.resolver),
         )
 
-    def _serve(self, place: WalledPlace, network: Kind) -> None:
+    def _serve(self, place: WalledPlace, record: SandboxRecord) -> None:
         if self.walls.mode is not Mode.BWRAP:
             return
-        self._keep_doing(place, partial(answer_doorbell, place.socket()))
-        if network == "proxy":
+        self._start(place, partial(answer_doorbell, place.socket()))
+        if record.reach == "proxy":
             listening = place.socket()
             listen(listening)
-            self._keep_doing(place, partial(place.egress.serve, listening))
+            place.egress = self.egress()
+            place.narrow(record.network.rules)
+            self._start(place, partial(place.egress.serve, listening))
 
-    def _keep_doing(self, place: WalledPlace, work: Work) -> None:
+    def _start(self, place: WalledPlace, work: Callable[[], Awaitable[None]]) -> None:
         scope = anyio.CancelScope()
         place.services.callback(scope.cancel)
         self.tasks.start_soon(_within, scope, work)
 
 
-async def _within(scope: anyio.CancelScope, work: Work) -> None:
+async def _within(scope: anyio.CancelScope, work: Callable[[], Awaitable[None]]) -> None:
     structlog.contextvars.clear_contextvars()
-    try:
-        with scope:
+    with scope:
+        try:
             await work()
-    except Exception:  # what goes wrong for one sandbox must not end the others, whose tasks are in the same group
-        log.exception("sandbox_service_failed")
+        except Exception:  # one sandbox's trouble is not to be all of theirs
+            log.exception("sandbox_not_served")
 
 
 def _remove(site: Site) -> None:

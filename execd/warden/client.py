@@ -28,6 +28,7 @@ from signal import SIGKILL, Signals
 import anyio
 import structlog
 
+from execd.isolation import bubblewrap
 from execd.isolation.launch import Exit, Launch
 from execd.isolation.plan import Mode, Plan
 from execd.isolation.probe import Facts
@@ -154,9 +155,9 @@ class Warden:
         self.enclosures: dict[str, Enclosure] = {}
         """The sandboxes that are open, those that were adopted too, by their ids."""
         self._folder = folder
+        self._ending = False
         self._listening = listening
         self._line = line
-        self._ending = False
         self._lock = threading.Lock()
         self._sending = anyio.Lock()
         self._number = 0
@@ -184,7 +185,8 @@ class Warden:
 
     async def probe(self, user: int | None) -> Facts:
         """What isolation this machine allows, for sandboxes of this user of it (None: the service's own)."""
-        told, _ = await self.ask({"op": "probe", "user": user})
+        # The warden imports no packages, so it would not find bubblewrap's.
+        told, _ = await self.ask({"op": "probe", "user": user, "bwrap": bubblewrap.program()})
         obstacles = {Mode(mode): reason for mode, reason in told["obstacles"].items()}
         return Facts(**{**told, "obstacles": obstacles, "controllers": frozenset(told["controllers"])})
 
@@ -305,7 +307,7 @@ class Warden:
                 received = None
             if received is None:
                 if not self._ending:
-                    log.error("The warden has ended", folder=str(self._folder))
+                    log.error("warden_lost", folder=str(self._folder), why="it has ended, and all sandboxes with it")
                 self.hang_up()
                 return
             self._heed(*received)
@@ -363,5 +365,5 @@ def _start(folder: Path, patience: float) -> None:
     with (folder / "warden.log").open("ab") as complaints:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=complaints, stderr=complaints, check=False)
     if done.returncode not in (0, _ANOTHER_LISTENS):
-        why = (folder / "warden.log").read_text(errors="replace")[-1000:].strip()
-        raise OSError(errno.ECHILD, f"the warden did not start: {why}", str(folder))
+        said = (folder / "warden.log").read_text(errors="replace").strip().rpartition("\n")[2]
+        raise OSError(errno.ECHILD, f"the warden did not start: {said} ({folder / 'warden.log'} says more)")

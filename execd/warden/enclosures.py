@@ -15,12 +15,15 @@ from execd.isolation import entering
 from execd.isolation.cgroup import FREEZER, Group
 from execd.isolation.entrance import Entrance
 from execd.isolation.plan import Bind, Limits, Mode, Plan
+from execd.isolation.uplink import UplinkPlan
 from execd.warden.birth import Birth
 from execd.warden.loop import Loop
 from execd.warden.means import Means
 from execd.warden.processes import Process, Processes, descendants
 
 _PAUSE = 0.005
+_KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)
+"""How a process ends that was killed, and a shell whose last command was."""
 _FREEZING_LOOKS = 1000
 _REMOVING_LOOKS = 1000
 
@@ -28,7 +31,10 @@ _REMOVING_LOOKS = 1000
 def plan_of(message: dict[str, Any]) -> Plan:
     """The plan that a client sent."""
     binds = tuple(Bind(**bind) for bind in message["binds"])
-    return Plan(**{**message, "mode": Mode(message["mode"]), "binds": binds, "limits": Limits(**message["limits"])})
+    limits, uplink = Limits(**message["limits"]), message.get("uplink")
+    if uplink is not None:
+        uplink = UplinkPlan(uplink["subnet"], tuple(uplink["own"]))
+    return Plan(**{**message, "mode": Mode(message["mode"]), "binds": binds, "limits": limits, "uplink": uplink})
 
 
 class Enclosed:
@@ -48,6 +54,7 @@ class Enclosed:
         self._doomed: set[int] = set()
         self._on_closed: list[Callable[[], None]] = []
         self._emptied = False
+        self._oom_kills = 0
 
     def open(self, on_open: Callable[[OSError | None], None]) -> None:
         """Make it, and say so when it is there or cannot be made. Raises OSError."""
@@ -111,9 +118,17 @@ class Enclosed:
 
     def started(self, process: Process) -> None:
         """A process of it runs."""
+        self._oom_kills = self.oom_kills()
         self._sessions.add(process.pid)
         if self.closing:
             process.signal(signal.SIGKILL, group=True)
+
+    def note_end(self, process: Process) -> None:
+        """A process of it has ended: find out whether the machine killed it, or what it waited for, for want of memory.
+        What else was killed so lately is taken for it."""
+        kills = 0 if self.closing else self.oom_kills()
+        killed = process.ended is not None and process.ended.code in _KILLED
+        process.oom, self._oom_kills = killed and kills > self._oom_kills, kills
 
     def forget_session(self, pid: int) -> None:
         """Another sandbox's process has this number now."""
@@ -122,8 +137,11 @@ class Enclosed:
     def reaped(self, pid: int) -> None:
         """A process has ended and is gone, this sandbox's or not."""
         self._doomed.discard(pid)
-        if self._on_closed and not self._doomed:
-            self._go_on_closing()
+        if self._on_closed:
+            # What its parent has reaped before it was killed itself, nobody tells about.
+            self._doomed = {doomed for doomed in self._doomed if exists(doomed)}
+            if not self._doomed:
+                self._go_on_closing()
 
     def _go_on_closing(self) -> None:
         if self._emptied:
@@ -209,6 +227,11 @@ def session_of(pid: int) -> int | None:
         return os.getsid(pid)
     except OSError:
         return None
+
+
+def exists(pid: int) -> bool:
+    """Whether there is such a process, ended or not."""
+    return os.path.exists(f"/proc/{pid}")
 
 
 def kill(pid: int, signum: int) -> None:

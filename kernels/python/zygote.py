@@ -50,15 +50,21 @@ def load(path: str, name: str) -> ModuleType:
 
 def preload() -> None:
     """Import what kernels share."""
-    for name in ("execd_kernel.app", "execd_kernel.forked"):
+    for name in ("execd_kernel.prepared", "execd_kernel.forked"):
         import_module(name)
     from execd_kernel.startup import MODULES
 
     for name in (*KERNEL, *(f"execd_kernel.startup.{module}" for module in MODULES), *DATA):
         try:
             import_module(name)
-        except ImportError:
+        except Exception:  # noqa: BLE001 - whatever a library does when it is imported; a kernel finds out by itself
             continue
+
+
+def prepare() -> None:
+    """Build the kernel as far as it can be before it is known where it will live."""
+    app: Any = import_module("execd_kernel.prepared").PreparedApp.instance()
+    app.prepare()
 
 
 def serve(entrance: Any, birth: Any, protocol: Any, warden: socket.socket) -> Program | None:
@@ -111,6 +117,7 @@ def main() -> Program | None:
         del sys.path[0]
     sys.path.insert(0, str(FOLDER))
     preload()
+    prepare()
     sys.path.remove(str(FOLDER))
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # The forks of the way in are waited for by nobody.
     gc.collect()

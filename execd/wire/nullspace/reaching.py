@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 from execd.errors import InvalidRequest, NotOffered, SandboxExpired, SandboxNotFound, SandboxNotReady
 from execd.service.metrics import Reading
 from execd.wire.body import read_model
+from execd.wire.nullspace.asking import egress_rules
 from execd.wire.nullspace.errors import SANDBOX_ERRORS
 from execd.wire.nullspace.generation import generation_of
 from execd.wire.nullspace.schemas import HostBodyOut, MetricsSample, NewEgress, WantedPort
@@ -35,7 +36,7 @@ async def set_sandbox_egress(request: Request) -> Response:
     """Change what a sandbox may reach."""
     sandboxes, sandbox_id = sandboxes_of(request), sandbox_id_of(request)
     body = await read_model(request, NewEgress, sandboxes.settings.max_body)
-    network = replace(sandboxes.get(sandbox_id).network, rules=body.egress)
+    network = replace(sandboxes.get(sandbox_id).network, rules=egress_rules(body.egress, "egress"))
     sandboxes.set_network(sandbox_id, network)
     return JSONResponse({generation_of(request).id_field: request.path_params["sandbox_id"], **body.model_dump()})
 
@@ -90,7 +91,7 @@ OPERATIONS = (
         SANDBOX_ERRORS,
         Answer("What holds now", model=NewEgress),
         body=NewEgress,
-        errors=(InvalidRequest, NotOffered, *_GONE),
+        errors=(InvalidRequest, NotOffered, SandboxNotReady, *_GONE),
     ),
     Operation(
         "POST",

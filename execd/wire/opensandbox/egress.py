@@ -14,8 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from execd.errors import InvalidRequest, NotOffered, SandboxExpired, SandboxNotFound
-from execd.service.outbound import Wish
-from execd.service.record import Network
+from execd.service.narrowing import Narrowing
 from execd.wire.body import read_model
 from execd.wire.execd.schemas import Text
 from execd.wire.opensandbox.errors import OPENSANDBOX_ERRORS
@@ -57,29 +56,28 @@ async def egress_remove(request: Request) -> Response:
 def _set(request: Request, rules: list[NetworkRuleBody]) -> Response:
     sandboxes, sandbox_id = sandboxes_of(request), sandbox_id_of(request)
     policy = NetworkPolicyBody(defaultAction=_policy(request).policy.defaultAction, egress=rules)
-    network = replace(sandboxes.get(sandbox_id).network, rules=policy.model_dump())
-    sandboxes.set_network(sandbox_id, network)
+    wanted = Narrowing.parse(policy.model_dump(), "policy")
+    sandboxes.set_network(sandbox_id, replace(sandboxes.get(sandbox_id).network, rules=wanted))
     return _json(_policy(request))
 
 
 def _policy(request: Request) -> PolicyBody:
-    sandboxes, sandbox_id = sandboxes_of(request), sandbox_id_of(request)
-    record = sandboxes.get(sandbox_id)
-    return policy_of(sandboxes.network_of(sandbox_id), record.network, sandboxes.settings.egress_allow)
+    sandboxes = sandboxes_of(request)
+    record = sandboxes.get(sandbox_id_of(request))
+    return policy_of(record.reach, record.network.rules, sandboxes.settings.egress_allow)
 
 
-def policy_of(kind: str, network: Network, operators: list[str]) -> PolicyBody:
-    """What holds for a sandbox that has this network and has asked for that one. Pure."""
-    wish = Wish.of(network)
-    if kind == "none" or wish.closed:
+def policy_of(kind: str, own: Narrowing | None, operators: list[str]) -> PolicyBody:
+    """What holds for a sandbox that has this network and these rules of its own. Pure."""
+    if kind == "none" or (own is not None and own.closed):
         return _body("deny_all", kind, NetworkPolicyBody(defaultAction="deny"))
     if kind == "full":
         return _body("allow_all", kind, NetworkPolicyBody(defaultAction="allow"))
-    if not wish.ruled:
+    if own is None:
         rules = [NetworkRuleBody(action="allow", target=target) for target in operators]
         return _body("custom", kind, NetworkPolicyBody(defaultAction="deny", egress=rules))
-    rules = [NetworkRuleBody(action="allow" if asked.allow else "deny", target=asked.target) for asked in wish.rules]
-    policy = NetworkPolicyBody(defaultAction="allow" if wish.open else "deny", egress=rules)
+    rules = [NetworkRuleBody(action="allow" if allows else "deny", target=str(rule)) for allows, rule in own.rules]
+    policy = NetworkPolicyBody(defaultAction="allow" if own.allows_rest else "deny", egress=rules)
     return _body("custom", kind, policy, _BOUNDED)
 
 

@@ -87,8 +87,12 @@ class KernelApp(IPKernelApp):
         return ReadOnlyProfile(parent=self, location=self.config.ProfileDir.get("location", usual))
 
     def initialize(self, argv: Any = None) -> None:
-        """Prepare everything, and say so on the descriptor that `EXECD_READY_FD` names: the sockets are bound."""
+        """Prepare everything, and say so on the descriptor that `EXECD_READY_FD` names."""
         super().initialize(argv)  # type: ignore[no-untyped-call]
+        self.announce()
+
+    def announce(self) -> None:
+        """Say that the sockets are bound."""
         descriptor = os.environ.pop(READY, None)
         if descriptor is not None:
             os.write(int(descriptor), b"R")

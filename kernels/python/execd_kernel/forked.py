@@ -101,16 +101,28 @@ def set_matplotlib(matplotlib: Any) -> None:
         function = getattr(matplotlib, name)
         setattr(matplotlib, name, matplotlib._logged_cached(f"{name}=%s")(function.__wrapped__))
     backend = os.environ.get("MPLBACKEND") or "module://matplotlib_inline.backend_inline"
-    fresh = {"backend": backend}
-    if matplotlib.matplotlib_fname() != os.path.join(matplotlib.get_data_path(), "matplotlibrc"):  # noqa: PTH118
-        fresh = {**matplotlib.rc_params(), **fresh}
+    set_rc(matplotlib, {"backend": backend})
+    folder = os.environ.get("MPLCONFIGDIR") or os.path.join(matplotlib._get_xdg_config_dir(), "matplotlib")  # noqa: PTH118
+    if has_settings(folder):
+        set_rc(matplotlib, {**matplotlib.rc_params(), "backend": backend})
+    style = sys.modules.get("matplotlib.style.core") or sys.modules.get("matplotlib.style")
+    if style is not None:
+        style.USER_LIBRARY_PATHS[:] = [os.path.join(folder, "stylelib")]  # noqa: PTH118
+        if os.path.isdir(style.USER_LIBRARY_PATHS[0]):  # noqa: PTH112
+            style.reload_library()
+
+
+def set_rc(matplotlib: Any, fresh: dict[str, Any]) -> None:
+    """Put settings in place, and let those be what the user may go back to."""
     for settings in (matplotlib.rcParams, matplotlib.rcParamsOrig):
         dict.update(settings, fresh)
-    style = sys.modules.get("matplotlib.style.core") or sys.modules.get("matplotlib.style")
-    mine = os.path.join(matplotlib.get_configdir(), "stylelib")  # noqa: PTH118
-    if style is not None and os.path.isdir(mine):  # noqa: PTH112
-        style.USER_LIBRARY_PATHS[:] = [mine]
-        style.reload_library()
+
+
+def has_settings(folder: str) -> bool:
+    """Whether there are settings for matplotlib. It is not asked itself: that makes its folder in the home."""
+    named = os.environ.get("MATPLOTLIBRC", "")
+    places = ("matplotlibrc", named, *(os.path.join(where, "matplotlibrc") for where in (named, folder)))  # noqa: PTH118
+    return any(map(os.path.isfile, places))
 
 
 def set_parso(cache: Any) -> None:
