@@ -74,3 +74,12 @@ def test_half_a_cpu(client: httpx.Client) -> None:
         assert client.get(f"{sandbox.execd}/metrics").json()["cpu_used_pct"] > 0
     finally:
         client.delete(sandbox.url)
+
+
+def test_no_file_is_larger_than_the_disk_that_was_asked_for(client: httpx.Client) -> None:
+    with new_sandbox(client, disk_mb=512) as sandbox:
+        assert client.get(sandbox.url).json()["config"]["disk_mb"] == 512
+        grow = "open('file', 'wb').truncate({mib} << 20)"
+        assert sandbox.run("python3", "-c", grow.format(mib=512))["exit_code"] == 0
+        refused = sandbox.run("python3", "-c", grow.format(mib=513))
+        assert (refused["exit_code"], "File too large" in refused["stderr"]) == (1, True)
