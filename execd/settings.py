@@ -142,7 +142,9 @@ class Settings(BaseSettings):
         0, ge=0, description="End a sandbox that nobody has used for this long. 0: never."
     )
     volume_root: Path | None = Field(
-        None, description="Folder below which the volumes of sandboxes must be. Unset: there are no volumes."
+        None,
+        description="Folder below which the volumes of sandboxes must be; named ones are made in it for everybody to "
+        "write, so nobody else should be let into it. Unset: there are no volumes.",
     )
     sandbox_images: dict[str, str] = Field(
         {},

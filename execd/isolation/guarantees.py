@@ -115,5 +115,5 @@ def enforcement(
         "open_files": "rlimit",
         "file_size": "rlimit",
         "tmp_size": "tmpfs" if mode is Mode.BWRAP else "none",
-        "workspace_size": "none",
+        "workspace_size": "rlimit, of each file alone",
     }

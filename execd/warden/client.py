@@ -160,7 +160,6 @@ class Warden:
         self._line = line
         self._lock = threading.Lock()
         self._sending = anyio.Lock()
-        self._ending = False
         self._number = 0
         self._answers: dict[int, asyncio.Future[tuple[Message, list[int]]]] = {}
         self._children: dict[int, Child] = {}

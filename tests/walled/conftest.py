@@ -9,12 +9,37 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 import execd
+from tests.inside import Inside, new_sandbox
+from tests.live.conftest import context_id, generation, new_context
+from tests.running_service import RunningService
 from tests.walled.sandbox import walls_possible
 
+__all__ = ["context_id", "generation", "new_context"]
+
 NOBODY = 65534
+
+
+@pytest.fixture(scope="session")
+def service(walled_service: RunningService) -> RunningService:
+    """The one that tests share, which the fixtures of tests/live are made for."""
+    return walled_service
+
+
+@pytest.fixture
+def inside(client: httpx.Client) -> Inside:
+    """The sandbox named default of that service."""
+    return Inside(client)
+
+
+@pytest.fixture
+def sandbox(client: httpx.Client) -> Iterator[Inside]:
+    """A sandbox of the test's own in it."""
+    with new_sandbox(client) as made:
+        yield made
 
 
 @pytest.fixture(autouse=True, scope="session")
