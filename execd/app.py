@@ -11,6 +11,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
+from execd.errors import CannotServe
 from execd.service.meters import Meters
 from execd.service.opening import open_sandboxes
 from execd.service.sandboxes import Sandboxes
@@ -111,14 +112,19 @@ class State(TypedDict):
 
 
 def create_app(settings: Settings) -> Starlette:
-    """The service as an ASGI application. Its lifespan makes and ends the sandboxes; `app.state.sandboxes` are they."""
+    """The service as an ASGI application. Its lifespan makes and ends the sandboxes; `app.state.sandboxes` are they, or
+    `app.state.refusal` is why there can be none."""
     meters = Meters()
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[State]:
-        async with open_sandboxes(settings, meters) as sandboxes:
-            app.state.sandboxes = sandboxes
-            yield {"sandboxes": sandboxes}
+        try:
+            async with open_sandboxes(settings, meters) as sandboxes:
+                app.state.sandboxes = sandboxes
+                yield {"sandboxes": sandboxes}
+        except CannotServe as refusal:
+            app.state.refusal = refusal
+            raise
 
     app = Starlette(
         routes=[

@@ -15,6 +15,8 @@ from typing import Any
 
 import httpx
 
+_ANOTHER_USER = Path(__file__).with_name("another_user.py")
+
 
 @dataclass(frozen=True)
 class RunningService:
@@ -48,21 +50,17 @@ def running_service(
 ) -> Iterator[RunningService]:
     """A service whose data is in `folder`, with `settings` as EXECD_ variables; it ends with the block. Its sandboxes
     have no walls unless `isolation` says otherwise: most tests look at the same files as the code that they run. With
-    `user` it is that user's, which takes root; `program` are the arguments that make Python be execd."""
+    `user` it is that user's, 0 being root where other users reach the same Python, which takes root; `program` are the
+    arguments that make Python be execd."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("EXECD_")}
     environment |= {"EXECD_PORT": "0", "EXECD_DATA_DIR": str(folder / "data"), "EXECD_LOG_FORMAT": "json"}
     environment |= {"EXECD_ISOLATION": "process"}
     environment |= {f"EXECD_{name.upper()}": _text(value) for name, value in settings.items()}
     log_file = folder / "service.log"
+    becoming = [] if user is None else [sys.executable, str(_ANOTHER_USER), str(user)]
     with log_file.open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, *program, "serve"],
-            env=environment,
-            stdout=log,
-            stderr=log,
-            user=user,
-            group=user,
-            extra_groups=None if user is None else [],
+            [*becoming, sys.executable, *program, "serve"], env=environment, stdout=log, stderr=log
         )
     try:
         yield RunningService(_wait_for_url(process, log_file), process, folder / "data", log_file)

@@ -39,26 +39,26 @@ def staged(plan: Plan, around: Surroundings) -> tuple[Plan, Surroundings, Callab
 
 
 def _build(sources: Sequence[str], places: Sequence[str]) -> None:
-    _unshare_mounts()
+    unshare_mounts()
     # Opened before the place is covered, which may lead to some of them.
     opened = [os.open(source, os.O_PATH | os.O_CLOEXEC) for source in sources]
-    _mount("execd", _PLACE, "tmpfs", "mode=0711,size=64k")
+    mount("execd", _PLACE, "tmpfs", "mode=0711,size=64k")
     for fd, place in zip(opened, places, strict=False):
         if stat.S_ISDIR(os.fstat(fd).st_mode):
             os.mkdir(place)
         else:
             os.close(os.open(place, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC))
-        _mount(f"/proc/self/fd/{fd}", place)
+        mount(f"/proc/self/fd/{fd}", place)
         os.close(fd)
 
 
-def _unshare_mounts() -> None:
+def unshare_mounts() -> None:
     """Get a mount namespace of one's own, which still follows what the machine mounts."""
     _check(_libc.unshare(_CLONE_NEWNS))
     _check(_libc.mount(b"none", b"/", None, ctypes.c_ulong(_MS_REC | _MS_SLAVE), None))
 
 
-def _mount(source: str, target: str, kind: str | None = None, options: str | None = None) -> None:
+def mount(source: str, target: str, kind: str | None = None, options: str | None = None) -> None:
     """Mount a file system of a kind; without a kind, show `source` with what is mounted in it at `target` as well."""
     flags = 0 if kind else _MS_BIND | _MS_REC
     data = None if options is None else options.encode()

@@ -17,7 +17,7 @@ from execd.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Folders:
-    """Where things are while the service runs."""
+    """Where things are while the service runs. What is in `sandboxes` and `runtime` is each somebody's own."""
 
     env_file: Path
     workspace: Path
@@ -34,7 +34,7 @@ class Folders:
         data = settings.data_dir.absolute()
         data.mkdir(parents=True, exist_ok=True, mode=0o700)
         workspace = settings.workspace_dir.absolute()
-        workspace.mkdir(parents=True, exist_ok=True)
+        workspace.mkdir(parents=True, exist_ok=True, mode=0o700 if settings.workspace is None else 0o755)
         env_file = settings.envs or data / "envs"
         with (
             _locked(data),
@@ -46,6 +46,12 @@ class Folders:
             warden = data / "warden"
             warden.mkdir(mode=0o700, exist_ok=True)
             yield cls(env_file, workspace, journals, runtime, warden, data / "cache", sandboxes)
+
+    def let_others_pass(self) -> None:
+        """Let other users through to what is theirs in `sandboxes` and `runtime`. What else is in the data folder is
+        closed to them by itself."""
+        for folder in (self.sandboxes.parent, self.sandboxes, self.runtime):
+            folder.chmod(0o711)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from execd.service.executions import Executions
 from execd.service.folders import Folders
 from execd.service.meters import Meters
 from execd.service.place import MachinePlaces
-from execd.service.preflight import sandbox_user
+from execd.service.preflight import find_walls
 from execd.service.sandbox import Common
 from execd.service.sandboxes import Sandboxes
 from execd.service.starter import open_zmq
@@ -33,17 +33,18 @@ async def open_sandboxes(settings: Settings, meters: Meters) -> AsyncIterator[Sa
     """The service's sandboxes while the block runs; every kernel and folder of their making is gone afterwards. What
     happens in them is counted by `meters`.
 
-    Raises FolderInUse or OSError when the data folder cannot be used.
+    Raises CannotServe, or OSError when the data folder cannot be used.
     """
     kernelspecs = Kernelspecs.read(settings.kernels_dir or bundled_kernels(), settings.kernel_python)
     with Folders.claim(settings) as folders:
         zmq = open_zmq()
         keeper = Keeper(folders.warden, settings.warden_patience)
         try:
+            walls = await find_walls(settings, folders, keeper)
             async with anyio.create_task_group() as tasks:
                 executions = Executions(settings, folders.journals, meters)
                 common = Common(settings, kernelspecs, executions, meters, zmq, tasks)
-                places = await _places(settings, folders, keeper, tasks)
+                places = _places(settings, folders, keeper, walls, tasks)
                 sandboxes = Sandboxes(common, places)
                 meters.show(sandboxes.count_waiting, sandboxes.count_kernels, sandboxes.count_commands)
                 tasks.start_soon(keep_time, sandboxes, tasks)
@@ -54,19 +55,17 @@ async def open_sandboxes(settings: Settings, meters: Meters) -> AsyncIterator[Sa
                 finally:
                     with anyio.CancelScope(shield=True):
                         await sandboxes.remove()
-                        await keeper.end()
                     tasks.cancel_scope.cancel()
         finally:
+            with anyio.CancelScope(shield=True):
+                await keeper.end()
             zmq.destroy(linger=0)
 
 
-async def _places(
-    settings: Settings, folders: Folders, keeper: Keeper, tasks: anyio.abc.TaskGroup
+def _places(
+    settings: Settings, folders: Folders, keeper: Keeper, walls: Walls | None, tasks: anyio.abc.TaskGroup
 ) -> MachinePlaces | WalledPlaces:
-    """Where sandboxes are made. What an earlier service has left behind is ended before."""
-    warden = await keeper.warden()
-    if settings.isolation == "process":
+    if walls is None:
         return MachinePlaces(settings, folders, keeper)
-    walls = await Walls.find(settings, warden, sandbox_user(settings))
     egress = Egress(Policy.parse(settings.egress_allow, settings.port), Resolver())
     return WalledPlaces(settings, folders, keeper, walls, Users(settings.data_dir), egress, tasks)

@@ -1,4 +1,4 @@
-"""What is found out before anything is served, so that what cannot work is said in one line and not in the middle."""
+"""What is found out before anything is served, so that what cannot work is said then, in one line."""
 
 from __future__ import annotations
 
@@ -10,33 +10,36 @@ from anyio import to_thread
 from execd.errors import CannotServe
 from execd.isolation.plan import Mode
 from execd.service.egress_policy import Policy
+from execd.service.folders import Folders
 from execd.service.packages import KernelPython, describe_python
+from execd.service.reach import check_reachable
+from execd.service.sites import sight
 from execd.service.users import Users
 from execd.service.walls import Walls, network_missing
 from execd.settings import Settings
 from execd.warden.client import Warden
+from execd.warden.keeper import Keeper
 
 OLDEST_PYTHON = (3, 11)
 
 
-async def check_sandboxes(settings: Settings, folder: Path) -> None:
-    """Raise CannotServe where sandboxes cannot be made as the settings want them. The warden of this folder, which has
-    tried that, lives on for the service to adopt."""
+async def find_walls(settings: Settings, folders: Folders, keeper: Keeper) -> Walls | None:
+    """What sandboxes are to have; None where no walls are asked for. What an earlier service has left in the warden is
+    ended before. Raises CannotServe where sandboxes cannot be made as the settings want them."""
     Policy.parse(settings.egress_allow, settings.port)
-    check_python(settings, await to_thread.run_sync(describe_python, settings.kernel_python))
-    try:
-        warden = await Warden.reach(folder, settings.warden_patience)
-    except OSError as error:
-        raise CannotServe(f"sandboxes cannot be made: {error.strerror or error}") from error
-    try:
-        check_network(settings, await _mode(settings, warden))
-    except BaseException:
-        # What an earlier service has left in it is not ours to end: it is this one's, once it serves.
-        if not warden.enclosures:
-            await warden.end()
-        raise
-    finally:
-        warden.hang_up()
+    python = await to_thread.run_sync(describe_python, settings.kernel_python)
+    check_python(settings, python)
+    warden = await _warden(keeper)
+    if settings.isolation == "process":
+        check_network(settings, Mode.PROCESS)
+        return None
+    walls = await Walls.find(settings, python, warden, sandbox_user(settings))
+    check_network(settings, walls.mode)
+    seen = sight(settings, python)
+    if walls.mode is Mode.LANDLOCK and walls.own_users:
+        folders.let_others_pass()
+        check_reachable(Users(settings.data_dir).default, _needed(settings, folders, seen))
+    return walls
 
 
 def sandbox_user(settings: Settings) -> int | None:
@@ -50,9 +53,8 @@ def check_python(settings: Settings, python: KernelPython) -> None:
     if tuple(map(int, python.version.split(".")[:2])) < OLDEST_PYTHON:
         raise CannotServe(f"{said} is Python {python.version}; expected 3.11 or later")
     if settings.kernels_dir is None and not python.has_ipykernel:
-        raise CannotServe(
-            f"{said} has no ipykernel; install it there: {settings.kernel_python} -m pip install ipykernel"
-        )
+        install = f"{settings.kernel_python} -m pip install ipykernel"
+        raise CannotServe(f"{said} has no ipykernel; to install it: {install}")
 
 
 def check_network(settings: Settings, mode: Mode) -> None:
@@ -62,7 +64,18 @@ def check_network(settings: Settings, mode: Mode) -> None:
         raise CannotServe(f"EXECD_NETWORK={settings.network} is not to be had: {missing}")
 
 
-async def _mode(settings: Settings, warden: Warden) -> Mode:
-    if settings.isolation == "process":
-        return Mode.PROCESS
-    return (await Walls.find(settings, warden, sandbox_user(settings))).mode
+async def _warden(keeper: Keeper) -> Warden:
+    try:
+        return await keeper.warden()
+    except OSError as error:
+        raise CannotServe(f"sandboxes cannot be made: {error.strerror or error}") from error
+
+
+def _needed(settings: Settings, folders: Folders, seen: tuple[str, ...]) -> dict[str, Path]:
+    python = {f"EXECD_KERNEL_PYTHON ({path})": Path(path, "bin") for path in seen}
+    return {
+        "EXECD_DATA_DIR": folders.sandboxes / "sandbox",
+        "EXECD_WORKSPACE": folders.workspace,
+        "EXECD_KERNEL_PYTHON": settings.kernel_python,
+        **python,
+    }

@@ -46,7 +46,8 @@ class Site:
         self.folder.mkdir(mode=0o711)
         # The sandbox may look for what is in there, and change nothing of it.
         self.runtime_folder.mkdir(mode=0o755)
-        for folder in {self.workspace_folder, self.home_folder, Path(self.tmp)} - {Path("/tmp")}:
+        folders = [self.workspace_folder, self.home_folder]
+        for folder in folders if self.tmp == _INSIDE["tmp"] else [*folders, Path(self.tmp)]:
             folder.mkdir(mode=0o700, exist_ok=True)
             if uid is not None:
                 os.chown(folder, uid, uid)

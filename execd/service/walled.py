@@ -184,7 +184,10 @@ class WalledPlaces:
 
     def _place(self, enclosure: Enclosure, site: Site, uid: int | None, network: str) -> WalledPlace:
         owner = None if uid is None else (uid, uid)
-        root = Root.machine(owner) if self.walls.mode is Mode.LANDLOCK else Root(os.dup(enclosure.root), owner)
+        if self.walls.mode is Mode.LANDLOCK:
+            root = Root.machine(owner, within=(site.workspace, site.home))
+        else:
+            root = Root(os.dup(enclosure.root), owner)
         programs = f"{self.settings.kernel_python.parent}:{_PROGRAMS}"
         variables = {
             "HOME": site.home,

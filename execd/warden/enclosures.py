@@ -21,6 +21,8 @@ from execd.warden.means import Means
 from execd.warden.processes import Process, Processes, descendants
 
 _PAUSE = 0.005
+_KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)
+"""How a process ends that was killed, and a shell whose last command was."""
 _FREEZING_LOOKS = 1000
 _REMOVING_LOOKS = 1000
 
@@ -48,6 +50,7 @@ class Enclosed:
         self._doomed: set[int] = set()
         self._on_closed: list[Callable[[], None]] = []
         self._emptied = False
+        self._oom_kills = 0
 
     def open(self, on_open: Callable[[OSError | None], None]) -> None:
         """Make it, and say so when it is there or cannot be made. Raises OSError."""
@@ -105,9 +108,17 @@ class Enclosed:
 
     def started(self, process: Process) -> None:
         """A process of it runs."""
+        self._oom_kills = self.oom_kills()
         self._sessions.add(process.pid)
         if self.closing:
             process.signal(signal.SIGKILL, group=True)
+
+    def note_end(self, process: Process) -> None:
+        """A process of it has ended: find out whether the machine killed it, or what it waited for, for want of memory.
+        What else was killed so lately is taken for it."""
+        kills = 0 if self.closing else self.oom_kills()
+        killed = process.ended is not None and process.ended.code in _KILLED
+        process.oom, self._oom_kills = killed and kills > self._oom_kills, kills
 
     def forget_session(self, pid: int) -> None:
         """Another sandbox's process has this number now."""

@@ -55,10 +55,9 @@ class Means:
                 raise OSError(errno.ENOSYS, f"bubblewrap does not work here: {facts.obstacles}")
             shutil.rmtree(self._etc, ignore_errors=True)
             etc.furnish(Path(self._etc))
-            found = bubblewrap.Surroundings.found(
+            self._around = bubblewrap.Surroundings.found(
                 facts.bwrap, self._etc, disable_userns=facts.disable_userns, fresh_proc=facts.fresh_proc
             )
-            self._around = found
         return self._around
 
     def clear(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import signal
 import socket
@@ -29,9 +30,11 @@ Reply = Callable[[dict[str, Any]], None]
 class Supervisor:
     """Sandboxes and processes, and the clients that may ask for them."""
 
-    def __init__(self, loop: Loop, listener: socket.socket, patience: float) -> None:
-        """`patience` is how many seconds everything lives on without a client."""
+    def __init__(self, loop: Loop, listener: socket.socket, lock: int, patience: float) -> None:
+        """`lock` is a descriptor of the file that clients must be able to read, `patience` how many seconds everything
+        lives on without a client."""
         self._loop = loop
+        self._lock = lock
         self._listener = listener
         self._patience = patience
         self._connections: set[Connection] = set()
@@ -99,7 +102,15 @@ class Supervisor:
         if not self._connections and not self._ending:
             self._forgive = self._loop.after(self._patience, self.end)
 
+    def _admit(self, connection: Connection, fds: list[int]) -> None:
+        connection.admitted = len(fds) == 1 and can_read(fds[0], self._lock)
+        if not connection.admitted:
+            connection.close()
+
     def _heed(self, connection: Connection, message: Message, fds: list[int]) -> None:
+        if not connection.admitted:
+            self._admit(connection, fds)
+            return
         request = _Request(connection, message, fds)
         operation = self._operations.get(str(message.get("op")))
         if operation is None:
@@ -270,12 +281,21 @@ class Supervisor:
         return sandbox
 
     def _ended(self, process: Process) -> None:
+        if process.sandbox in self._sandboxes:
+            self._sandboxes[process.sandbox].note_end(process)
         self._announce({"event": "exit", **process.describe()})
 
     def _reaped(self, pid: int) -> None:
         for sandbox in list(self._sandboxes.values()):
             sandbox.reaped(pid)
         self._stop_when_alone()
+
+
+def can_read(fd: int, file: int) -> bool:
+    """Whether the first is open for reading on the same file as the second."""
+    flags = fcntl.fcntl(fd, fcntl.F_GETFL)
+    readable = not flags & os.O_PATH and flags & os.O_ACCMODE in (os.O_RDONLY, os.O_RDWR)
+    return readable and os.path.samestat(os.fstat(fd), os.fstat(file))
 
 
 def peer_of(sock: socket.socket) -> int:

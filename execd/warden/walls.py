@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -120,6 +121,10 @@ class Restricted(Enclosed):
         self._ruleset = landlock.ruleset(landlock.rules(self.plan))
         self._group = self._means.group(self.plan)
         on_open(None)
+
+    def socket(self, family: int) -> socket.socket:
+        """Refused: the machine's network is not the sandbox's. Raises OSError."""
+        raise ConnectionRefusedError(errno.ECONNREFUSED, f"there is no network in the sandbox, of family {family}")
 
     def _keys(self) -> tuple[int | None, int | None]:
         return None, self._ruleset

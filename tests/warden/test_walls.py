@@ -251,7 +251,8 @@ async def test_a_forked_kernel_runs_code_inside(folder: Path, kernel_python: str
             started = await enclosure.fork_kernel(cases.launch(*argv, env={"HOME": "/home/user", "PATH": "/usr/bin"}))
             await until((place / "s-5").exists)
             client = AsyncKernelClient()
-            client.load_connection_info({**info, "ip": str(place / "s")})
+            told: Any = {**info, "ip": str(place / "s")}
+            client.load_connection_info(told)
             client.start_channels()
             await client.wait_for_ready(timeout=30)
             code = "import os, numpy; x = os.getpid(), os.getuid(), os.getcwd(), open('/proc/1/comm').read()"
