@@ -25,7 +25,8 @@ from tests.running_service import RunningService, running_service
 PLAIN_USER = 65534
 
 SECRET = "what-nobody-inside-may-know"
-"""In the service's environment, under names that services have."""
+SECRETS = ("AWS_SECRET_ACCESS_KEY", "OPENAI_API_KEY", "SECRET_IN_ENVIRONMENT")
+"""The names that it has in the service's environment."""
 
 
 @dataclass(frozen=True)
@@ -152,28 +153,17 @@ def house(kind: Kind, **settings: Any) -> Iterator[House]:
         for path in (folder, folder / "data"):
             os.chown(path, kind.user, kind.user)
         with (
-            secrets(),
-            running_service(folder, kind.user, isolation=kind.mode, **settings) as service,
+            running_service(
+                folder, kind.user, variables=dict.fromkeys(SECRETS, SECRET), isolation=kind.mode, **settings
+            ) as service,
             service.client() as client,
         ):
             yield House(kind, service, client, folder)
 
 
-@contextmanager
-def secrets() -> Iterator[None]:
-    """While the block runs, what is started has secrets in its environment."""
-    names = ("AWS_SECRET_ACCESS_KEY", "OPENAI_API_KEY", "SECRET_IN_ENVIRONMENT")
-    os.environ.update(dict.fromkeys(names, SECRET))
-    try:
-        yield
-    finally:
-        for name in names:
-            del os.environ[name]
-
-
 def everybody() -> list[int]:
     """Every process of the machine."""
-    return [int(name) for name in os.listdir("/proc") if name.isdecimal()]
+    return [int(name) for name in sorted(os.listdir("/proc")) if name.isdecimal()]  # noqa: PTH208 - names
 
 
 def arguments(pid: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""The attempts of tests/isolation, as a program for a sandbox to run, and what a whole service is to them."""
+"""The attempts of tests/isolation, as a program for code of a sandbox to run, and what a whole service is to them."""
 
 from __future__ import annotations
 
@@ -26,11 +26,13 @@ def outside(house: House, other: Sandbox) -> Iterator[Outside]:
     other.command("echo theirs > secret; chmod 600 secret")
     pid = int(other.printed("import subprocess; print(subprocess.Popen(['sleep', '1000']).pid)"))
     with ExitStack() as stack:
-        file = house.folder / "public"
+        folder = house.folder / secrets.token_hex(4)
+        folder.mkdir(mode=0o755)
+        file = folder / "public"
         file.write_text("not for sandboxes")
         file.chmod(0o644)
         abstract = f"\0execd-test-{secrets.token_hex(8)}"
-        shared = str(house.folder / "socket")
+        shared = str(folder / "socket")
         for address in (abstract, shared):
             stack.enter_context(_listening(address))
         Path(shared).chmod(0o777)
