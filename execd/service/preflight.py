@@ -8,6 +8,7 @@ from pathlib import Path
 from anyio import to_thread
 
 from execd.errors import CannotServe
+from execd.isolation.guarantees import REMEDIES
 from execd.isolation.plan import Mode
 from execd.service.egress_policy import Policy
 from execd.service.folders import Folders
@@ -35,10 +36,9 @@ async def find_walls(settings: Settings, folders: Folders, keeper: Keeper) -> Wa
         return None
     walls = await Walls.find(settings, python, warden, sandbox_user(settings))
     check_network(settings, walls.mode)
-    seen = sight(settings, python)
     if walls.mode is Mode.LANDLOCK and walls.own_users:
         folders.let_others_pass()
-        check_reachable(Users(settings.data_dir).default, _needed(settings, folders, seen))
+    check_places(settings, python, walls.mode, folders.sandboxes / "sandbox")
     return walls
 
 
@@ -61,7 +61,23 @@ def check_network(settings: Settings, mode: Mode) -> None:
     """Raise CannotServe where EXECD_NETWORK is not to be had in this mode."""
     missing = network_missing(settings.network, mode)
     if missing is not None:
-        raise CannotServe(f"EXECD_NETWORK={settings.network} is not to be had: {missing}")
+        remedy = f". {REMEDIES[Mode.BWRAP]}" if mode is Mode.LANDLOCK else ""
+        raise CannotServe(f"EXECD_NETWORK={settings.network} is not to be had: {missing}{remedy}")
+
+
+def check_places(settings: Settings, python: KernelPython, mode: Mode, sandbox: Path) -> None:
+    """Raise CannotServe where sandboxes would see too much of the machine, or not get to what they need. `sandbox` is
+    where one's folder would be."""
+    seen = sight(settings, python)
+    user = sandbox_user(settings)
+    if mode is Mode.LANDLOCK and user is not None:
+        needed = {
+            "EXECD_DATA_DIR": sandbox,
+            "EXECD_WORKSPACE": settings.workspace_dir,
+            "EXECD_KERNEL_PYTHON": settings.kernel_python,
+            **{f"EXECD_KERNEL_PYTHON ({path})": Path(path, "bin") for path in seen},
+        }
+        check_reachable(user, needed)
 
 
 async def _warden(keeper: Keeper) -> Warden:
@@ -69,13 +85,3 @@ async def _warden(keeper: Keeper) -> Warden:
         return await keeper.warden()
     except OSError as error:
         raise CannotServe(f"sandboxes cannot be made: {error.strerror or error}") from error
-
-
-def _needed(settings: Settings, folders: Folders, seen: tuple[str, ...]) -> dict[str, Path]:
-    python = {f"EXECD_KERNEL_PYTHON ({path})": Path(path, "bin") for path in seen}
-    return {
-        "EXECD_DATA_DIR": folders.sandboxes / "sandbox",
-        "EXECD_WORKSPACE": folders.workspace,
-        "EXECD_KERNEL_PYTHON": settings.kernel_python,
-        **python,
-    }

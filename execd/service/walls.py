@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from execd.errors import CannotServe
-from execd.isolation.guarantees import REMEDIES, enforcement, guarantees
+from execd.isolation.guarantees import enforcement, guarantees
 from execd.isolation.plan import Mode
 from execd.isolation.probe import Facts, Refused, choose
 from execd.isolation.uplink import uplink_missing
@@ -46,7 +46,7 @@ def network_missing(network: str, mode: Mode) -> str | None:
     if mode is Mode.PROCESS:
         return "without walls sandboxes have the machine's network as it is"
     if mode is Mode.LANDLOCK:
-        return f"in the mode {mode} sandboxes have no network. {REMEDIES[Mode.BWRAP]}"
+        return f"in the mode {mode} sandboxes have no network"
     return uplink_missing() if network == "full" else None
 
 
