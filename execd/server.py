@@ -10,7 +10,6 @@ import signal
 import socket
 from types import FrameType
 
-import anyio
 import structlog
 import uvicorn
 from starlette.applications import Starlette
@@ -21,7 +20,6 @@ from execd.errors import CannotServe
 from execd.isolation.plan import Mode
 from execd.kernel.kernelspec import Kernelspecs, bundled_kernels
 from execd.service.folders import Folders
-from execd.service.preflight import check_sandboxes
 from execd.service.proxy import MOST_MESSAGE
 from execd.settings import Settings
 
@@ -75,9 +73,8 @@ def run(settings: Settings) -> None:
     _raise_descriptor_limit()
     _pass_no_ignored_signals_on()
     with listen(settings) as listener:
-        # The sandboxes find it out too, but inside the lifespan, where a complaint comes out as a traceback.
-        _check_kernels(settings)
         _check_folders(settings)
+        _check_kernels(settings)
         settings = with_token(settings)
         settings = settings.model_copy(update={"port": listener.getsockname()[1]})
         app = create_app(settings)
@@ -160,13 +157,14 @@ def url_of(listener: socket.socket) -> str:
 
 def _check_folders(settings: Settings) -> None:
     try:
-        with Folders.claim(settings) as folders:
-            anyio.run(check_sandboxes, settings, folders.warden)
+        with Folders.claim(settings):
+            return
     except OSError as error:
         raise CannotServe(f"cannot use the data folder: {error}; EXECD_DATA_DIR names another") from error
 
 
 def _check_kernels(settings: Settings) -> None:
+    # Before a token is made and printed.
     Kernelspecs.read(settings.kernels_dir or bundled_kernels(), settings.kernel_python)
 
 

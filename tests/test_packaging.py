@@ -178,6 +178,13 @@ class TestImage:
         assert {f"!{source.partition('/')[0]}" for source in sources} <= {line.rstrip("/") for line in ignored}
 
 
+def test_what_tests_are_skipped_without_is_installed_before_they_run_on_a_bare_machine() -> None:
+    text = "\n".join(path.read_text() for path in committed("tests") if path.suffix == ".py")
+    wanted = set(re.findall(r"""which\(['"]([\w-]+)['"]\)""", text)) | {"slirp4netns", "ip"}
+    asked = set(re.findall(r"command -v ([\w-]+)", (ROOT / ".ci" / "run").read_text()))
+    assert wanted - {"node"} <= asked, "npm brings node"
+
+
 # In pieces, or this file would be the first to break its own rule.
 HOSTS = ["pypi" + ".org", "python" + "hosted.org", "npm" + "js.org", "deb.debian" + ".org", "index" + "-url"]
 PLACES = [r"(?<![\w.)}\]*])/wo" + "rk/", "/tmp/w" + "t/", "/root/" + r"\.pyenv"]

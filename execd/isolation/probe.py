@@ -58,9 +58,9 @@ def choose(wanted: str, facts: Facts) -> Mode:
     raise Refused(f"this machine allows no isolation of the kind that is wanted ({reasons}). {REMEDIES[candidates[0]]}")
 
 
-def probe(user: int | None, program: str | None = None) -> Facts:
+def probe(user: int | None, program: str | None = None, *, enable: bool = True) -> Facts:
     """Try everything, for sandboxes of this user of the machine (None: our own), with this bubblewrap (None: the one
-    that is found). Takes some ten milliseconds."""
+    that is found). Takes some ten milliseconds. `enable`: make control groups ready for use, if it takes that."""
     own_users = user is not None and _tried(functools.partial(_become, user)) is None
     user = user if own_users else None
     program = program or bubblewrap.program()
@@ -68,7 +68,7 @@ def probe(user: int | None, program: str | None = None) -> Facts:
     version = landlock.abi()
     restriction = _try_landlock(version, user)
     obstacles = {Mode.BWRAP: walls, Mode.LANDLOCK: restriction}
-    found = _cgroup()
+    found = _cgroup(enable=enable)
     return Facts(
         obstacles={mode: reason for mode, reason in obstacles.items() if reason is not None},
         bwrap=program,
@@ -81,9 +81,9 @@ def probe(user: int | None, program: str | None = None) -> Facts:
     )
 
 
-def _cgroup() -> cgroup.Groups | None:
+def _cgroup(*, enable: bool) -> cgroup.Groups | None:
     try:
-        return cgroup.groups()
+        return cgroup.groups(enable=enable)
     except cgroup.Unavailable:
         return None
 

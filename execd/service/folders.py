@@ -48,8 +48,9 @@ class Folders:
             yield cls(env_file, workspace, journals, runtime, warden, data / "cache", sandboxes)
 
     def let_others_pass(self) -> None:
-        """Let other users through to what is theirs in `sandboxes` and `runtime`."""
-        for folder in (self.sandboxes, self.runtime):
+        """Let other users through to what is theirs in `sandboxes` and `runtime`. What else is in the data folder is
+        closed to them by itself."""
+        for folder in (self.sandboxes.parent, self.sandboxes, self.runtime):
             folder.chmod(0o711)
 
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
-from pathlib import Path
 
 import anyio
 import anyio.abc
 
-from execd.isolation.plan import Mode
 from execd.kernel.kernelspec import Kernelspecs, bundled_kernels
 from execd.service.egress import Egress
 from execd.service.egress_addresses import Resolver
@@ -19,11 +17,9 @@ from execd.service.executions import Executions
 from execd.service.folders import Folders
 from execd.service.meters import Meters
 from execd.service.place import MachinePlaces
-from execd.service.preflight import sandbox_user
-from execd.service.reach import check_reachable
+from execd.service.preflight import find_walls
 from execd.service.sandbox import Common
 from execd.service.sandboxes import Sandboxes
-from execd.service.sites import sight
 from execd.service.starter import open_zmq
 from execd.service.timekeeper import hibernate_idle, keep_time
 from execd.service.users import Users
@@ -45,7 +41,7 @@ async def open_sandboxes(settings: Settings, meters: Meters) -> AsyncIterator[Sa
         zmq = open_zmq()
         keeper = Keeper(folders.warden, settings.warden_patience)
         try:
-            walls = await _walls(settings, folders, keeper)
+            walls = await find_walls(settings, folders, keeper)
             async with anyio.create_task_group() as tasks:
                 executions = Executions(settings, folders.journals, meters)
                 common = Common(settings, kernelspecs, executions, meters, zmq, tasks)
@@ -67,20 +63,6 @@ async def open_sandboxes(settings: Settings, meters: Meters) -> AsyncIterator[Sa
             zmq.destroy(linger=0)
 
 
-async def _walls(settings: Settings, folders: Folders, keeper: Keeper) -> Walls | None:
-    """What sandboxes are to have, None where nothing was asked for. What an earlier service has left behind is ended
-    before. Raises CannotServe."""
-    warden = await keeper.warden()
-    if settings.isolation == "process":
-        return None
-    user = sandbox_user(settings)
-    walls = await Walls.find(settings, warden, user)
-    if user is not None and walls.mode is Mode.LANDLOCK and walls.own_users:
-        folders.let_others_pass()
-        check_reachable(user, _needed(settings, folders, walls))
-    return walls
-
-
 def _places(
     settings: Settings, folders: Folders, keeper: Keeper, walls: Walls | None, tasks: anyio.abc.TaskGroup
 ) -> MachinePlaces | WalledPlaces:
@@ -88,13 +70,3 @@ def _places(
         return MachinePlaces(settings, folders, keeper)
     egress = partial(Egress, Policy.parse(settings.egress_allow, settings.port), Resolver())
     return WalledPlaces(settings, folders, keeper, walls, Users(settings.data_dir), egress, tasks)
-
-
-def _needed(settings: Settings, folders: Folders, walls: Walls) -> dict[str, Path]:
-    python = {f"EXECD_KERNEL_PYTHON ({path})": Path(path, "bin") for path in sight(settings, walls.python)}
-    return {
-        "EXECD_DATA_DIR": folders.sandboxes / "sandbox",
-        "EXECD_WORKSPACE": folders.workspace,
-        "EXECD_KERNEL_PYTHON": settings.kernel_python,
-        **python,
-    }

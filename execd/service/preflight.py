@@ -1,4 +1,4 @@
-"""What is found out before anything is served, so that what cannot work is said in one line and not in the middle."""
+"""What is found out before anything is served, so that what cannot work is said then, in one line."""
 
 from __future__ import annotations
 
@@ -8,35 +8,38 @@ from pathlib import Path
 from anyio import to_thread
 
 from execd.errors import CannotServe
+from execd.isolation.guarantees import REMEDIES
 from execd.isolation.plan import Mode
 from execd.service.egress_policy import Policy
+from execd.service.folders import Folders
 from execd.service.packages import KernelPython, describe_python
+from execd.service.reach import check_reachable
+from execd.service.sites import sight
 from execd.service.users import Users
 from execd.service.walls import Walls, network_missing
 from execd.settings import Settings
 from execd.warden.client import Warden
+from execd.warden.keeper import Keeper
 
 OLDEST_PYTHON = (3, 11)
 
 
-async def check_sandboxes(settings: Settings, folder: Path) -> None:
-    """Raise CannotServe where sandboxes cannot be made as the settings want them. The warden of this folder, which has
-    tried that, lives on for the service to adopt."""
+async def find_walls(settings: Settings, folders: Folders, keeper: Keeper) -> Walls | None:
+    """What sandboxes are to have; None where no walls are asked for. What an earlier service has left in the warden is
+    ended before. Raises CannotServe where sandboxes cannot be made as the settings want them."""
     Policy.parse(settings.egress_allow, settings.port)
-    check_python(settings, await to_thread.run_sync(describe_python, settings.kernel_python))
-    try:
-        warden = await Warden.reach(folder, settings.warden_patience)
-    except OSError as error:
-        raise CannotServe(f"sandboxes cannot be made: {error.strerror or error}") from error
-    try:
-        check_network(settings, await _mode(settings, warden))
-    except BaseException:
-        # What an earlier service has left in it is not ours to end: it is this one's, once it serves.
-        if not warden.enclosures:
-            await warden.end()
-        raise
-    finally:
-        warden.hang_up()
+    python = await to_thread.run_sync(describe_python, settings.kernel_python)
+    check_python(settings, python)
+    warden = await _warden(keeper)
+    if settings.isolation == "process":
+        check_network(settings, Mode.PROCESS)
+        return None
+    walls = await Walls.find(settings, python, warden, sandbox_user(settings))
+    check_network(settings, walls.mode)
+    if walls.mode is Mode.LANDLOCK and walls.own_users:
+        folders.let_others_pass()
+    check_places(settings, python, walls.mode, folders.sandboxes / "sandbox")
+    return walls
 
 
 def sandbox_user(settings: Settings) -> int | None:
@@ -50,19 +53,35 @@ def check_python(settings: Settings, python: KernelPython) -> None:
     if tuple(map(int, python.version.split(".")[:2])) < OLDEST_PYTHON:
         raise CannotServe(f"{said} is Python {python.version}; expected 3.11 or later")
     if settings.kernels_dir is None and not python.has_ipykernel:
-        raise CannotServe(
-            f"{said} has no ipykernel; install it there: {settings.kernel_python} -m pip install ipykernel"
-        )
+        install = f"{settings.kernel_python} -m pip install ipykernel"
+        raise CannotServe(f"{said} has no ipykernel; to install it: {install}")
 
 
 def check_network(settings: Settings, mode: Mode) -> None:
     """Raise CannotServe where EXECD_NETWORK is not to be had in this mode."""
     missing = network_missing(settings.network, mode)
     if missing is not None:
-        raise CannotServe(f"EXECD_NETWORK={settings.network} is not to be had: {missing}")
+        remedy = f". {REMEDIES[Mode.BWRAP]}" if mode is Mode.LANDLOCK else ""
+        raise CannotServe(f"EXECD_NETWORK={settings.network} is not to be had: {missing}{remedy}")
 
 
-async def _mode(settings: Settings, warden: Warden) -> Mode:
-    if settings.isolation == "process":
-        return Mode.PROCESS
-    return (await Walls.find(settings, warden, sandbox_user(settings))).mode
+def check_places(settings: Settings, python: KernelPython, mode: Mode, sandbox: Path) -> None:
+    """Raise CannotServe where sandboxes would see too much of the machine, or not get to what they need. `sandbox` is
+    where one's folder would be."""
+    seen = sight(settings, python)
+    user = sandbox_user(settings)
+    if mode is Mode.LANDLOCK and user is not None:
+        needed = {
+            "EXECD_DATA_DIR": sandbox,
+            "EXECD_WORKSPACE": settings.workspace_dir,
+            "EXECD_KERNEL_PYTHON": settings.kernel_python,
+            **{f"EXECD_KERNEL_PYTHON ({path})": Path(path, "bin") for path in seen},
+        }
+        check_reachable(user, needed)
+
+
+async def _warden(keeper: Keeper) -> Warden:
+    try:
+        return await keeper.warden()
+    except OSError as error:
+        raise CannotServe(f"sandboxes cannot be made: {error.strerror or error}") from error

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from anyio import to_thread
-
 from execd.errors import CannotServe
-from execd.isolation.guarantees import REMEDIES, enforcement, guarantees
+from execd.isolation.guarantees import enforcement, guarantees
 from execd.isolation.plan import Mode
 from execd.isolation.probe import Facts, Refused, choose
 from execd.isolation.uplink import uplink_missing
 from execd.service.capabilities import Capabilities
-from execd.service.packages import OWN_PACKAGES, KernelPython, describe_python
-from execd.service.sites import sight
+from execd.service.packages import OWN_PACKAGES, KernelPython
 from execd.settings import Settings
 from execd.warden.client import Warden
 
@@ -30,7 +27,7 @@ class Walls:
     capabilities: Capabilities
 
     @classmethod
-    async def find(cls, settings: Settings, warden: Warden, user: int | None) -> Walls:
+    async def find(cls, settings: Settings, python: KernelPython, warden: Warden, user: int | None) -> Walls:
         """Try what the machine allows, for sandboxes of this user of it (None: our own). Raises CannotServe where
         what is wanted is not to be had: weaker walls than were asked for are none."""
         facts = await warden.probe(user)
@@ -38,9 +35,6 @@ class Walls:
             mode = choose(settings.isolation, facts)
         except Refused as refused:
             raise CannotServe(f"{refused} {ADVICE}") from None
-        python = await to_thread.run_sync(describe_python, settings.kernel_python)
-        if mode is not Mode.PROCESS:
-            sight(settings, python)
         capabilities = capabilities_of(mode, facts, settings)
         return cls(mode, capabilities.own_users, python, capabilities)
 
@@ -52,7 +46,7 @@ def network_missing(network: str, mode: Mode) -> str | None:
     if mode is Mode.PROCESS:
         return "without walls sandboxes have the machine's network as it is"
     if mode is Mode.LANDLOCK:
-        return f"in the mode {mode} sandboxes have no network. {REMEDIES[Mode.BWRAP]}"
+        return f"in the mode {mode} sandboxes have no network"
     return uplink_missing() if network == "full" else None
 
 

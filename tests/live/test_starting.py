@@ -103,8 +103,8 @@ def test_a_data_folder_that_every_sandbox_would_see(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", ["bwrap", "landlock", "process"])
-def test_it_says_which_walls_there_are(mode: str, tmp_path: Path) -> None:
-    with running_service(tmp_path, isolation=mode) as service:
+def test_it_says_which_walls_there_are(mode: str, public_folder: Path) -> None:
+    with running_service(public_folder, 0 if os.geteuid() == 0 else None, isolation=mode) as service:
         lines = [json.loads(line) for line in service.log_file.read_text().splitlines()]
     assert [line["isolation"] for line in lines if line["event"] == "serving"] == [mode]
     assert ["no_walls" in line["event"] for line in lines].count(True) == (mode == "process")

@@ -35,7 +35,7 @@ async def test_no_weaker_walls_are_taken_than_were_asked_for(wanted: str, tmp_pa
     facts = Facts({Mode.BWRAP: "no\nnamespaces", Mode.LANDLOCK: "too old"})
     settings = Settings.model_validate({"data_dir": tmp_path, "isolation": wanted})
     with pytest.raises(CannotServe, match=r"no namespaces.*EXECD_ISOLATION=process serves without walls") as refused:
-        await Walls.find(settings, ToldBy(facts), None)  # type: ignore[arg-type]
+        await Walls.find(settings, PYTHON, ToldBy(facts), None)  # type: ignore[arg-type]
     assert "\n" not in str(refused.value)
 
 
