@@ -96,17 +96,24 @@ def _process() -> Guarantees:
     )
 
 
-def enforcement(mode: Mode, *, version: int | None, controllers: frozenset[str]) -> dict[str, str]:
+def enforcement(
+    mode: Mode, *, version: int | None, controllers: frozenset[str], workspace_memory: int = 0
+) -> dict[str, str]:
     """What holds each limit: a control group (`cgroup v1`, `cgroup v2`), `rlimit` (for each process), `watchdog`
-    (looked at again and again), `tmpfs` (memory of that size), or `none`."""
+    (looked at again and again), `tmpfs` (memory of that size), or `none`. Workspaces of up to `workspace_memory` bytes
+    are in memory."""
     group = f"cgroup v{version}"
     rlimit = "none" if mode is Mode.PROCESS else "rlimit"
     return {
-        "memory": group if cgroup.MEMORY in controllers else f"{rlimit}, watchdog" if rlimit != "none" else "watchdog",
+        "memory": group if cgroup.MEMORY in controllers else "none" if rlimit == "none" else f"{rlimit}, watchdog",
         "processes": group if cgroup.PIDS in controllers else rlimit,
         "cpu": group if cgroup.CPU in controllers else "none",
         "open_files": rlimit,
         "file_size": rlimit,
         "tmp_size": "tmpfs" if mode is Mode.BWRAP else "none",
-        "workspace_size": "watchdog",
+        "workspace_size": "none" if rlimit == "none" else _workspace(mode, workspace_memory),
     }
+
+
+def _workspace(mode: Mode, memory: int) -> str:
+    return f"tmpfs up to {memory} bytes, watchdog beyond" if mode is Mode.BWRAP and memory else "watchdog"

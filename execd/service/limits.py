@@ -19,7 +19,7 @@ def limits_of(asked: Limits, settings: Settings) -> Limits:
         open_files=_least(asked.open_files, settings.sandbox_open_files),
         file_size=_least(asked.file_size, settings.sandbox_file_size),
         tmp_size=_least(asked.tmp_size, settings.sandbox_tmp_size),
-        workspace_size=asked.workspace_size,
+        workspace_size=_least(asked.workspace_size, settings.sandbox_workspace_size),
     )
 
 

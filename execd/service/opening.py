@@ -25,6 +25,7 @@ from execd.service.timekeeper import hibernate_idle, keep_time
 from execd.service.users import Users
 from execd.service.walled import WalledPlaces
 from execd.service.walls import Walls
+from execd.service.watchdog import Watchdog
 from execd.settings import Settings
 from execd.warden.keeper import Keeper
 
@@ -71,4 +72,6 @@ async def _places(
     users = Users(settings.data_dir)
     walls = await Walls.find(settings, warden, users.default if os.geteuid() == 0 else None)
     egress = partial(Egress, Policy.parse(settings.egress_allow, settings.port), Resolver())
-    return WalledPlaces(settings, folders, keeper, walls, users, egress, tasks)
+    watchdog = Watchdog()
+    tasks.start_soon(watchdog.run)
+    return WalledPlaces(settings, folders, keeper, walls, users, egress, watchdog, tasks)

@@ -27,6 +27,7 @@ class Walls:
     mode: Mode
     own_users: bool
     python: KernelPython
+    controllers: frozenset[str]
     capabilities: Capabilities
 
     @classmethod
@@ -43,7 +44,7 @@ class Walls:
         python = await to_thread.run_sync(describe_python, settings.kernel_python)
         capabilities = capabilities_of(mode, facts, settings)
         log.info("walls", mode=mode.value, own_users=facts.own_users, cgroup=facts.cgroup)
-        return cls(mode, facts.own_users and mode is not Mode.PROCESS, python, capabilities)
+        return cls(mode, facts.own_users and mode is not Mode.PROCESS, python, facts.controllers, capabilities)
 
 
 def capabilities_of(mode: Mode, facts: Facts, settings: Settings) -> Capabilities:
@@ -55,7 +56,9 @@ def capabilities_of(mode: Mode, facts: Facts, settings: Settings) -> Capabilitie
         controllers=facts.controllers,
         fresh_proc=facts.fresh_proc,
     )
-    enforced = enforcement(mode, version=facts.cgroup, controllers=facts.controllers)
+    enforced = enforcement(
+        mode, version=facts.cgroup, controllers=facts.controllers, workspace_memory=settings.sandbox_workspace_memory
+    )
     return Capabilities(
         mode=mode,
         freeze=mode is not Mode.PROCESS,

@@ -20,6 +20,7 @@ from execd.warden.birth import Birth
 from execd.warden.loop import Loop
 from execd.warden.means import Means
 from execd.warden.processes import Process, Processes, descendants
+from execd.warden.writing import let_write
 
 _PAUSE = 0.005
 _FREEZING_LOOKS = 1000
@@ -52,6 +53,7 @@ class Enclosed:
         self._doomed: set[int] = set()
         self._on_closed: list[Callable[[], None]] = []
         self._emptied = False
+        self._stopped: set[tuple[int, int | None]] = set()
 
     def open(self, on_open: Callable[[OSError | None], None]) -> None:
         """Make it, and say so when it is there or cannot be made. Raises OSError."""
@@ -101,6 +103,19 @@ class Enclosed:
     def oom_kills(self) -> int:
         """How many processes the machine has killed for the memory that all of them took."""
         return 0 if self._group is None else self._group.oom_kills()
+
+    def members(self) -> list[int]:
+        """The processes in it, but for what holds it."""
+        return sorted(self._members())
+
+    def let_write(self, *, allowed: bool) -> None:
+        """Let its processes write to files, or not: one that has given itself leave is killed."""
+        members = {(pid, birth_of(pid)) for pid in self._members()}
+        changed = let_write((pid for pid, _ in members), self.plan.uid, allowed=allowed)
+        for pid, birth in self._stopped & members if not allowed else ():
+            if pid in changed and birth is not None:
+                kill(pid, signal.SIGKILL)
+        self._stopped = set() if allowed else members
 
     def close(self, on_closed: Callable[[], None]) -> None:
         """End everything in it, and say so when all of it is gone."""
@@ -205,6 +220,15 @@ def session_of(pid: int) -> int | None:
     """The session that a process is in, None when it is gone."""
     try:
         return os.getsid(pid)
+    except OSError:
+        return None
+
+
+def birth_of(pid: int) -> int | None:
+    """When a process was born, which tells it from an earlier one with its number; None when it is gone."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return int(file.read().rpartition(b")")[2].split()[19])
     except OSError:
         return None
 

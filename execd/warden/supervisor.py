@@ -58,6 +58,8 @@ class Supervisor:
             "freeze": self._freeze,
             "thaw": self._thaw,
             "oom_kills": self._oom_kills,
+            "members": self._members,
+            "let_write": self._let_write,
             "end": self._end,
         }
         listener.setblocking(False)
@@ -251,6 +253,13 @@ class Supervisor:
 
     def _oom_kills(self, request: _Request) -> None:
         request.answer({"count": self._find(request).oom_kills()})
+
+    def _members(self, request: _Request) -> None:
+        request.answer({"pids": self._find(request).members()})
+
+    def _let_write(self, request: _Request) -> None:
+        self._find(request).let_write(allowed=request.message["allowed"])
+        request.answer({})
 
     def _root(self, request: _Request) -> None:
         root = self._find(request).root()
