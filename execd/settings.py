@@ -91,6 +91,15 @@ class Settings(BaseSettings):
     sandbox_tmp_size: int = Field(
         1024 * MIB, ge=0, description="Bytes that /tmp and /dev/shm of a sandbox hold, each, in memory. 0: 256 MiB."
     )
+    sandbox_workspace_size: int = Field(
+        0, ge=0, description="Bytes that the workspace of a sandbox may take, but for that of default. 0: any number."
+    )
+    sandbox_workspace_memory: int = Field(
+        0,
+        ge=0,
+        description="Keep a workspace in memory that may take no more bytes than this: then its size is a hard limit. "
+        "Others are on the disk, and looked at from time to time. 0: all of them.",
+    )
 
     network: Network = Field(
         "none",

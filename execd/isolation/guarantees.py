@@ -99,21 +99,31 @@ def _process() -> Guarantees:
 
 
 def enforcement(
-    mode: Mode, *, version: int | None, controllers: frozenset[str], own_users: bool = True
+    mode: Mode,
+    *,
+    version: int | None,
+    controllers: frozenset[str],
+    own_users: bool = True,
+    workspace_memory: int = 0,
 ) -> dict[str, str]:
     """What holds each limit: a control group (`cgroup v1`, `cgroup v2`), `rlimit` (for each process, but for the number
-    of processes), `tmpfs` (memory of that size), or `none`."""
+    of processes), `watchdog` (looked at again and again), `tmpfs` (memory of that size), or `none`. Workspaces of up to
+    `workspace_memory` bytes are in memory."""
     if mode is Mode.PROCESS:
         return dict.fromkeys((field.name for field in fields(Limits)), "none")
     group = f"cgroup v{version}"
     # The kernel counts the processes of a user, or of a user namespace; without either it would count the service's.
     counted = "rlimit" if mode is Mode.BWRAP or own_users else "none"
     return {
-        "memory": group if cgroup.MEMORY in controllers else "rlimit",
+        "memory": group if cgroup.MEMORY in controllers else "rlimit, watchdog",
         "cpu": group if cgroup.CPU in controllers else "none",
         "processes": group if cgroup.PIDS in controllers else counted,
         "open_files": "rlimit",
         "file_size": "rlimit",
         "tmp_size": "tmpfs" if mode is Mode.BWRAP else "none",
-        "workspace_size": "rlimit, of each file alone",
+        "workspace_size": _workspace(mode, workspace_memory),
     }
+
+
+def _workspace(mode: Mode, memory: int) -> str:
+    return f"tmpfs up to {memory} bytes, watchdog beyond" if mode is Mode.BWRAP and memory else "watchdog"

@@ -44,6 +44,8 @@ class Root:
         self._within = None if within is None else [os.path.realpath(folder) for folder in within]
         self.accounts = accounts or SandboxAccounts(self.read_text, owner or (os.geteuid(), os.getegid()))
         self._identity = Identity(*owner, self.accounts) if owner else None
+        self.full = False
+        """Whether what is in it takes all the room that it may: nothing new is to be written then."""
 
     @classmethod
     def machine(cls, owner: tuple[int, int] | None = None, within: Sequence[str] | None = None) -> Root:

@@ -20,7 +20,7 @@ def limits_of(asked: Limits, settings: Settings) -> Limits:
         # Nothing bounds a workspace as a whole; no file alone may be more than all of it.
         file_size=_least(_smaller(asked.file_size, asked.workspace_size), settings.sandbox_file_size),
         tmp_size=_least(asked.tmp_size, settings.sandbox_tmp_size),
-        workspace_size=asked.workspace_size,
+        workspace_size=_least(asked.workspace_size, settings.sandbox_workspace_size),
     )
 
 

@@ -25,6 +25,7 @@ from execd.service.timekeeper import hibernate_idle, keep_time
 from execd.service.users import Users
 from execd.service.walled import WalledPlaces
 from execd.service.walls import Walls
+from execd.service.watchdog import Watchdog
 from execd.settings import Settings
 from execd.warden.keeper import Keeper
 
@@ -69,4 +70,6 @@ def _places(
     if walls is None:
         return MachinePlaces(settings, folders, keeper)
     egress = partial(Egress, Policy.parse(settings.egress_allow, settings.port), Resolver())
-    return WalledPlaces(settings, folders, keeper, walls, Users(settings.data_dir), egress, tasks)
+    watchdog = Watchdog()
+    tasks.start_soon(watchdog.run)
+    return WalledPlaces(settings, folders, keeper, walls, Users(settings.data_dir), egress, watchdog, tasks)

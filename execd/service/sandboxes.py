@@ -281,7 +281,9 @@ class Sandboxes:
         place = await self._places.open(record)
         try:
             if origin is not None:
-                copy = partial(copy_tree, origin.workspace_folder, place.workspace_folder, place.owner)
+                copy = partial(
+                    copy_tree, origin.workspace_folder, place.workspace_folder, place.owner, place.root.acting
+                )
                 self._change(record.id, copied=str(await to_thread.run_sync(copy)))
             return Sandbox.furnish(record, place, self._common)
         except BaseException:

@@ -52,10 +52,11 @@ class Site:
             if uid is not None:
                 os.chown(folder, uid, uid)
 
-    def binds(self) -> tuple[Bind, ...]:
-        """What of it the sandbox sees, and where."""
+    def binds(self, *, in_memory: bool = False) -> tuple[Bind, ...]:
+        """What of it the sandbox sees, and where; a workspace that is in memory is no folder of the machine."""
+        workspace = Bind(str(self.workspace_folder), self.workspace, writable=True)
         return (
-            Bind(str(self.workspace_folder), self.workspace, writable=True),
+            *(() if in_memory else (workspace,)),
             Bind(str(self.home_folder), self.home, writable=True),
             Bind(str(self.runtime_folder), self.runtime, writable=True),
         )

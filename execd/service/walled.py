@@ -21,8 +21,9 @@ import structlog
 from anyio import to_thread
 
 from execd.errors import NotOffered
+from execd.isolation.cgroup import MEMORY
 from execd.isolation.launch import Launcher
-from execd.isolation.plan import Bind, Mode, Plan
+from execd.isolation.plan import Bind, Limits, Mode, Plan
 from execd.isolation.root import Root
 from execd.isolation.trees import wipe
 from execd.isolation.uplink import UplinkFailed
@@ -43,6 +44,7 @@ from execd.service.sites import Site, sight
 from execd.service.uplinks import plan_uplink
 from execd.service.users import Users
 from execd.service.walls import Walls
+from execd.service.watchdog import Watchdog, Watched
 from execd.settings import Settings
 from execd.warden.client import Enclosure
 from execd.warden.keeper import Keeper
@@ -69,6 +71,8 @@ class WalledPlace:
     services: AsyncExitStack = field(default_factory=AsyncExitStack)
     shares_network: bool = False
     egress: Egress | None = None
+    in_memory: bool = False
+    killed: int = 0
 
     @property
     def launcher(self) -> Launcher:
@@ -83,6 +87,8 @@ class WalledPlace:
     @property
     def workspace_folder(self) -> Path:
         """The folder of the machine that the workspace is."""
+        if self.in_memory:
+            return Path(f"/proc/self/fd/{self.root.fd}{self.workspace}")
         return self.site.workspace_folder
 
     def socket(self, family: int = socket.AF_INET) -> socket.socket:
@@ -96,7 +102,16 @@ class WalledPlace:
 
     def oom_kills(self) -> int:
         """How many of its processes were killed because all of them took too much memory."""
-        return self.enclosure.oom_kills()
+        return self.enclosure.oom_kills() + self.killed
+
+    def count_kill(self) -> None:
+        """One of its processes is about to be killed for the memory that all of them take."""
+        self.killed += 1
+
+    async def set_full(self, full: bool) -> None:
+        """Its workspace has no room, or has some again. Raises OSError."""
+        self.root.full = full
+        await self.enclosure.let_write(allowed=not full)
 
     async def freeze(self) -> None:
         """Let every process in it stand still. Raises OSError."""
@@ -125,6 +140,7 @@ class WalledPlaces:
     walls: Walls
     users: Users
     egress: Callable[[], Egress]
+    watchdog: Watchdog
     tasks: anyio.abc.TaskGroup
 
     @property
@@ -148,11 +164,13 @@ class WalledPlaces:
             warden = await self.keeper.warden()
             enclosure = await warden.open(self._plan(record, site, uid))
             place = self._place(enclosure, site, uid, record.reach)
+            place.in_memory = self._in_memory(record)
             if uid is not None and record.id != DEFAULT_SANDBOX:
                 place.services.callback(self.users.give_back, uid)
             undo.pop_all()
         try:
             self._serve(place, record)
+            self._guard(place, record)
         except BaseException:
             with anyio.CancelScope(shield=True):
                 await place.close()
@@ -184,13 +202,22 @@ class WalledPlaces:
 
     def _plan(self, record: SandboxRecord, site: Site, uid: int | None) -> Plan:
         seen = sight(self.settings, self.walls.python)
-        binds = (*site.binds(), *(Bind(path, path) for path in seen), *record.wanted.volumes)
+        binds = (
+            *site.binds(in_memory=self._in_memory(record)),
+            *(Bind(path, path) for path in seen),
+            *record.wanted.volumes,
+        )
         limits = limits_of(record.wanted.limits, self.settings)
         try:
             uplink = plan_uplink() if record.reach == "full" else None
         except UplinkFailed as failed:
             raise OSError(errno.ENETUNREACH, str(failed)) from None
         return Plan(record.id, self.walls.mode, uid, site.workspace, site.home, binds, limits, uplink=uplink)
+
+    def _in_memory(self, record: SandboxRecord) -> bool:
+        size = limits_of(record.wanted.limits, self.settings).workspace_size
+        stays = record.id == DEFAULT_SANDBOX or self.walls.mode is not Mode.BWRAP
+        return not stays and size is not None and size <= self.settings.sandbox_workspace_memory
 
     def _place(self, enclosure: Enclosure, site: Site, uid: int | None, network: str) -> WalledPlace:
         owner = None if uid is None else (uid, uid)
@@ -232,6 +259,22 @@ class WalledPlaces:
             place.egress = self.egress()
             place.narrow(record.network.rules)
             self._start(place, partial(place.egress.serve, listening))
+
+    def _guard(self, place: WalledPlace, record: SandboxRecord) -> None:
+        limits = limits_of(record.wanted.limits, self.settings)
+        held = record.id == DEFAULT_SANDBOX or place.in_memory
+        watched = Watched(
+            record.id,
+            Limits(
+                memory=None if MEMORY in self.walls.controllers else limits.memory,
+                workspace_size=None if held else limits.workspace_size,
+            ),
+            place.workspace_folder,
+            place.enclosure.members,
+            place.count_kill,
+            place.set_full,
+        )
+        place.services.callback(self.watchdog.watch(watched))
 
     def _start(self, place: WalledPlace, work: Callable[[], Awaitable[None]]) -> None:
         scope = anyio.CancelScope()

@@ -24,6 +24,7 @@ class Walls:
     mode: Mode
     own_users: bool
     python: KernelPython
+    controllers: frozenset[str]
     capabilities: Capabilities
 
     @classmethod
@@ -36,7 +37,7 @@ class Walls:
         except Refused as refused:
             raise CannotServe(f"{refused} {ADVICE}") from None
         capabilities = capabilities_of(mode, facts, settings)
-        return cls(mode, capabilities.own_users, python, capabilities)
+        return cls(mode, capabilities.own_users, python, facts.controllers, capabilities)
 
 
 def network_missing(network: str, mode: Mode) -> str | None:
@@ -60,7 +61,13 @@ def capabilities_of(mode: Mode, facts: Facts, settings: Settings) -> Capabilitie
         fresh_proc=facts.fresh_proc,
     )
     own_users = facts.own_users and mode is not Mode.PROCESS
-    enforced = enforcement(mode, version=facts.cgroup, controllers=facts.controllers, own_users=own_users)
+    enforced = enforcement(
+        mode,
+        version=facts.cgroup,
+        controllers=facts.controllers,
+        own_users=own_users,
+        workspace_memory=settings.sandbox_workspace_memory,
+    )
     return Capabilities(
         mode=mode,
         freeze=mode is not Mode.PROCESS,

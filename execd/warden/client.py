@@ -144,6 +144,15 @@ class Enclosure:
         result, _ = self._warden.call({"op": "oom_kills", "sandbox": self.plan.id})
         return int(result["count"])
 
+    async def members(self) -> list[int]:
+        """The processes in it, but for what holds it. Raises OSError."""
+        result, _ = await self._warden.ask({"op": "members", "sandbox": self.plan.id})
+        return list(result["pids"])
+
+    async def let_write(self, *, allowed: bool) -> None:
+        """Let its processes write to files, or not (EFBIG). Raises OSError."""
+        await self._warden.ask({"op": "let_write", "sandbox": self.plan.id, "allowed": allowed})
+
 
 class Warden:
     """A connection to a warden that lives. `lost` is set when it has ended, and everything with it. Where there is no

@@ -20,6 +20,7 @@ from execd.warden.birth import Birth
 from execd.warden.loop import Loop
 from execd.warden.means import Means
 from execd.warden.processes import Process, Processes, descendants
+from execd.warden.writing import let_write
 
 _PAUSE = 0.005
 _KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)
@@ -55,6 +56,7 @@ class Enclosed:
         self._on_closed: list[Callable[[], None]] = []
         self._emptied = False
         self._oom_kills = 0
+        self._stopped: set[tuple[int, int | None]] = set()
 
     def open(self, on_open: Callable[[OSError | None], None]) -> None:
         """Make it, and say so when it is there or cannot be made. Raises OSError."""
@@ -110,6 +112,19 @@ class Enclosed:
         if self._group is None:
             return {}
         return {"memory": self._group.memory_needed(), "cpu_seconds": self._group.cpu_seconds()}
+
+    def members(self) -> list[int]:
+        """The processes in it, but for what holds it."""
+        return sorted(self._members())
+
+    def let_write(self, *, allowed: bool) -> None:
+        """Let its processes write to files, or not: one that has given itself leave is killed."""
+        members = {(pid, birth_of(pid)) for pid in self._members()}
+        changed = let_write((pid for pid, _ in members), self.plan.uid, allowed=allowed)
+        for pid, birth in self._stopped & members if not allowed else ():
+            if pid in changed and birth is not None:
+                kill(pid, signal.SIGKILL)
+        self._stopped = set() if allowed else members
 
     def close(self, on_closed: Callable[[], None]) -> None:
         """End everything in it, and say so when all of it is gone."""
@@ -232,6 +247,15 @@ def session_of(pid: int) -> int | None:
 def exists(pid: int) -> bool:
     """Whether there is such a process, ended or not."""
     return os.path.exists(f"/proc/{pid}")
+
+
+def birth_of(pid: int) -> int | None:
+    """When a process was born, which tells it from an earlier one with its number; None when it is gone."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return int(file.read().rpartition(b")")[2].split()[19])
+    except OSError:
+        return None
 
 
 def kill(pid: int, signum: int) -> None:

@@ -62,6 +62,8 @@ class Supervisor:
             "thaw": self._thaw,
             "oom_kills": self._oom_kills,
             "usage": self._usage,
+            "members": self._members,
+            "let_write": self._let_write,
             "end": self._end,
         }
         listener.setblocking(False)
@@ -266,6 +268,13 @@ class Supervisor:
 
     def _usage(self, request: _Request) -> None:
         request.answer(self._find(request).usage())
+
+    def _members(self, request: _Request) -> None:
+        request.answer({"pids": self._find(request).members()})
+
+    def _let_write(self, request: _Request) -> None:
+        self._find(request).let_write(allowed=request.message["allowed"])
+        request.answer({})
 
     def _root(self, request: _Request) -> None:
         root = self._find(request).root()
