@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
+from pathlib import PurePath
 
 import anyio
 import anyio.abc
+import structlog
 
 from execd.kernel.kernelspec import Kernelspecs, bundled_kernels
 from execd.service.egress import Egress
@@ -29,6 +31,8 @@ from execd.service.watchdog import Watchdog
 from execd.settings import Settings
 from execd.warden.keeper import Keeper
 
+log = structlog.get_logger(__name__)
+
 
 @asynccontextmanager
 async def open_sandboxes(settings: Settings, meters: Meters) -> AsyncIterator[Sandboxes]:
@@ -46,6 +50,7 @@ async def open_sandboxes(settings: Settings, meters: Meters) -> AsyncIterator[Sa
             async with anyio.create_task_group() as tasks:
                 executions = Executions(settings, folders.journals, meters)
                 common = Common(settings, kernelspecs, executions, meters, zmq, tasks)
+                tasks.start_soon(_prepare, keeper, kernelspecs)
                 places = _places(settings, folders, keeper, walls, tasks)
                 sandboxes = Sandboxes(common, places)
                 meters.show(sandboxes.count_waiting, sandboxes.count_kernels, sandboxes.count_commands)
@@ -62,6 +67,17 @@ async def open_sandboxes(settings: Settings, meters: Meters) -> AsyncIterator[Sa
             with anyio.CancelScope(shield=True):
                 await keeper.end()
             zmq.destroy(linger=0)
+
+
+async def _prepare(keeper: Keeper, kernelspecs: Kernelspecs) -> None:
+    """Have what kernels are forked from started now: it takes a second, and the first kernel would wait for it."""
+    for language in kernelspecs.languages:
+        spec = kernelspecs.get(language)
+        if spec.engine == "zygote":
+            try:
+                await (await keeper.warden()).prepare(spec.command(PurePath("/")))
+            except OSError as error:
+                log.warning("zygote_not_started", language=language, why=str(error))
 
 
 def _places(

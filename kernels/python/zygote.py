@@ -7,7 +7,6 @@ installed here: the way into a sandbox, how a process gets there, and the langua
 
 import gc
 import os
-import signal
 import socket
 import sys
 from collections.abc import Callable
@@ -22,10 +21,18 @@ FOLDER = Path(__file__).resolve().parent
 KERNEL = (
     "debugpy",
     "ipykernel.debugger",
+    "IPython.core.logger",
     "IPython.core.magics",
     "IPython.core.pylabtools",
     "IPython.extensions.storemagic",
+    "encodings.utf_16_be",
+    "execd_kernel.output",
+    "faulthandler",
+    "pygments.formatters.terminal256",
+    "pygments.styles",
+    "resource",
     "sqlite3",
+    "stack_data",
     "zmq.asyncio",
     "tornado.platform.asyncio",
 )
@@ -34,6 +41,9 @@ KERNEL = (
 DATA = ("numpy", "pandas", "matplotlib.pyplot")
 """Libraries that are shared by all kernels if they are installed. Their import must start no thread of Python's, and
 must not depend on the environment in ways that execd_kernel.forked does not set right."""
+
+NOBODY = 3
+"""How a fork ends that has waited for a request in vain."""
 
 Program = Callable[[], None]
 
@@ -68,16 +78,27 @@ def prepare() -> None:
 
 
 def serve(entrance: Any, birth: Any, protocol: Any, warden: socket.socket) -> Program | None:
-    """Fork a kernel whenever one is asked for. Returns its program in the fork, and None when the warden is gone."""
+    """Fork a kernel whenever one is asked for. Returns its program in the fork, and None when the warden is gone.
+
+    There is always a fork that waits for the next request, so that only the second of the two that lead into a sandbox
+    is made while somebody waits. It does not wait in the sandbox: it may not be known yet.
+    """
     while True:
-        received = protocol.receive(warden)
-        if received is None:
+        waiting = os.fork()
+        if not waiting:
+            return take_up(protocol.receive(warden), entrance, birth)
+        _, status = os.waitpid(waiting, 0)
+        if os.waitstatus_to_exitcode(status) == NOBODY:
             return None
-        message, fds = received
-        report = birth.start(birth_of(message, fds, entrance, birth), entrance, shim=True)
-        if report is not None:
-            return lambda: become(message["argv"], message["env"], report)
-        protocol.close_all(fds)
+
+
+def take_up(received: tuple[dict[str, Any], list[int]] | None, entrance: Any, birth: Any) -> Program:
+    """Be the way into the sandbox for what is asked for; the program is that of the process that is in there."""
+    if received is None:
+        os._exit(NOBODY)
+    message, fds = received
+    report = birth.go(birth_of(message, fds, entrance, birth), entrance, shim=True)
+    return lambda: become(message["argv"], message["env"], report)
 
 
 def birth_of(message: dict[str, Any], fds: list[int], entrance: Any, birth: Any) -> Any:
@@ -119,7 +140,6 @@ def main() -> Program | None:
     preload()
     prepare()
     sys.path.remove(str(FOLDER))
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # The forks of the way in are waited for by nobody.
     gc.collect()
     gc.freeze()
     program = serve(entrance, birth, protocol, warden)

@@ -20,6 +20,7 @@ from execd_kernel.session import KernelSession
 from execd_kernel.shell import ZMQInteractiveShell
 
 READY = "EXECD_READY_FD"
+"""The variable that names the descriptor on which a service waits for the kernel; the service watches the process."""
 
 SEND_QUEUE = 32
 """How many iopub messages may wait for the subscriber before the kernel waits with them."""
@@ -97,6 +98,11 @@ class KernelApp(IPKernelApp):
         if descriptor is not None:
             os.write(int(descriptor), b"R")
             os.close(int(descriptor))
+
+    def init_heartbeat(self) -> None:
+        """Answer heartbeats, unless whoever started us says that it hears of our end in another way."""
+        if READY not in os.environ:
+            super().init_heartbeat()  # type: ignore[no-untyped-call]
 
     def init_profile_dir(self) -> None:
         """Read the profile where IPython would look for it, without making one."""

@@ -11,6 +11,7 @@ import os
 import sys
 import uuid
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -146,7 +147,7 @@ class PreparedApp(KernelApp):
         self.init_connection_file()  # type: ignore[no-untyped-call]
         self.init_poller()  # type: ignore[no-untyped-call]
         self.init_sockets()  # type: ignore[no-untyped-call]
-        self.init_heartbeat()  # type: ignore[no-untyped-call]
+        self.init_heartbeat()
         self.write_connection_file()
         self.log_connection_info()  # type: ignore[no-untyped-call]
         self.init_io()  # type: ignore[no-untyped-call]
@@ -166,8 +167,12 @@ class PreparedApp(KernelApp):
 
 
 def warm(shell: Any, session: Any) -> None:
-    """Do once what a cell does, without running one: the first real one finds caches filled and modules imported."""
-    tree = shell.compile.ast_parse(shell.transform_cell("1+1"))
-    shell.compile(tree, "<warm>", "exec")
+    """Do once what a cell does: the first real one finds caches filled and modules imported. A silent one leaves no
+    trace in the history, the namespace and the count."""
+    if "matplotlib" in sys.modules:
+        # It looks for the shell when it is imported, and only then.
+        import_module("matplotlib_inline.backend_inline")
+    shell.run_cell("1+1", silent=True)
+    shell.last_execution_result = None
     shell.display_formatter.format(2)
     session.serialize(session.msg("status", {"execution_state": "idle"}))
