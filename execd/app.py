@@ -11,6 +11,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
+from execd.errors import CannotServe
 from execd.service.meters import Meters
 from execd.service.opening import open_sandboxes
 from execd.service.sandboxes import Sandboxes
@@ -44,6 +45,7 @@ from execd.wire.nullspace import uploads as nullspace_uploads
 from execd.wire.nullspace.errors import NULLSPACE
 from execd.wire.nullspace.generation import in_both, passages_in_both
 from execd.wire.openapi import openapi_route
+from execd.wire.opensandbox import egress as opensandbox_egress
 from execd.wire.opensandbox import endpoints as opensandbox_endpoints
 from execd.wire.opensandbox import sandboxes as opensandbox_sandboxes
 from execd.wire.opensandbox.errors import OPENSANDBOX
@@ -90,6 +92,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *below("/opensandbox/v1", _OPENSANDBOX),
     *below("/opensandbox", _OPENSANDBOX, "_unversioned"),
     *in_both(_NULLSPACE),
+    *below("/v1/sandboxes", opensandbox_egress.OPERATIONS),
     *raw_files.LINK_OPERATIONS,
 )
 PASSAGES: tuple[Passage, ...] = (
@@ -111,14 +114,19 @@ class State(TypedDict):
 
 
 def create_app(settings: Settings) -> Starlette:
-    """The service as an ASGI application. Its lifespan makes and ends the sandboxes; `app.state.sandboxes` are they."""
+    """The service as an ASGI application. Its lifespan makes and ends the sandboxes; `app.state.sandboxes` are they, or
+    `app.state.refusal` is why there can be none."""
     meters = Meters()
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[State]:
-        async with open_sandboxes(settings, meters) as sandboxes:
-            app.state.sandboxes = sandboxes
-            yield {"sandboxes": sandboxes}
+        try:
+            async with open_sandboxes(settings, meters) as sandboxes:
+                app.state.sandboxes = sandboxes
+                yield {"sandboxes": sandboxes}
+        except CannotServe as refusal:
+            app.state.refusal = refusal
+            raise
 
     app = Starlette(
         routes=[

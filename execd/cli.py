@@ -11,6 +11,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import SettingsError
 
 import execd
+from execd.doctor import report
 from execd.errors import ExecdError
 from execd.logs import configure_logs
 from execd.server import run
@@ -30,18 +31,30 @@ def main() -> None:
 
 def _serve(**options: Any) -> None:
     """Serve until Ctrl-C or SIGTERM. Each option can also be set by the environment variable shown with it."""
-    given = {name: _value(name, value) for name, value in options.items() if value is not None}
-    try:
-        settings = Settings(**given)
-    except ValidationError as error:
-        raise click.UsageError(_complaint(error)) from None
-    except SettingsError as error:
-        raise click.UsageError(f'{error}: expected a JSON list, such as \'["a", "b"]\'') from None
+    settings = _settings(options)
     configure_logs(settings)
     try:
         run(settings)
     except ExecdError as error:
         raise click.ClickException(str(error)) from None
+
+
+def _doctor(*, as_json: bool, **options: Any) -> None:
+    """Tell what walls this machine has for sandboxes, what they cover, and how to get stronger ones. The exit code is 0
+    where `execd serve` would serve with walls, else 1. Takes the options and variables of `execd serve`."""
+    text, works = report(_settings(options), as_json=as_json)
+    click.echo(text)
+    raise SystemExit(0 if works else 1)
+
+
+def _settings(options: dict[str, Any]) -> Settings:
+    given = {name: _value(name, value) for name, value in options.items() if value is not None}
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        raise click.UsageError(_complaint(error)) from None
+    except SettingsError as error:
+        raise click.UsageError(f'{error}: expected a JSON list, such as \'["a", "b"]\'') from None
 
 
 def _value(name: str, value: str) -> Any:
@@ -77,5 +90,16 @@ main.add_command(
         callback=_serve,
         params=[_option(name, field) for name, field in Settings.model_fields.items()],
         help=_serve.__doc__,
+    )
+)
+main.add_command(
+    click.Command(
+        "doctor",
+        callback=_doctor,
+        params=[
+            click.Option(["--json", "as_json"], is_flag=True, help="Print it as JSON."),
+            *(_option(name, field) for name, field in Settings.model_fields.items()),
+        ],
+        help=_doctor.__doc__,
     )
 )

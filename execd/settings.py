@@ -20,8 +20,12 @@ Network = Literal["none", "proxy", "full"]
 
 
 def _default_data_dir() -> Path:
-    base = os.environ.get("XDG_DATA_HOME")
-    return (Path(base) if base else Path.home() / ".local" / "share") / "execd"
+    if base := os.environ.get("XDG_DATA_HOME"):
+        return Path(base, "execd")
+    try:
+        return Path.home() / ".local" / "share" / "execd"
+    except RuntimeError:  # a user without a name and without HOME, as containers have
+        return Path("/var/lib/execd")
 
 
 class Settings(BaseSettings):
@@ -48,10 +52,13 @@ class Settings(BaseSettings):
 
     data_dir: Path = Field(
         default_factory=_default_data_dir,
-        description="Folder for the workspace and the journals; one service at a time.",
+        description="Folder for the workspace, the journals and the folders of sandboxes; one service at a time.",
     )
     workspace: Path | None = Field(
-        None, description="Folder that contexts start in when they name no cwd. Default: workspace/ in the data folder."
+        None,
+        description="Folder of the machine that is the workspace of the sandbox `default`, and stays; a sandbox has it "
+        "at /workspace, or with landlock and process at its own path. Root's service gives it to that sandbox's user. "
+        "Default: workspace/ in the data folder.",
     )
     kernels_dir: Path | None = Field(None, description="Folder of kernels, one folder a language. Default: our own.")
     kernel_python: Path = Field(
@@ -59,14 +66,16 @@ class Settings(BaseSettings):
     )
     kernel_env: list[str] = Field(
         ["LANG", "LC_*", "TZ", "PATH", "HOME", "USER", "TERM", "TMPDIR"],
-        description="Names of the service's environment variables that kernels get; a trailing * matches any rest "
-        "(JSON list). Never a variable that starts with EXECD_.",
+        description="Names of the service's environment variables that sandboxes get; a trailing * matches any rest "
+        "(JSON list). Never a variable that starts with EXECD_. Behind walls PATH, HOME, USER, LOGNAME and TMPDIR are "
+        "the sandbox's own.",
     )
 
     envs: Path | None = Field(
         None,
-        description="File of variables for everything that is started later; its grammar is OpenSandbox's. "
-        "Default: envs in the data folder.",
+        description="With process: the file of variables for everything that is started later in the sandbox "
+        "`default`; its grammar is OpenSandbox's. Default: envs in the data folder. Behind walls every sandbox has one "
+        "of its own, ~/.execd-envs inside; EXECD_ENVS says there where it is.",
     )
 
     isolation: Literal["auto", "bwrap", "landlock", "process"] = Field(
@@ -80,7 +89,16 @@ class Settings(BaseSettings):
     sandbox_open_files: int = Field(65536, ge=0, description="Open files of each process of a sandbox. 0: any number.")
     sandbox_file_size: int = Field(0, ge=0, description="Size of each file of a sandbox, in bytes. 0: any.")
     sandbox_tmp_size: int = Field(
-        1024 * MIB, ge=0, description="Bytes that /tmp and /dev/shm of a sandbox hold, each, in memory."
+        1024 * MIB, ge=0, description="Bytes that /tmp and /dev/shm of a sandbox hold, each, in memory. 0: 256 MiB."
+    )
+    sandbox_workspace_size: int = Field(
+        0, ge=0, description="Bytes that the workspace of a sandbox may take, but for that of default. 0: any number."
+    )
+    sandbox_workspace_memory: int = Field(
+        0,
+        ge=0,
+        description="Keep a workspace in memory that may take no more bytes than this: then its size is a hard limit. "
+        "Others are on the disk, and looked at from time to time. 0: all of them.",
     )
 
     network: Network = Field(
@@ -133,7 +151,9 @@ class Settings(BaseSettings):
         0, ge=0, description="End a sandbox that nobody has used for this long. 0: never."
     )
     volume_root: Path | None = Field(
-        None, description="Folder below which the volumes of sandboxes must be. Unset: there are no volumes."
+        None,
+        description="Folder below which the volumes of sandboxes must be; named ones are made in it for everybody to "
+        "write, so nobody else should be let into it. Unset: there are no volumes.",
     )
     sandbox_images: dict[str, str] = Field(
         {},

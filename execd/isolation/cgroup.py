@@ -63,6 +63,12 @@ class Group(ABC):
                 return False
         return True
 
+    def memory_needed(self) -> int | None:
+        """Bytes in use that cannot simply be dropped, as what files have been read into can."""
+        used, statistics = self.memory(), _table(self._file(MEMORY, "memory.stat"))
+        droppable = statistics.get("total_inactive_file", statistics.get("inactive_file", 0))
+        return None if used is None else max(used - droppable, 0)
+
     def refused_forks(self) -> int:
         """How often a process or a thread could not be made, since there were as many as there may be."""
         return _table(self._file(PIDS, "pids.events")).get("max", 0)
@@ -127,11 +133,14 @@ class Groups(ABC):
         """The groups there are whose names begin so."""
 
 
-def groups(mount: Path = Path("/sys/fs/cgroup"), membership: Path = Path("/proc/self/cgroup")) -> Groups:
-    """What there is on this machine. Raises Unavailable."""
+def groups(
+    mount: Path = Path("/sys/fs/cgroup"), membership: Path = Path("/proc/self/cgroup"), *, enable: bool = True
+) -> Groups:
+    """What there is on this machine; without `enable`, what there would be, and nothing is changed for it. Raises
+    Unavailable."""
     paths = _paths(membership)
     if (mount / "cgroup.controllers").exists():
-        return UnifiedGroups(_existing(mount, paths.get("", "")))
+        return UnifiedGroups(_existing(mount, paths.get("", "")), enable=enable)
     return SeparateGroups(mount, paths)
 
 
@@ -226,13 +235,16 @@ class UnifiedGroups(Groups):
 
     version = 2
 
-    def __init__(self, own: Path) -> None:
+    def __init__(self, own: Path, *, enable: bool = True) -> None:
         """`own` is the folder of the group that we are in. Raises Unavailable where it may not be written."""
         self._parent = own.parent if own.name == _OURSELVES else own
         if not _can_make_folders(self._parent):
             raise Unavailable(f"the control group {self._parent} may not be written; systemd's Delegate=yes gives one")
         wanted = {MEMORY, PIDS, CPU} & set(_text(self._parent / "cgroup.controllers").split())
         missing = wanted - self._enabled()
+        if missing and not enable:
+            self.controllers = frozenset({*wanted, FREEZER})
+            return
         if missing:
             self._move_ourselves()
             with contextlib.suppress(OSError):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from execd.isolation import cgroup
-from execd.isolation.plan import Mode
+from execd.isolation.plan import Limits, Mode
 
 SCOPED_LANDLOCK = 6
 """The first version of Landlock that keeps signals and abstract sockets within a sandbox."""
@@ -30,6 +30,7 @@ REMEDIES = {
 
 _PROCESSES_SEEN = "the machine's (or the container's) processes are seen with their arguments"
 _KERNEL = "faults of the kernel itself, and what caches and timing tell"
+_WORKSPACE = "the size of a workspace as a whole: it takes from the disk what each of its files may"
 
 
 def guarantees(
@@ -59,7 +60,7 @@ def _bwrap(own_users: bool, fresh_proc: bool) -> Guarantees:
             "with its first process ends everything in it",
             *((users,) if users else ()),
         ),
-        (_KERNEL, *(() if users else (shared,)), *(() if fresh_proc else (_PROCESSES_SEEN,))),
+        (_KERNEL, _WORKSPACE, *(() if users else (shared,)), *(() if fresh_proc else (_PROCESSES_SEEN,))),
     )
 
 
@@ -75,6 +76,7 @@ def _landlock(own_users: bool, abi: int) -> Guarantees:
     )
     gaps = [
         _KERNEL,
+        _WORKSPACE,
         _PROCESSES_SEEN,
         "that a file exists is seen, with its size",
         "unix sockets with a path are reached, as far as their permissions let the sandbox's user",
@@ -96,17 +98,32 @@ def _process() -> Guarantees:
     )
 
 
-def enforcement(mode: Mode, *, version: int | None, controllers: frozenset[str]) -> dict[str, str]:
-    """What holds each limit: a control group (`cgroup v1`, `cgroup v2`), `rlimit` (for each process), `watchdog`
-    (looked at again and again), `tmpfs` (memory of that size), or `none`."""
+def enforcement(
+    mode: Mode,
+    *,
+    version: int | None,
+    controllers: frozenset[str],
+    own_users: bool = True,
+    workspace_memory: int = 0,
+) -> dict[str, str]:
+    """What holds each limit: a control group (`cgroup v1`, `cgroup v2`), `rlimit` (for each process, but for the number
+    of processes), `watchdog` (looked at again and again), `tmpfs` (memory of that size), or `none`. Workspaces of up to
+    `workspace_memory` bytes are in memory."""
+    if mode is Mode.PROCESS:
+        return dict.fromkeys((field.name for field in fields(Limits)), "none")
     group = f"cgroup v{version}"
-    rlimit = "none" if mode is Mode.PROCESS else "rlimit"
+    # The kernel counts the processes of a user, or of a user namespace; without either it would count the service's.
+    counted = "rlimit" if mode is Mode.BWRAP or own_users else "none"
     return {
-        "memory": group if cgroup.MEMORY in controllers else f"{rlimit}, watchdog" if rlimit != "none" else "watchdog",
-        "processes": group if cgroup.PIDS in controllers else rlimit,
+        "memory": group if cgroup.MEMORY in controllers else "rlimit, watchdog",
         "cpu": group if cgroup.CPU in controllers else "none",
-        "open_files": rlimit,
-        "file_size": rlimit,
+        "processes": group if cgroup.PIDS in controllers else counted,
+        "open_files": "rlimit",
+        "file_size": "rlimit",
         "tmp_size": "tmpfs" if mode is Mode.BWRAP else "none",
-        "workspace_size": "watchdog",
+        "workspace_size": _workspace(mode, workspace_memory),
     }
+
+
+def _workspace(mode: Mode, memory: int) -> str:
+    return f"tmpfs up to {memory} bytes, watchdog beyond" if mode is Mode.BWRAP and memory else "watchdog"

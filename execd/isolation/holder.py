@@ -96,9 +96,15 @@ def start(
     return Starting(pid, ready, info, said)
 
 
-def hold(command: Command, uid: int | None, cgroups: Sequence[int] = (), within: float = 10) -> Holder:
+def hold(
+    command: Command,
+    uid: int | None,
+    cgroups: Sequence[int] = (),
+    prepare: Callable[[], None] | None = None,
+    within: float = 10,
+) -> Holder:
     """`start` and `finish`, waiting. Raises HolderFailed, TimeoutError; nothing is left behind then."""
-    starting = start(command, uid, cgroups)
+    starting = start(command, uid, cgroups, prepare)
     try:
         if not select.select([starting.ready], [], [], within)[0]:
             raise TimeoutError("bubblewrap takes too long")

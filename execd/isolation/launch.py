@@ -32,11 +32,13 @@ class Launch:
 @dataclass(frozen=True, slots=True)
 class Exit:
     """How a process ended: `code` as exit(3) got it, or minus the signal's number. What it and the children that it
-    waited for took: CPU seconds, and the largest resident size in bytes; None where nobody knows."""
+    waited for took: CPU seconds, and the largest resident size in bytes; None where nobody knows. `oom`: it was killed
+    for its sandbox had no memory left."""
 
     code: int
     cpu_seconds: float | None = None
     peak_memory: int | None = None
+    oom: bool = False
 
 
 class Started(Protocol):

@@ -19,6 +19,7 @@ from execd.isolation import bubblewrap, cgroup, entering, etc, holder, landlock,
 from execd.isolation.entrance import join, settle
 from execd.isolation.guarantees import REMEDIES
 from execd.isolation.plan import Mode, Plan
+from execd.isolation.stage import staged
 
 AUTO = "auto"
 
@@ -53,20 +54,21 @@ def choose(wanted: str, facts: Facts) -> Mode:
     for mode in candidates:
         if mode not in facts.obstacles:
             return mode
-    reasons = "; ".join(f"{mode}: {facts.obstacles[mode]}" for mode in candidates)
+    reasons = "; ".join(f"{mode}: {' '.join(facts.obstacles[mode].split())}" for mode in candidates)
     raise Refused(f"this machine allows no isolation of the kind that is wanted ({reasons}). {REMEDIES[candidates[0]]}")
 
 
-def probe(user: int | None) -> Facts:
-    """Try everything, for sandboxes of this user of the machine (None: our own). Takes some ten milliseconds."""
+def probe(user: int | None, program: str | None = None, *, enable: bool = True) -> Facts:
+    """Try everything, for sandboxes of this user of the machine (None: our own), with this bubblewrap (None: the one
+    that is found). Takes some ten milliseconds. `enable`: make control groups ready for use, if it takes that."""
     own_users = user is not None and _tried(functools.partial(_become, user)) is None
     user = user if own_users else None
-    program = bubblewrap.program()
+    program = program or bubblewrap.program()
     walls, around = _try_bwrap(program, user)
     version = landlock.abi()
     restriction = _try_landlock(version, user)
     obstacles = {Mode.BWRAP: walls, Mode.LANDLOCK: restriction}
-    found = _cgroup()
+    found = _cgroup(enable=enable)
     return Facts(
         obstacles={mode: reason for mode, reason in obstacles.items() if reason is not None},
         bwrap=program,
@@ -79,9 +81,9 @@ def probe(user: int | None) -> Facts:
     )
 
 
-def _cgroup() -> cgroup.Groups | None:
+def _cgroup(*, enable: bool) -> cgroup.Groups | None:
     try:
-        return cgroup.groups()
+        return cgroup.groups(enable=enable)
     except cgroup.Unavailable:
         return None
 
@@ -92,13 +94,11 @@ def _try_bwrap(program: str | None, user: int | None) -> tuple[str | None, bubbl
     if user is None and os.geteuid() == 0:
         return "root's service cannot give sandboxes a user of their own (CAP_SETUID, CAP_SETGID)", None
     try:
-        # Where the sandbox's user can come, too.
-        place = tempfile.TemporaryDirectory(prefix="execd-probe-", dir=None if user is None else "/tmp")
+        place = tempfile.TemporaryDirectory(prefix="execd-probe-")
     except OSError as error:
         return f"no temporary folder: {error.strerror}", None
     with place as name:
         folder = Path(name)
-        folder.chmod(0o755)
         (folder / "etc").mkdir()
         for file in etc.WRITTEN:
             (folder / "etc" / file).touch()
@@ -115,9 +115,12 @@ def _try_bwrap(program: str | None, user: int | None) -> tuple[str | None, bubbl
 
 
 def _enter(around: bubblewrap.Surroundings, user: int | None) -> None:
-    plan = Plan("probe", Mode.BWRAP, user, "/workspace", etc.HOME)
+    plan, prepare = Plan("probe", Mode.BWRAP, user, "/workspace", etc.HOME), None
     how = entering.entrance(plan, os.getpid())
-    held = holder.hold(bubblewrap.command(plan, around, seccomp.program(str(Mode.BWRAP))), user, within=_WITHIN)
+    if os.geteuid() == 0:
+        plan, around, prepare = staged(plan, around)
+    command = bubblewrap.command(plan, around, seccomp.program(str(Mode.BWRAP)))
+    held = holder.hold(command, user, prepare=prepare, within=_WITHIN)
 
     def inside() -> None:
         join(how, held.pidfd)

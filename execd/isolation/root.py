@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import PurePath
 
@@ -29,18 +29,28 @@ class Root:
     `owner` is the user and the group, by the machine's numbers, that the sandbox's processes are, where the service
     itself is somebody else: within `acting` it may do no more than they, and what it makes is theirs. (On a file system
     that was mounted behind walls, nobody else could make anything.) `accounts` says who is who in there; without it,
-    there is one user behind walls.
+    there is one user behind walls. `within` are the folders that everything must be in where not all of the tree is
+    the sandbox's.
     """
 
-    def __init__(self, fd: int, owner: tuple[int, int] | None = None, accounts: Accounts | None = None) -> None:
+    def __init__(
+        self,
+        fd: int,
+        owner: tuple[int, int] | None = None,
+        accounts: Accounts | None = None,
+        within: Sequence[str] | None = None,
+    ) -> None:
         self.fd = fd
+        self._within = None if within is None else [os.path.realpath(folder) for folder in within]
         self.accounts = accounts or SandboxAccounts(self.read_text, owner or (os.geteuid(), os.getegid()))
         self._identity = Identity(*owner, self.accounts) if owner else None
+        self.full = False
+        """Whether what is in it takes all the room that it may: nothing new is to be written then."""
 
     @classmethod
-    def machine(cls, owner: tuple[int, int] | None = None) -> Root:
-        """The machine's own tree, with its users and groups."""
-        return cls(os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC), owner, MACHINE)
+    def machine(cls, owner: tuple[int, int] | None = None, within: Sequence[str] | None = None) -> Root:
+        """The machine's own tree, or these folders of it, with the machine's users and groups."""
+        return cls(os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC), owner, MACHINE, within)
 
     def acting(self) -> AbstractContextManager[None]:
         """Work on files as `owner` within the block, in this thread, without an await; as whoever one is where there
@@ -55,7 +65,13 @@ class Root:
 
     def open(self, path: PurePath, flags: int) -> int:
         """A descriptor of what is at the path. Only with O_PATH, or for a folder, is it safe to have whatever it is."""
-        return open_in_root(self.fd, path, flags)
+        fd = open_in_root(self.fd, path, flags)
+        try:
+            self._check_within(fd, path)
+        except BaseException:
+            os.close(fd)
+            raise
+        return fd
 
     @contextmanager
     def target(self, path: PurePath) -> Iterator[int]:
@@ -137,7 +153,11 @@ class Root:
         """Raise OSError unless the path leads to a folder that the sandbox's user can enter."""
         with self.acting():
             # The name `.` is looked up in it, which takes the permission to.
-            os.close(open_in_root(self.fd, f"{path}/.", os.O_PATH | os.O_DIRECTORY))
+            fd = open_in_root(self.fd, f"{path}/.", os.O_PATH | os.O_DIRECTORY)
+            try:
+                self._check_within(fd, path)
+            finally:
+                os.close(fd)
 
     def make_folder(self, path: PurePath) -> None:
         """Make a folder and the missing ones above it, as the sandbox's user. Raises FileExistsError or
@@ -169,3 +189,10 @@ class Root:
                     return False
                 raise
         return True
+
+    def _check_within(self, fd: int, path: PurePath) -> None:
+        # The kernel knows where it is by now. A sandbox can rename and link what is its own, and nothing else.
+        if self._within is not None:
+            found = os.readlink(f"/proc/self/fd/{fd}")
+            if not any(found == folder or found.startswith(f"{folder}/") for folder in self._within):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import fcntl
 import os
+import select
 import shutil
 import signal
 import socket
@@ -25,6 +26,9 @@ _CLONE_NEWUSER = 0x10000000
 _CLONE_NEWNET = 0x40000000
 
 
+_PATIENCE = 10.0
+
+
 class Uplink:
     """An uplink that is up."""
 
@@ -36,9 +40,20 @@ class Uplink:
     def close(self) -> None:
         """Take it down; safe to call twice. It goes by itself when this process ends."""
         if self._leave >= 0:
-            os.close(self._leave)
-            self._leave = -1
+            self._let_go()
             _end(self._process)
+
+    def abandon(self) -> None:
+        """The same without waiting: its process is the caller's to reap, who knows its `pid`. Safe to call twice."""
+        if self._leave >= 0:
+            self._let_go()
+            self._process.kill()
+        # Its number may soon be another's, for which nobody is to wait in its place.
+        self._process.returncode = 0
+
+    def _let_go(self) -> None:
+        os.close(self._leave)
+        self._leave = -1
 
 
 def raise_uplink(pid: int, plan: UplinkPlan, user: tuple[int, int] | None = None) -> Uplink:
@@ -95,11 +110,17 @@ def _start(plan: UplinkPlan, netns: int, userns: int | None, user: tuple[int, in
         finally:
             os.close(ready)
             os.close(lives)
-        if answer.read(1) == b"1":
+        if _answers(answer.fileno()):
             return uplink
         uplink.close()
         said.seek(0)
         raise UplinkFailed(f"{PROGRAM} failed: {said.read(2000).decode(errors='replace').strip()}")
+
+
+def _answers(fd: int) -> bool:
+    waiting = select.poll()  # a warden of many sandboxes has more descriptors than select() takes
+    waiting.register(fd, select.POLLIN)
+    return bool(waiting.poll(_PATIENCE * 1000)) and os.read(fd, 1) == b"1"
 
 
 def _spawn(command: list[str], kept: list[int], user: tuple[int, int] | None, said: int) -> subprocess.Popen[bytes]:

@@ -8,9 +8,9 @@ import os
 import stat
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
-from execd.isolation.entry import FOLDER, Entry, identity
+from execd.isolation.entry import FOLDER, Entry, by_descriptor, identity
 from execd.isolation.openat2 import open_beneath
 
 
@@ -79,12 +79,36 @@ def remove_entry(entry: Entry) -> None:
             entry.unlink()
 
 
-def _clear(here: int) -> None:
+def wipe(path: Path) -> None:
+    """Remove a folder that is done with, and all that is in it, however deep it is and whatever its owner, who has
+    gone, has forbidden; nothing where there is none. What cannot be removed stays."""
+    with suppress(OSError):
+        place = os.open(path.parent, os.O_PATH | FOLDER)
+        try:
+            _clear(_opened(place, path.name, insist=True), insist=True)
+            os.rmdir(path.name, dir_fd=place)
+        finally:
+            os.close(place)
+
+
+def _opened(folder: int, name: str, *, insist: bool) -> int:
+    if not insist:
+        return os.open(name, FOLDER, dir_fd=folder)
+    found = os.open(name, os.O_PATH | FOLDER, dir_fd=folder)
+    try:
+        with suppress(PermissionError):
+            os.chmod(by_descriptor(found), stat.S_IRWXU)
+        return os.open(by_descriptor(found), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    finally:
+        os.close(found)
+
+
+def _clear(here: int, *, insist: bool = False) -> None:
     try:
         levels = [_cleared(here)]
         while True:
             if levels[-1].folders:
-                here = _into(here, levels)
+                here = _into(here, levels, insist=insist)
                 continue
             levels.pop()
             if not levels:
@@ -111,10 +135,10 @@ def _in(folder: int, name: str) -> Entry:
     return Entry(folder, name, PurePath(name))
 
 
-def _into(here: int, levels: list[_Level]) -> int:
+def _into(here: int, levels: list[_Level], *, insist: bool) -> int:
     try:
         _in(here, levels[-1].folders[-1]).check_unmounted()
-        deeper = os.open(levels[-1].folders[-1], FOLDER, dir_fd=here)
+        deeper = _opened(here, levels[-1].folders[-1], insist=insist)
     except FileNotFoundError:
         levels[-1].folders.pop()
         return here

@@ -20,7 +20,7 @@ from anyio import to_thread
 
 from execd.errors import KernelStartFailed
 from execd.events import Error, StatusChanged, Stderr, Stdout
-from execd.isolation.launch import Launcher, what_failed
+from execd.isolation.launch import Exit, Launcher, what_failed
 from execd.kernel.kernelspec import KernelSpec
 from execd.kernel.process import children_of, cpu_seconds, peak_memory, reset_peak_memory
 from execd.kernel.request import Emit, ExecuteRequest, PendingRequest
@@ -41,6 +41,7 @@ class BashProcess:
     def __init__(self, marker: str) -> None:
         self.dead = anyio.Event()
         self.exit_code: int | None = None
+        self.oom = False
         self.shells: list[Shell] = []
         self._marker = marker
 
@@ -220,7 +221,8 @@ class BashKernel:
             shell.child.signal_group(signal.SIGKILL)
 
     def _shell_ended(self) -> None:
-        code = self.process.shells[-1].child.exit_code or 0
+        how = self.process.shells[-1].child.exit or Exit(0)
+        code = how.code
         if self._state_is_of(self._token):
             if self._token:
                 self._run_ended(code if code >= 0 else 128 - code)
@@ -229,7 +231,7 @@ class BashKernel:
             self._told_again = True
             self._tell_run()
         else:
-            self.process.exit_code = code
+            self.process.exit_code, self.process.oom = code, how.oom
             self.process.dead.set()
 
     def _state_is_of(self, token: str) -> bool:

@@ -10,11 +10,12 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import shutil
 import stat
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path, PurePath
+
+from execd.isolation.trees import wipe
 
 _CHANNELS = {"shell": 1, "iopub": 2, "stdin": 3, "control": 4, "hb": 5}
 _LONGEST_SOCKET_PATH = 107
@@ -77,7 +78,7 @@ class Connection:
 
     def remove(self) -> None:
         """Remove the folder and everything in it. Safe to call twice."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        wipe(self.folder)
 
     @property
     def _stem(self) -> str:

@@ -94,6 +94,7 @@ class KernelProcess:
         self.pid = started.pid
         self.dead = anyio.Event()
         self.exit_code: int | None = None
+        self.oom = False
         self._started = started
         self._stderr = stderr
         self._announcement = announcement
@@ -175,7 +176,7 @@ class KernelProcess:
         with contextlib.suppress(OSError):
             os.killpg(self.pid, signal.SIGKILL)
         self._started.release()
-        self.exit_code = how.code
+        self.exit_code, self.oom = how.code, how.oom
         self._stderr.close()
         self.dead.set()
 

@@ -11,13 +11,13 @@ import structlog
 from anyio import to_thread
 
 from execd.events import Complete, Error, Interruption, Reason, Status, Stderr, Stdout
-from execd.isolation.launch import Launcher, what_failed
+from execd.isolation.launch import Exit, Launcher, what_failed
 from execd.kernel.child import ChildProcess, ChildSpec
 from execd.kernel.lines import LineAssembler
 from execd.service.context import SERVICE_ENDED
 from execd.service.execution import Execution
 from execd.service.input_pipe import InputPipe
-from execd.service.run import Ending
+from execd.service.run import OUT_OF_MEMORY, Ending
 from execd.waiting import first_of
 
 log = structlog.get_logger(__name__)
@@ -121,7 +121,7 @@ class Command:
             await self._stop(child)
             self._finish(Complete(Status.CANCELLED, exit_code=child.exit_code), Error(ENAME, KILLED, ("cancelled",)))
         else:
-            self._finish_by_exit(child.exit_code or 0)
+            self._finish_by_exit(child.exit or Exit(0))
 
     async def _stop(self, child: ChildProcess) -> None:
         self._rung = Rung.TERMINATE
@@ -138,13 +138,15 @@ class Command:
         await to_thread.run_sync(child.kill_tree)
         await child.exited.wait()
 
-    def _finish_by_exit(self, code: int) -> None:
+    def _finish_by_exit(self, ended: Exit) -> None:
+        code = ended.code
         if code == 0:
             self._finish(Complete(Status.SUCCEEDED, exit_code=0), None)
             return
         told = str(code) if code > 0 else KILLED
         how = f"exit status {code}" if code > 0 else f"signal: {_signal_name(-code)}"
-        self._finish(Complete(Status.FAILED, Reason.ERROR, exit_code=code), Error(ENAME, told, (how,)))
+        reason, words = (Reason.OOM, f"{how}: {OUT_OF_MEMORY}") if ended.oom else (Reason.ERROR, how)
+        self._finish(Complete(Status.FAILED, reason, exit_code=code), Error(ENAME, told, (words,)))
 
     def _fail(self, reason: Reason, why: str) -> None:
         code = None if self._child is None else self._child.exit_code

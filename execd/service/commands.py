@@ -13,7 +13,7 @@ import anyio
 import anyio.abc
 from anyio import to_thread
 
-from execd.errors import CommandNotFound, InvalidRequest, NotRunning, ProcessNotFound, ShuttingDown
+from execd.errors import CommandNotFound, InvalidRequest, NotRunning, ProcessNotFound, ShuttingDown, UserNotInside
 from execd.isolation.launch import Launcher
 from execd.kernel.child import ChildSpec
 from execd.kernel.request import ExecuteRequest
@@ -61,8 +61,11 @@ class Commands:
         environment: Environment,
         workspace: Workspace,
         tasks: anyio.abc.TaskGroup,
+        owner: tuple[int, int] | None = None,
     ) -> None:
+        """`owner` is the only user and group of the machine that there may be, None where that is the service."""
         self._launcher = launcher
+        self._owner = owner
         self._executions = executions
         self._environment = environment
         self._workspace = workspace
@@ -150,11 +153,24 @@ class Commands:
     def _spec(self, request: CommandRequest, marker: str) -> ChildSpec:
         cwd = self._folder(request.cwd)
         env = self._environment.build(cwd, request.env)
-        _check_identity(request.uid, request.gid)
+        self._check_identity(request.uid, request.gid)
         argv, *instead = _argvs(request)
         return ChildSpec(
             argv, cwd, env, marker, request.uid, request.gid, merge_stderr=request.background, instead=tuple(instead)
         )
+
+    def _check_identity(self, uid: int | None, gid: int | None) -> None:
+        # Behind walls everything runs as the sandbox's one user, whoever it was asked to be.
+        if uid is None:
+            return
+        own = self._owner or (os.geteuid(), os.getegid())
+        try:
+            who = self._workspace.root.accounts.outside(uid, uid if gid is None else gid)
+        except UserNotInside as refused:
+            raise InvalidRequest(str(refused), "uid") from refused
+        same = who[0] == own[0] and (gid is None or who[1] == own[1])
+        if not same and (self._owner is not None or os.geteuid() != 0):
+            raise InvalidRequest(f"commands run as uid {own[0]} here, which can start nothing as another user", "uid")
 
     def _folder(self, cwd: str | None) -> Path:
         if not cwd:
@@ -169,9 +185,3 @@ def _argvs(request: CommandRequest) -> list[tuple[str, ...]]:
     if request.argv is not None:
         return [request.argv]
     return [(shell, "-c", request.line or "") for shell in ("bash", "/bin/bash", "/bin/sh")]
-
-
-def _check_identity(uid: int | None, gid: int | None) -> None:
-    same = uid in (None, os.geteuid()) and gid in (None, os.getegid())
-    if not same and os.geteuid() != 0:
-        raise InvalidRequest(f"this service runs as uid {os.geteuid()} and can start nothing as another user", "uid")

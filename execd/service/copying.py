@@ -12,6 +12,8 @@ import errno
 import fcntl
 import os
 import stat
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from enum import StrEnum
 from pathlib import Path
 
@@ -23,6 +25,8 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
+Acting = Callable[[], AbstractContextManager[None]]
+
 
 class Copied(StrEnum):
     """How a copy was made."""
@@ -31,13 +35,18 @@ class Copied(StrEnum):
     COPY = "copy"
 
 
-def copy_tree(source: Path, target: Path, owner: tuple[int, int] | None = None) -> Copied:
+def copy_tree(
+    source: Path, target: Path, owner: tuple[int, int] | None = None, acting: Acting = contextlib.nullcontext
+) -> Copied:
     """Copy what is in one folder into another, which exists and is empty; everything becomes the owner's, if one is
-    given. Blocks. Raises OSError."""
+    given. What is new is made while `acting`: in memory that was mounted behind walls only its owner can make anything.
+    Blocks. Raises OSError."""
     from_fd, to_fd = os.open(source, _FOLDER), -1
     try:
         to_fd = os.open(target, _FOLDER)
-        return _Copying(owner).folder(from_fd, to_fd)
+        return _Copying(owner, acting).folder(from_fd, to_fd)
+    except RecursionError:
+        raise OSError(errno.ENAMETOOLONG, "folders in it are too deep to be copied") from None
     finally:
         os.close(from_fd)
         if to_fd >= 0:
@@ -47,8 +56,9 @@ def copy_tree(source: Path, target: Path, owner: tuple[int, int] | None = None) 
 class _Copying:
     """One copy on its way. Reflinks are tried until the file system has said no."""
 
-    def __init__(self, owner: tuple[int, int] | None) -> None:
+    def __init__(self, owner: tuple[int, int] | None, acting: Acting) -> None:
         self._owner = owner
+        self._acting = acting
         self._reflink = True
 
     def folder(self, source: int, target: int) -> Copied:
@@ -63,7 +73,9 @@ class _Copying:
         if stat.S_ISDIR(mode):
             self._subfolder(source, target, name)
         elif stat.S_ISLNK(mode):
-            os.symlink(os.readlink(name, dir_fd=source), name, dir_fd=target)
+            leads = os.readlink(name, dir_fd=source)
+            with self._acting():
+                os.symlink(leads, name, dir_fd=target)
             self._give(name, target)
         elif stat.S_ISREG(mode):
             self._file(source, target, name)
@@ -71,7 +83,8 @@ class _Copying:
     def _subfolder(self, source: int, target: int, name: str) -> None:
         from_fd = os.open(name, _FOLDER, dir_fd=source)
         try:
-            os.mkdir(name, 0o700, dir_fd=target)
+            with self._acting():
+                os.mkdir(name, 0o700, dir_fd=target)
             to_fd = os.open(name, _FOLDER, dir_fd=target)
             try:
                 self.folder(from_fd, to_fd)
@@ -86,7 +99,8 @@ class _Copying:
         try:
             if not stat.S_ISREG(os.fstat(from_fd).st_mode):
                 return
-            to_fd = os.open(name, _NEW, 0o600, dir_fd=target)
+            with self._acting():
+                to_fd = os.open(name, _NEW, 0o600, dir_fd=target)
             try:
                 self._content(from_fd, to_fd)
                 self._dress(from_fd, to_fd)
@@ -104,10 +118,11 @@ class _Copying:
                 if error.errno not in _NO_REFLINK:
                     raise
                 self._reflink = False
-        while block := os.read(source, _BLOCK):
-            left = memoryview(block)
-            while left:
-                left = left[os.write(target, left) :]
+        # No more than there is now, and of a file with holes only what is none.
+        size = os.fstat(source).st_size
+        os.ftruncate(target, size)
+        for begin, end in _extents(source, size):
+            _copy_range(source, target, begin, end)
 
     def _dress(self, source: int, target: int) -> None:
         found = os.fstat(source)
@@ -120,3 +135,22 @@ class _Copying:
     def _give(self, name: str, folder: int) -> None:
         if self._owner is not None:
             os.chown(name, *self._owner, dir_fd=folder, follow_symlinks=False)
+
+
+def _extents(file: int, size: int) -> Iterator[tuple[int, int]]:
+    """Where in a file there is data, up to its size."""
+    end = 0
+    while end < size:
+        try:
+            begin = os.lseek(file, end, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno == errno.ENXIO:
+                return
+            raise
+        end = min(os.lseek(file, begin, os.SEEK_HOLE), size)
+        yield begin, end
+
+
+def _copy_range(source: int, target: int, begin: int, end: int) -> None:
+    while begin < end and (block := os.pread(source, min(_BLOCK, end - begin), begin)):
+        begin += os.pwrite(target, block, begin)

@@ -21,6 +21,7 @@ from execd.service.egress_addresses import Resolve, own_addresses
 from execd.service.egress_head import END, BadHead, Head, parse_head
 from execd.service.egress_policy import Address, Destination, EgressRefused, Policy
 from execd.service.egress_relay import abort, relay
+from execd.service.narrowing import Narrowing
 
 PORT = 3128
 """The port in the sandbox, always the same: its processes keep using it when the service was restarted."""
@@ -72,12 +73,21 @@ class Egress:
         own: Callable[[], Iterable[Address]] = own_addresses,
         limits: EgressLimits | None = None,
     ) -> None:
-        self._policy = policy
+        self.policy = policy
+        """What it holds to; it may be exchanged, and then holds for the connections to come."""
         self._resolve = resolve
         self._own = own
         self._limits = limits or EgressLimits()
+        self._narrowing: Narrowing | None = None
+        self._scopes: set[anyio.CancelScope] = set()
         self.connections = 0
         """How many there are at the moment."""
+
+    def narrow(self, narrowing: Narrowing | None) -> None:
+        """Let the sandbox's own rules hold, from now on; connections from before end."""
+        self._narrowing = narrowing
+        for scope in self._scopes:
+            scope.cancel()
 
     async def serve(self, listening: socket.socket) -> None:
         """Serve until cancelled, which closes the socket and every connection."""
@@ -92,13 +102,17 @@ class Egress:
 
     async def _serve_one(self, client: SocketStream) -> None:
         self.connections += 1
+        scope = anyio.CancelScope()
+        self._scopes.add(scope)
         try:
             async with client:
                 if self.connections <= 2 * self._limits.connections:  # even being told of the limit has one
-                    await self._answer(client)
+                    with scope:
+                        await self._answer(client)
         except (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError):
             pass  # the client has gone
         finally:
+            self._scopes.discard(scope)
             self.connections -= 1
 
     async def _answer(self, client: SocketStream) -> None:
@@ -155,12 +169,15 @@ class Egress:
 
     async def _addresses(self, wanted: Destination) -> list[Address]:
         """The addresses that may be tried. Raises EgressRefused when there is none among those that were found."""
-        self._policy.check(wanted)
+        narrowing = self._narrowing or Narrowing(allows_rest=True)
+        self.policy.check(wanted)
+        narrowing.check(wanted)
         found = await self._resolve(wanted.host) if isinstance(wanted.host, str) else [wanted.host]
         own, allowed, refused = set(self._own()), [], None
         for address in found:
             try:
-                self._policy.check_address(wanted, address, own)
+                self.policy.check_address(wanted, address, own)
+                narrowing.check_address(wanted, address)
                 allowed.append(address)
             except EgressRefused as error:
                 refused = error

@@ -29,6 +29,10 @@ class EgressRefused(Exception):
     """The policy has no way to this host and port. The sentence is plain ASCII, on one line."""
 
 
+class BadRule(Exception):
+    """A rule that cannot be understood; the message says what one is."""
+
+
 class BadHost(Exception):
     """What was asked for is no host or no port."""
 
@@ -56,15 +60,28 @@ class Rule:
     host: str | Network
     port: int | None = None
 
+    def __str__(self) -> str:
+        whole = isinstance(self.host, str) or self.host.prefixlen < self.host.max_prefixlen
+        host = str(self.host) if whole else str(self.host.network_address)  # type: ignore[union-attr]
+        return host if self.port is None else f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
+
     @classmethod
     def parse(cls, text: str) -> Rule:
         """Raises CannotServe, which names the setting."""
+        try:
+            return cls.read(text)
+        except BadRule as error:
+            raise CannotServe(f"{SETTING}: {error}") from error
+
+    @classmethod
+    def read(cls, text: str) -> Rule:
+        """Raises BadRule."""
         try:
             host, port = split_port(text)
             return cls(_rule_host(host), None if port is None else _port(port))
         except (BadHost, ValueError) as error:
             expected = "a name, *.name, * or an IP address or CIDR, with or without :port"
-            raise CannotServe(f"{SETTING}: expected {expected}, got {text!r:.200}: {error}") from error
+            raise BadRule(f"expected {expected}, got {text!r:.200}: {error}") from error
 
     def allows_port(self, port: int) -> bool:
         """Whether the rule is about this port."""

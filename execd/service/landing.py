@@ -54,6 +54,8 @@ class PendingFile:
         self._made: list[PurePath] = []
         self.folders: set[PurePath] = set()
         with file_errors(target):
+            if root.full:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             # A symlink stays: what it points to is replaced.
             self.target = root.followed(target)
             # Before anything is made: is there such an owner?

@@ -8,7 +8,7 @@ import fcntl
 import os
 import struct
 import termios
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -19,6 +19,9 @@ ROWS = 24
 READ_SIZE = 32 * 1024
 
 _IUTF8 = 0o40000  # termios(3); Python names it from 3.13 on
+
+
+OpenPty = Callable[[], tuple[int, int]]
 
 
 class Mode(StrEnum):
@@ -45,10 +48,10 @@ class Line:
 
     @classmethod
     @contextlib.contextmanager
-    def opened(cls, mode: Mode) -> Iterator[tuple[Line, tuple[int, int, int]]]:
+    def opened(cls, mode: Mode, open_pty: OpenPty = os.openpty) -> Iterator[tuple[Line, tuple[int, int, int]]]:
         """A line, and what the shell has for its stdin, stdout and stderr, which is closed on leaving: the shell has
         its own by then. Raises OSError where the machine has no more of them."""
-        line, theirs = cls._open_pty() if mode is Mode.PTY else cls._open_pipes()
+        line, theirs = cls._open_pty(open_pty) if mode is Mode.PTY else cls._open_pipes()
         try:
             yield line, theirs
         except BaseException:
@@ -59,8 +62,8 @@ class Line:
                 os.close(fd)
 
     @classmethod
-    def _open_pty(cls) -> tuple[Line, tuple[int, int, int]]:
-        ours, theirs = os.openpty()
+    def _open_pty(cls, open_pty: OpenPty) -> tuple[Line, tuple[int, int, int]]:
+        ours, theirs = open_pty()
         os.set_blocking(ours, False)
         line = cls(Mode.PTY, ours, {ours: Stream.STDOUT})
         line.resize(COLUMNS, ROWS)

@@ -14,11 +14,17 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from execd.errors import CannotServe
 
 FOLDER = ".venv"
 """The environment's folder in the home of a sandbox."""
+
+OWN_PACKAGES = (
+    "what a sandbox installs with pip is its own, in ~/.venv, in front of the kernels' packages, and goes with it"
+)
+SHARED_PACKAGES = "what pip installs goes into the Python that the kernels of all sandboxes run in"
 
 _PATIENCE = 60
 _PIP = "import runpy\nrunpy.run_module('pip', run_name='__main__', alter_sys=True)\n"
@@ -29,6 +35,8 @@ print(json.dumps({
     "base": os.path.realpath(sys._base_executable), "version": ".".join(map(str, sys.version_info[:3])),
     "sites": sites, "bin": sysconfig.get_path("scripts"), "virtual": sys.prefix != sys.base_prefix,
     "pip": importlib.util.find_spec("pip") is not None,
+    "ipykernel": importlib.util.find_spec("ipykernel") is not None,
+    "prefixes": [sys.prefix, sys.base_prefix],
 }))
 """
 
@@ -36,12 +44,15 @@ print(json.dumps({
 @dataclass(frozen=True, slots=True)
 class KernelPython:
     """The Python that kernels run in: the real program behind it, its version, the folders that it imports packages
-    from, and the scripts that its packages came with, without their first lines."""
+    from, the scripts that its packages came with, without their first lines, the folders that all of it is in, and
+    whether it has ipykernel."""
 
     base: str
     version: str
     sites: tuple[str, ...]
     scripts: Mapping[str, str] = field(default_factory=dict)
+    prefixes: tuple[str, ...] = ()
+    has_ipykernel: bool = True
 
     @property
     def name(self) -> str:
@@ -115,16 +126,37 @@ def lay_out(layout: Layout, folder: int, owner: tuple[int, int] | None = None) -
 
 def describe_python(executable: Path) -> KernelPython:
     """Ask a Python what it is; takes as long as it takes to start. Raises CannotServe for one that does not run."""
-    command = [str(executable), "-I", "-c", _PROBE]
-    try:
-        told = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_PATIENCE, check=True)
-    except (OSError, subprocess.SubprocessError) as error:
-        raise CannotServe(f"EXECD_KERNEL_PYTHON: {executable} does not run: {error}") from error
-    facts = json.loads(told.stdout)
-    python = KernelPython(facts["base"], facts["version"], tuple(facts["sites"]))
+    facts = _ask(executable)
+    python = KernelPython(
+        facts["base"],
+        facts["version"],
+        tuple(facts["sites"]),
+        prefixes=tuple(dict.fromkeys(facts["prefixes"])),
+        has_ipykernel=facts["ipykernel"],
+    )
     pips = [python.name.replace("python", "pip"), "pip3", "pip"] if facts["pip"] else []
     scripts = _scripts(Path(facts["bin"])) if facts["virtual"] else {}  # the machine's own are not for packages alone
     return replace(python, scripts=dict.fromkeys(pips, _PIP) | scripts)
+
+
+def _ask(executable: Path) -> dict[str, Any]:
+    command = [str(executable), "-I", "-c", _PROBE]
+    try:
+        told = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_PATIENCE, check=True)
+        facts: dict[str, Any] = json.loads(told.stdout)
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        raise CannotServe(f"EXECD_KERNEL_PYTHON: {executable} does not run: {_complaint(error)}") from error
+    return facts
+
+
+def _complaint(error: Exception) -> str:
+    """In one line: what it said last, where it said something."""
+    if isinstance(error, subprocess.CalledProcessError):
+        lines = error.stderr.decode(errors="replace").split("\n")
+        return next((line for line in reversed(lines) if line.strip()), f"it ends with {error.returncode}")
+    if isinstance(error, subprocess.TimeoutExpired):
+        return f"it has not answered in {_PATIENCE} seconds"
+    return error.strerror or str(error) if isinstance(error, OSError) else "it is no Python"
 
 
 def _scripts(folder: Path) -> dict[str, str]:

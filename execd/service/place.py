@@ -7,11 +7,9 @@ Here is the place without walls: the machine as it is, of which each sandbox has
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -19,14 +17,18 @@ import anyio
 from anyio import to_thread
 
 from execd.errors import FreezeUnavailable, NotOffered
+from execd.isolation.guarantees import enforcement, guarantees
 from execd.isolation.launch import Launcher
 from execd.isolation.plan import Mode, Plan
 from execd.isolation.root import Root
+from execd.isolation.trees import wipe
 from execd.kernel.connection import Runtime
 from execd.service.capabilities import Capabilities
 from execd.service.execution import DEFAULT_SANDBOX
 from execd.service.folders import Folders
 from execd.service.metrics import Machine
+from execd.service.narrowing import Narrowing
+from execd.service.packages import SHARED_PACKAGES
 from execd.service.proxy import machine_socket
 from execd.service.record import SandboxRecord
 from execd.settings import Settings
@@ -62,6 +64,9 @@ class Place(Protocol):
 
     def socket(self, family: int = socket.AF_INET) -> socket.socket:
         """A new TCP socket of the network that the sandbox has."""
+
+    def narrow(self, rules: Narrowing | None) -> None:
+        """Let these rules hold for what it reaches through its proxy."""
 
     def oom_kills(self) -> int:
         """How many of its processes were killed because all of them took too much memory."""
@@ -122,6 +127,9 @@ class MachinePlace:
         """A new TCP socket of the machine's network."""
         return machine_socket(family)
 
+    def narrow(self, rules: Narrowing | None) -> None:
+        """Nothing: there is no proxy to narrow."""
+
     def oom_kills(self) -> int:
         """None that could be told from those of the rest of the machine."""
         return 0
@@ -140,7 +148,7 @@ class MachinePlace:
         self.root.close()
         for folder in (self.removed, self.runtime.host):
             if folder is not None and self.removed is not None:
-                await to_thread.run_sync(partial(shutil.rmtree, folder, ignore_errors=True))
+                await to_thread.run_sync(wipe, folder)
 
 
 class MachinePlaces:
@@ -151,13 +159,17 @@ class MachinePlaces:
         mode=Mode.PROCESS,
         freeze=False,
         volumes=False,
+        guarantees=guarantees(Mode.PROCESS, own_users=False, landlock_abi=0, controllers=frozenset()).holds,
         not_covered=(
             "code runs as the user that the service runs as, and can read and write whatever that user can",
             "sandboxes see each other's processes and files",
             "sandboxes use the machine's network as it is",
             "no limit of memory, CPU, processes or disk space is enforced",
         ),
+        limits=enforcement(Mode.PROCESS, version=None, controllers=frozenset()),
         networks=("full",),
+        network="full",
+        packages=SHARED_PACKAGES,
     )
 
     def __init__(self, settings: Settings, folders: Folders, keeper: Keeper) -> None:

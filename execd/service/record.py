@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from execd.isolation.plan import Bind, Limits
+from execd.service.narrowing import Narrowing
 
 
 class SandboxStatus(StrEnum):
@@ -41,11 +42,12 @@ class EndReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """What a sandbox asks for of the world outside: `internet` None leaves it to the service; `rules` are the
-    dialect's own, kept as they came."""
+    """What a sandbox asks for of the world outside: `internet` and `mode` None leave it to the service; `rules` narrow
+    what it reaches."""
 
     internet: bool | None = None
-    rules: Mapping[str, Any] | None = None
+    mode: str | None = None
+    rules: Narrowing | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,8 @@ class SandboxRequest:
 @dataclass(frozen=True, slots=True)
 class SandboxRecord:
     """A sandbox as it is known. `timeout` is what it was given last, None for ever, and `expires_at` where that
-    leads; `origin` is the sandbox whose workspace it began with, `copied` how that was done."""
+    leads; `reach` is the network that it has, `origin` the sandbox whose workspace it began with, `copied` how that was
+    done."""
 
     id: str
     wanted: SandboxRequest
@@ -82,6 +85,7 @@ class SandboxRecord:
     idle_timeout: float | None
     metadata: Mapping[str, Any]
     network: Network
+    reach: str = "none"
     expires_at: int | None = None
     started_at: int | None = None
     paused_at: int | None = None

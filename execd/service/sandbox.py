@@ -92,7 +92,7 @@ class Sandbox:
             executions=executions,
             contexts=make(partial(new_id, "ctx")),
             sessions=make(lambda: str(uuid.uuid4())),
-            commands=Commands(executions, place.launcher, environment, cwd, common.tasks),
+            commands=Commands(executions, place.launcher, environment, cwd, common.tasks, place.owner),
             files=Files(root, Paths(cwd.path, environment.lasting, root.accounts)),
             meters=common.meters,
             terminals=Terminals(place.launcher, environment, cwd, settings.max_terminals, common.tasks),

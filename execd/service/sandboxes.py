@@ -28,13 +28,14 @@ from execd.errors import (
     TooManySandboxes,
 )
 from execd.identifiers import new_id
-from execd.service.capabilities import Capabilities, check_network
+from execd.service.capabilities import Capabilities
 from execd.service.context import SANDBOX_DELETED, SANDBOX_EXPIRED, SANDBOX_LOST, SERVICE_ENDED
 from execd.service.copying import copy_tree
 from execd.service.execution import DEFAULT_SANDBOX
 from execd.service.expiry import bounded, expires_at
 from execd.service.journal import now_ms
 from execd.service.links import Links
+from execd.service.network import check_change, choose_network
 from execd.service.place import Place, Places
 from execd.service.record import EndReason, Network, SandboxRecord, SandboxRequest, SandboxStatus, TimeoutAction
 from execd.service.run import Ending
@@ -70,6 +71,11 @@ class Sandboxes:
     def capabilities(self) -> Capabilities:
         """What the places are in which sandboxes are made."""
         return self._places.capabilities
+
+    @property
+    def languages(self) -> list[str]:
+        """The languages that contexts can be in."""
+        return self._common.kernelspecs.languages
 
     def records(self) -> list[SandboxRecord]:
         """Those that exist, but for `default`, from the oldest to the newest."""
@@ -139,9 +145,12 @@ class Sandboxes:
         return record if action is None else self._change(sandbox_id, timeout_action=action)
 
     def set_network(self, sandbox_id: str, network: Network) -> SandboxRecord:
-        """Change what a sandbox may reach. Raises SandboxNotFound, NotOffered."""
-        self.get(sandbox_id)
-        check_network(network, self.capabilities)
+        """Change what a sandbox may reach. Raises SandboxNotFound, SandboxNotReady, NotOffered."""
+        record = self.get(sandbox_id)
+        check_change(network, record.reach, self.capabilities.networks)
+        if sandbox_id not in self._living:
+            raise SandboxNotReady(sandbox_id, record.status)
+        self._living[sandbox_id].place.narrow(network.rules)
         return self._change(sandbox_id, network=network)
 
     def set_metadata(self, sandbox_id: str, changes: Mapping[str, Any]) -> SandboxRecord:
@@ -242,6 +251,8 @@ class Sandboxes:
 
     async def _create(self, record: SandboxRecord, key: str = "", origin: Place | None = None) -> SandboxRecord:
         self._check_room(record)
+        reach = choose_network(record.network, self.capabilities.networks, self.capabilities.network)
+        record = replace(record, reach=reach)
         self._records[record.id] = record
         if key:
             self._keys[key] = record.id
@@ -265,13 +276,14 @@ class Sandboxes:
             raise TooManySandboxes(self.settings.max_sandboxes)
         if record.timeout_action is TimeoutAction.PAUSE and not self.capabilities.freeze:
             raise FreezeUnavailable
-        check_network(record.network, self.capabilities)
 
     async def _furnished(self, record: SandboxRecord, origin: Place | None) -> Sandbox:
         place = await self._places.open(record)
         try:
             if origin is not None:
-                copy = partial(copy_tree, origin.workspace_folder, place.workspace_folder, place.owner)
+                copy = partial(
+                    copy_tree, origin.workspace_folder, place.workspace_folder, place.owner, place.root.acting
+                )
                 self._change(record.id, copied=str(await to_thread.run_sync(copy)))
             return Sandbox.furnish(record, place, self._common)
         except BaseException:

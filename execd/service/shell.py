@@ -14,7 +14,7 @@ from anyio import to_thread
 
 from execd.isolation.launch import Exit, Launch, Launcher, Started, launch_first
 from execd.kernel.tree import MARKER, kill_marked
-from execd.service.line import Line, Mode
+from execd.service.line import Line, Mode, OpenPty
 from execd.service.process_session import ProcessSession
 
 _FOR_THE_KEYBOARD = frozenset({signal.SIGINT, signal.SIGQUIT, signal.SIGTERM})
@@ -25,12 +25,14 @@ _END_PATIENCE = 5.0
 @dataclass(frozen=True, slots=True)
 class ShellCommand:
     """What to start: an interactive shell, or `shell -c command` where there is a command. `marker` is the value of
-    the variable by which all that descends from it is found (`execd.kernel.tree.MARKER`)."""
+    the variable by which all that descends from it is found (`execd.kernel.tree.MARKER`); `open_pty` makes a
+    pseudoterminal where the shell is."""
 
     cwd: PurePath
     environment: Mapping[str, str]
     marker: str
     command: str = ""
+    open_pty: OpenPty = os.openpty
 
     def launches(self, theirs: tuple[int, int, int], mode: Mode) -> list[Launch]:
         """How to start it, the way to be tried first being the first: bash without its start-up files, or sh where
@@ -61,7 +63,7 @@ class Shell:
     @classmethod
     def start(cls, launcher: Launcher, command: ShellCommand, mode: Mode, on_exit: Callable[[int], None]) -> Shell:
         """Start it. Raises OSError when that cannot be done."""
-        with Line.opened(mode) as (line, theirs):
+        with Line.opened(mode, command.open_pty) as (line, theirs):
             started = launch_first(launcher, command.launches(theirs, mode))
             return cls(started, line, command.marker, on_exit)
 

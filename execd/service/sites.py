@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from execd.errors import CannotServe
 from execd.isolation.etc import HOME
 from execd.isolation.plan import Bind, Mode
 from execd.kernel.kernelspec import bundled_kernels
@@ -45,23 +46,35 @@ class Site:
         self.folder.mkdir(mode=0o711)
         # The sandbox may look for what is in there, and change nothing of it.
         self.runtime_folder.mkdir(mode=0o755)
-        for folder in {self.workspace_folder, self.home_folder, Path(self.tmp)} - {Path("/tmp")}:
+        folders = [self.workspace_folder, self.home_folder]
+        for folder in folders if self.tmp == _INSIDE["tmp"] else [*folders, Path(self.tmp)]:
             folder.mkdir(mode=0o700, exist_ok=True)
             if uid is not None:
                 os.chown(folder, uid, uid)
 
-    def binds(self) -> tuple[Bind, ...]:
-        """What of it the sandbox sees, and where."""
+    def binds(self, *, in_memory: bool = False) -> tuple[Bind, ...]:
+        """What of it the sandbox sees, and where; a workspace that is in memory is no folder of the machine."""
+        workspace = Bind(str(self.workspace_folder), self.workspace, writable=True)
         return (
-            Bind(str(self.workspace_folder), self.workspace, writable=True),
+            *(() if in_memory else (workspace,)),
             Bind(str(self.home_folder), self.home, writable=True),
             Bind(str(self.runtime_folder), self.runtime, writable=True),
         )
 
 
 def sight(settings: Settings, python: KernelPython) -> tuple[str, ...]:
-    """What every sandbox sees of the machine besides its system: the kernels, and the Python that they run in."""
+    """What every sandbox sees of the machine besides its system: the kernels, and the Python that they run in. Raises
+    CannotServe where that would show what is none of a sandbox's business."""
     kernels = settings.kernels_dir or bundled_kernels()
-    prefixes = [settings.kernel_python.parent.parent, Path(python.base).parent.parent]
+    prefixes = [*map(Path, python.prefixes), Path(python.base).parent.parent]
     wanted = {str(path.absolute()) for path in (kernels, *prefixes)}
-    return tuple(sorted(path for path in wanted if path != "/usr" and not path.startswith("/usr/")))
+    shown = {path for path in wanted if path != "/" and not f"{path}/".startswith("/usr/")}
+    home = Path(os.environ.get("HOME") or "/")
+    for private in (settings.data_dir.absolute(), settings.workspace_dir.absolute(), home):
+        for path in shown:
+            if private.is_relative_to(path):
+                raise CannotServe(
+                    f"{path}, which the kernels or their Python are in, would be seen by every sandbox, and {private} "
+                    "is in there; EXECD_KERNEL_PYTHON and EXECD_DATA_DIR name others"
+                )
+    return tuple(sorted(shown))

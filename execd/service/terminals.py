@@ -12,6 +12,7 @@ import structlog
 from execd.errors import ShuttingDown, TerminalNotFound, TooManyTerminals
 from execd.identifiers import new_id
 from execd.isolation.launch import Launcher
+from execd.isolation.pseudoterminal import open_pair
 from execd.service.environment import Environment, expand_path
 from execd.service.line import Mode
 from execd.service.shell import ShellCommand
@@ -80,4 +81,5 @@ class Terminals:
 
     def _shell_command(self, folder: Path, terminal_id: str, command: str, mode: Mode) -> ShellCommand:
         screen = {"TERM": "xterm-256color"} if mode is Mode.PTY else {}
-        return ShellCommand(folder, self._environment.build(folder, screen), terminal_id, command)
+        environment = self._environment.build(folder, screen)
+        return ShellCommand(folder, environment, terminal_id, command, partial(open_pair, self._workspace.root))

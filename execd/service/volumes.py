@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,13 +10,15 @@ from pathlib import Path
 from execd.errors import InvalidRequest
 from execd.isolation.plan import Bind
 
+_RESERVED = re.compile(r"/(proc|sys|dev|run|usr|etc|bin|sbin|lib[0-9a-z]*)(/|\Z)")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
 @dataclass(frozen=True, slots=True)
 class Volume:
     """What is asked for: a folder of the machine (`host`), or a volume by its `name`, which is made when it is
-    missing; `below` is a folder in it, and `target` where the sandbox sees it. `field` names it in complaints."""
+    missing, for everybody to write; `below` is a folder in it, and `target` where the sandbox sees it. `field` names
+    it in complaints."""
 
     field: str
     target: str
@@ -31,6 +34,8 @@ def bind(volume: Volume, root: Path | None) -> Bind:
         raise InvalidRequest("this service has no volumes; EXECD_VOLUME_ROOT names the folder for them", volume.field)
     if not volume.target.startswith("/") or volume.target == "/" or ".." in volume.target.split("/"):
         raise InvalidRequest(f"expected an absolute path to mount at, got {volume.target[:200]!r}", volume.field)
+    if _RESERVED.match(os.path.normpath("/" + volume.target.lstrip("/"))):
+        raise InvalidRequest(f"nothing can be mounted at {volume.target[:200]!r}: the system is there", volume.field)
     source = _source(volume, root.resolve())
     return Bind(str(source), volume.target, writable=not volume.read_only)
 
@@ -41,15 +46,24 @@ def _source(volume: Volume, root: Path) -> Path:
             said = f"expected a name of letters, digits, . _ and -, got {volume.name[:200]!r}"
             raise InvalidRequest(said, volume.field)
         outer = root / volume.name
-        outer.mkdir(exist_ok=True)
+        _make(outer)
     else:
         outer = Path(volume.host)
     source = _inside(outer / volume.below.lstrip("/"), _inside(outer, root, volume), volume)
     if volume.name and volume.below:
-        source.mkdir(parents=True, exist_ok=True)
+        _make(source)
     if not source.is_dir():
         raise InvalidRequest(f"expected a folder that exists, {str(source)!r} is none", volume.field)
     return source
+
+
+def _make(folder: Path) -> None:
+    # Sandboxes are different users of the machine, and each of them shall be able to put something there.
+    if not folder.exists():
+        if not folder.parent.exists():
+            _make(folder.parent)
+        folder.mkdir(exist_ok=True)
+        folder.chmod(0o777)
 
 
 def _inside(path: Path, root: Path, volume: Volume) -> Path:

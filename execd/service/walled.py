@@ -6,8 +6,8 @@ Python where the machine has them, and nothing else. With Landlock it sees the m
 
 from __future__ import annotations
 
+import errno
 import os
-import shutil
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, ExitStack
@@ -21,9 +21,12 @@ import structlog
 from anyio import to_thread
 
 from execd.errors import NotOffered
+from execd.isolation.cgroup import MEMORY
 from execd.isolation.launch import Launcher
-from execd.isolation.plan import Bind, Mode, Plan
+from execd.isolation.plan import Bind, Limits, Mode, Plan
 from execd.isolation.root import Root
+from execd.isolation.trees import wipe
+from execd.isolation.uplink import UplinkFailed
 from execd.kernel.connection import Runtime
 from execd.service.capabilities import Capabilities
 from execd.service.doorbell import DOORBELL_PORT, answer_doorbell
@@ -32,13 +35,16 @@ from execd.service.execution import DEFAULT_SANDBOX
 from execd.service.folders import Folders
 from execd.service.limits import limits_of
 from execd.service.metrics import Machine
-from execd.service.network import NetworkChoice
+from execd.service.narrowing import Narrowing
 from execd.service.packages import FOLDER, lay_out, packages_environment, virtual_environment
 from execd.service.place import Place
 from execd.service.record import SandboxRecord
+from execd.service.share import Share
 from execd.service.sites import Site, sight
+from execd.service.uplinks import plan_uplink
 from execd.service.users import Users
 from execd.service.walls import Walls
+from execd.service.watchdog import Watchdog, Watched
 from execd.settings import Settings
 from execd.warden.client import Enclosure
 from execd.warden.keeper import Keeper
@@ -61,9 +67,12 @@ class WalledPlace:
     cache: Path
     variables: Mapping[str, str]
     owner: tuple[int, int] | None
-    machine: Machine = field(default_factory=Machine)
+    machine: Machine
     services: AsyncExitStack = field(default_factory=AsyncExitStack)
     shares_network: bool = False
+    egress: Egress | None = None
+    in_memory: bool = False
+    killed: int = 0
 
     @property
     def launcher(self) -> Launcher:
@@ -78,15 +87,31 @@ class WalledPlace:
     @property
     def workspace_folder(self) -> Path:
         """The folder of the machine that the workspace is."""
+        if self.in_memory:
+            return Path(f"/proc/self/fd/{self.root.fd}{self.workspace}")
         return self.site.workspace_folder
 
     def socket(self, family: int = socket.AF_INET) -> socket.socket:
         """A new TCP socket of its network."""
         return self.enclosure.socket(family)
 
+    def narrow(self, rules: Narrowing | None) -> None:
+        """Let these rules hold for what it reaches through its proxy."""
+        if self.egress is not None:
+            self.egress.narrow(rules)
+
     def oom_kills(self) -> int:
         """How many of its processes were killed because all of them took too much memory."""
-        return self.enclosure.oom_kills()
+        return self.enclosure.oom_kills() + self.killed
+
+    def count_kill(self) -> None:
+        """One of its processes is about to be killed for the memory that all of them take."""
+        self.killed += 1
+
+    async def set_full(self, full: bool) -> None:
+        """Its workspace has no room, or has some again. Raises OSError."""
+        self.root.full = full
+        await self.enclosure.let_write(allowed=not full)
 
     async def freeze(self) -> None:
         """Let every process in it stand still. Raises OSError."""
@@ -102,7 +127,7 @@ class WalledPlace:
         await self.enclosure.close()
         self.root.close()
         for folder in self.site.removed:
-            await to_thread.run_sync(partial(shutil.rmtree, folder, ignore_errors=True))
+            await to_thread.run_sync(wipe, folder)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +139,8 @@ class WalledPlaces:
     keeper: Keeper
     walls: Walls
     users: Users
-    egress: Egress
+    egress: Callable[[], Egress]
+    watchdog: Watchdog
     tasks: anyio.abc.TaskGroup
 
     @property
@@ -128,7 +154,6 @@ class WalledPlaces:
             raise NotOffered(
                 "there are no volumes here: mounting them takes bubblewrap; GET /v1/capabilities says more"
             )
-        network = self._network(record)
         uid = self._user(record)
         with ExitStack() as undo:
             if uid is not None and record.id != DEFAULT_SANDBOX:
@@ -138,20 +163,19 @@ class WalledPlaces:
             await to_thread.run_sync(partial(self._furnish, site, uid))
             warden = await self.keeper.warden()
             enclosure = await warden.open(self._plan(record, site, uid))
-            place = self._place(enclosure, site, uid, network)
+            place = self._place(enclosure, site, uid, record.reach)
+            place.in_memory = self._in_memory(record)
             if uid is not None and record.id != DEFAULT_SANDBOX:
                 place.services.callback(self.users.give_back, uid)
             undo.pop_all()
-        self._serve(place, network)
+        try:
+            self._serve(place, record)
+            self._guard(place, record)
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await place.close()
+            raise
         return place
-
-    def _network(self, record: SandboxRecord) -> str:
-        wanted = record.network
-        if self.walls.mode is not Mode.BWRAP or wanted.internet is False:
-            return "none"
-        asked = (wanted.rules or {}).get("mode")
-        choice = NetworkChoice(self.settings.network, self.settings.network_allowed)
-        return choice.choose(asked if isinstance(asked, str) else None)
 
     def _user(self, record: SandboxRecord) -> int | None:
         if not self.walls.own_users:
@@ -178,13 +202,29 @@ class WalledPlaces:
 
     def _plan(self, record: SandboxRecord, site: Site, uid: int | None) -> Plan:
         seen = sight(self.settings, self.walls.python)
-        binds = (*site.binds(), *(Bind(path, path) for path in seen), *record.wanted.volumes)
+        binds = (
+            *site.binds(in_memory=self._in_memory(record)),
+            *(Bind(path, path) for path in seen),
+            *record.wanted.volumes,
+        )
         limits = limits_of(record.wanted.limits, self.settings)
-        return Plan(record.id, self.walls.mode, uid, site.workspace, site.home, binds, limits)
+        try:
+            uplink = plan_uplink() if record.reach == "full" else None
+        except UplinkFailed as failed:
+            raise OSError(errno.ENETUNREACH, str(failed)) from None
+        return Plan(record.id, self.walls.mode, uid, site.workspace, site.home, binds, limits, uplink=uplink)
+
+    def _in_memory(self, record: SandboxRecord) -> bool:
+        size = limits_of(record.wanted.limits, self.settings).workspace_size
+        stays = record.id == DEFAULT_SANDBOX or self.walls.mode is not Mode.BWRAP
+        return not stays and size is not None and size <= self.settings.sandbox_workspace_memory
 
     def _place(self, enclosure: Enclosure, site: Site, uid: int | None, network: str) -> WalledPlace:
         owner = None if uid is None else (uid, uid)
-        root = Root.machine(owner) if self.walls.mode is Mode.LANDLOCK else Root(os.dup(enclosure.root), owner)
+        if self.walls.mode is Mode.LANDLOCK:
+            root = Root.machine(owner, within=(site.workspace, site.home))
+        else:
+            root = Root(os.dup(enclosure.root), owner)
         programs = f"{self.settings.kernel_python.parent}:{_PROGRAMS}"
         variables = {
             "HOME": site.home,
@@ -206,26 +246,51 @@ class WalledPlaces:
             cache=Path(site.home, ".cache"),
             variables=variables,
             owner=owner,
+            machine=Share(enclosure.plan.limits, enclosure.usage),
         )
 
-    def _serve(self, place: WalledPlace, network: str) -> None:
+    def _serve(self, place: WalledPlace, record: SandboxRecord) -> None:
         if self.walls.mode is not Mode.BWRAP:
             return
-        scope = anyio.CancelScope()
-        place.services.callback(scope.cancel)
-        self.tasks.start_soon(_within, scope, partial(answer_doorbell, place.socket()))
-        if network == "proxy":
+        self._start(place, partial(answer_doorbell, place.socket()))
+        if record.reach == "proxy":
             listening = place.socket()
             listen(listening)
-            self.tasks.start_soon(_within, scope, partial(self.egress.serve, listening))
+            place.egress = self.egress()
+            place.narrow(record.network.rules)
+            self._start(place, partial(place.egress.serve, listening))
+
+    def _guard(self, place: WalledPlace, record: SandboxRecord) -> None:
+        limits = limits_of(record.wanted.limits, self.settings)
+        held = record.id == DEFAULT_SANDBOX or place.in_memory
+        watched = Watched(
+            record.id,
+            Limits(
+                memory=None if MEMORY in self.walls.controllers else limits.memory,
+                workspace_size=None if held else limits.workspace_size,
+            ),
+            place.workspace_folder,
+            place.enclosure.members,
+            place.count_kill,
+            place.set_full,
+        )
+        place.services.callback(self.watchdog.watch(watched))
+
+    def _start(self, place: WalledPlace, work: Callable[[], Awaitable[None]]) -> None:
+        scope = anyio.CancelScope()
+        place.services.callback(scope.cancel)
+        self.tasks.start_soon(_within, scope, work)
 
 
 async def _within(scope: anyio.CancelScope, work: Callable[[], Awaitable[None]]) -> None:
     structlog.contextvars.clear_contextvars()
     with scope:
-        await work()
+        try:
+            await work()
+        except Exception:  # one sandbox's trouble is not to be all of theirs
+            log.exception("sandbox_not_served")
 
 
 def _remove(site: Site) -> None:
     for folder in site.removed:
-        shutil.rmtree(folder, ignore_errors=True)
+        wipe(folder)

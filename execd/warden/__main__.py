@@ -19,7 +19,7 @@ ANOTHER = 75
 def main(folder: str, patience: float) -> None:
     """Be the warden."""
     os.chdir(folder)
-    lock = os.open("warden.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    lock = os.open(LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -28,7 +28,7 @@ def main(folder: str, patience: float) -> None:
     if os.fork():
         os._exit(0)
     os.setsid()
-    serve(listener, patience)
+    serve(listener, lock, patience)
     os.unlink(SOCKET)
 
 
@@ -44,11 +44,11 @@ def listen() -> socket.socket:
     return made
 
 
-def serve(listener: socket.socket, patience: float) -> None:
+def serve(listener: socket.socket, lock: int, patience: float) -> None:
     """Live until everything has ended."""
     become_subreaper()
     loop = Loop()
-    supervisor = Supervisor(loop, listener, patience)
+    supervisor = Supervisor(loop, listener, lock, patience)
     loop.on_signal(signal.SIGTERM, supervisor.end)
     for signum in (signal.SIGINT, signal.SIGHUP):
         signal.signal(signum, signal.SIG_IGN)
@@ -60,7 +60,7 @@ if __name__ == "__main__":
 
 from execd.warden.linux import become_subreaper  # noqa: E402
 from execd.warden.loop import Loop  # noqa: E402
-from execd.warden.protocol import SOCKET, make_socket  # noqa: E402
+from execd.warden.protocol import LOCK, SOCKET, make_socket  # noqa: E402
 from execd.warden.supervisor import Supervisor  # noqa: E402
 
 if __name__ == "__main__":

@@ -40,8 +40,11 @@ def start(birth: Birth, entrance: Any, *, shim: bool) -> int | None:
 
     With `shim` it is forked by a fork that ends at once, so that its parent is whoever adopts it.
     """
-    if os.fork():
-        return None
+    return None if os.fork() else go(birth, entrance, shim=shim)
+
+
+def go(birth: Birth, entrance: Any, *, shim: bool) -> int:
+    """What `start` does in its fork, for a process that is one: with `shim`, this one ends, and its fork returns."""
     placed = birth
     try:
         placed = _with_high_fds(birth)

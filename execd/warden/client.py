@@ -28,9 +28,11 @@ from signal import SIGKILL, Signals
 import anyio
 import structlog
 
+from execd.isolation import bubblewrap
 from execd.isolation.launch import Exit, Launch
 from execd.isolation.plan import Mode, Plan
 from execd.isolation.probe import Facts
+from execd.isolation.usage import Usage
 from execd.warden.enclosures import plan_of
 from execd.warden.line import Line, connect, exit_of, request_of, result_of
 from execd.warden.protocol import VERSION, Message, close_all, receive, send
@@ -123,6 +125,11 @@ class Enclosure:
         """Let them go on. Raises OSError."""
         await self._warden.ask({"op": "thaw", "sandbox": self.plan.id})
 
+    def usage(self) -> Usage:
+        """What all of it uses at the moment. Raises OSError."""
+        result, _ = self._warden.call({"op": "usage", "sandbox": self.plan.id})
+        return Usage(**result)
+
     async def close(self) -> None:
         """End every process in it, and return when all of it is gone. Safe to call twice, and when it is lost."""
         with contextlib.suppress(OSError):
@@ -137,6 +144,15 @@ class Enclosure:
         result, _ = self._warden.call({"op": "oom_kills", "sandbox": self.plan.id})
         return int(result["count"])
 
+    async def members(self) -> list[int]:
+        """The processes in it, but for what holds it. Raises OSError."""
+        result, _ = await self._warden.ask({"op": "members", "sandbox": self.plan.id})
+        return list(result["pids"])
+
+    async def let_write(self, *, allowed: bool) -> None:
+        """Let its processes write to files, or not (EFBIG). Raises OSError."""
+        await self._warden.ask({"op": "let_write", "sandbox": self.plan.id, "allowed": allowed})
+
 
 class Warden:
     """A connection to a warden that lives. `lost` is set when it has ended, and everything with it. Where there is no
@@ -148,6 +164,7 @@ class Warden:
         self.enclosures: dict[str, Enclosure] = {}
         """The sandboxes that are open, those that were adopted too, by their ids."""
         self._folder = folder
+        self._ending = False
         self._listening = listening
         self._line = line
         self._lock = threading.Lock()
@@ -177,7 +194,8 @@ class Warden:
 
     async def probe(self, user: int | None) -> Facts:
         """What isolation this machine allows, for sandboxes of this user of it (None: the service's own)."""
-        told, _ = await self.ask({"op": "probe", "user": user})
+        # The warden imports no packages, so it would not find bubblewrap's.
+        told, _ = await self.ask({"op": "probe", "user": user, "bwrap": bubblewrap.program()})
         obstacles = {Mode(mode): reason for mode, reason in told["obstacles"].items()}
         return Facts(**{**told, "obstacles": obstacles, "controllers": frozenset(told["controllers"])})
 
@@ -187,6 +205,7 @@ class Warden:
 
     async def end(self) -> None:
         """End every sandbox and the warden itself, and return when it has hung up."""
+        self._ending = True
         with contextlib.suppress(OSError):
             await self.ask({"op": "end"})
         await self.lost.wait()
@@ -300,7 +319,8 @@ class Warden:
             except OSError:
                 received = None
             if received is None:
-                log.error("The warden has ended", folder=str(self._folder))
+                if not self._ending:
+                    log.error("warden_lost", folder=str(self._folder), why="it has ended, and all sandboxes with it")
                 self.hang_up()
                 return
             self._heed(*received)
@@ -358,5 +378,5 @@ def _start(folder: Path, patience: float) -> None:
     with (folder / "warden.log").open("ab") as complaints:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=complaints, stderr=complaints, check=False)
     if done.returncode not in (0, _ANOTHER_LISTENS):
-        why = (folder / "warden.log").read_text(errors="replace")[-1000:].strip()
-        raise OSError(errno.ECHILD, f"the warden did not start: {why}", str(folder))
+        said = (folder / "warden.log").read_text(errors="replace").strip().rpartition("\n")[2]
+        raise OSError(errno.ECHILD, f"the warden did not start: {said} ({folder / 'warden.log'} says more)")

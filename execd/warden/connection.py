@@ -29,6 +29,8 @@ class Connection:
         self._waiting: deque[Message] = deque()
         self.listens = False
         """Whether it wants to hear of what the warden says by itself."""
+        self.admitted = False
+        """Whether it has shown that it may ask for anything."""
         self.open = True
         sock.setblocking(False)
         loop.watch(sock.fileno(), self._ready)

@@ -15,13 +15,16 @@ from execd.isolation import entering
 from execd.isolation.cgroup import FREEZER, Group
 from execd.isolation.entrance import Entrance
 from execd.isolation.plan import Bind, Limits, Mode, Plan
+from execd.isolation.uplink import UplinkPlan
 from execd.warden.birth import Birth
 from execd.warden.loop import Loop
 from execd.warden.means import Means
 from execd.warden.processes import Process, Processes, descendants
+from execd.warden.writing import let_write
 
 _PAUSE = 0.005
-_SECOND_LOOK = 0.2
+_KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)
+"""How a process ends that was killed, and a shell whose last command was."""
 _FREEZING_LOOKS = 1000
 _REMOVING_LOOKS = 1000
 
@@ -29,7 +32,10 @@ _REMOVING_LOOKS = 1000
 def plan_of(message: dict[str, Any]) -> Plan:
     """The plan that a client sent."""
     binds = tuple(Bind(**bind) for bind in message["binds"])
-    return Plan(**{**message, "mode": Mode(message["mode"]), "binds": binds, "limits": Limits(**message["limits"])})
+    limits, uplink = Limits(**message["limits"]), message.get("uplink")
+    if uplink is not None:
+        uplink = UplinkPlan(uplink["subnet"], tuple(uplink["own"]))
+    return Plan(**{**message, "mode": Mode(message["mode"]), "binds": binds, "limits": limits, "uplink": uplink})
 
 
 class Enclosed:
@@ -49,6 +55,8 @@ class Enclosed:
         self._doomed: set[int] = set()
         self._on_closed: list[Callable[[], None]] = []
         self._emptied = False
+        self._oom_kills = 0
+        self._stopped: set[tuple[int, int | None]] = set()
 
     def open(self, on_open: Callable[[OSError | None], None]) -> None:
         """Make it, and say so when it is there or cannot be made. Raises OSError."""
@@ -99,16 +107,43 @@ class Enclosed:
         """How many processes the machine has killed for the memory that all of them took."""
         return 0 if self._group is None else self._group.oom_kills()
 
+    def usage(self) -> dict[str, Any]:
+        """What all of it uses, for `execd.isolation.usage.Usage`."""
+        if self._group is None:
+            return {}
+        return {"memory": self._group.memory_needed(), "cpu_seconds": self._group.cpu_seconds()}
+
+    def members(self) -> list[int]:
+        """The processes in it, but for what holds it."""
+        return sorted(self._members())
+
+    def let_write(self, *, allowed: bool) -> None:
+        """Let its processes write to files, or not: one that has given itself leave is killed."""
+        members = {(pid, birth_of(pid)) for pid in self._members()}
+        changed = let_write((pid for pid, _ in members), self.plan.uid, allowed=allowed)
+        for pid, birth in self._stopped & members if not allowed else ():
+            if pid in changed and birth is not None:
+                kill(pid, signal.SIGKILL)
+        self._stopped = set() if allowed else members
+
     def close(self, on_closed: Callable[[], None]) -> None:
         """End everything in it, and say so when all of it is gone."""
         self._on_closed.append(on_closed)
-        self._keep_closing()
+        self._go_on_closing()
 
     def started(self, process: Process) -> None:
         """A process of it runs."""
+        self._oom_kills = self.oom_kills()
         self._sessions.add(process.pid)
         if self.closing:
             process.signal(signal.SIGKILL, group=True)
+
+    def note_end(self, process: Process) -> None:
+        """A process of it has ended: find out whether the machine killed it, or what it waited for, for want of memory.
+        What else was killed so lately is taken for it."""
+        kills = 0 if self.closing else self.oom_kills()
+        killed = process.ended is not None and process.ended.code in _KILLED
+        process.oom, self._oom_kills = killed and kills > self._oom_kills, kills
 
     def forget_session(self, pid: int) -> None:
         """Another sandbox's process has this number now."""
@@ -116,17 +151,12 @@ class Enclosed:
 
     def reaped(self, pid: int) -> None:
         """A process has ended and is gone, this sandbox's or not."""
+        self._doomed.discard(pid)
         if self._on_closed:
-            # Some were waited for by parents that were then killed as well.
-            self._doomed = {doomed for doomed in self._doomed - {pid} if exists(doomed)}
+            # What its parent has reaped before it was killed itself, nobody tells about.
+            self._doomed = {doomed for doomed in self._doomed if exists(doomed)}
             if not self._doomed:
                 self._go_on_closing()
-
-    def _keep_closing(self) -> None:
-        # Again after a while: who forks while it is being killed is not missed for long.
-        if self._on_closed and not self._emptied:
-            self._go_on_closing()
-            self._loop.after(_SECOND_LOOK, self._keep_closing)
 
     def _go_on_closing(self) -> None:
         if self._emptied:
@@ -215,12 +245,17 @@ def session_of(pid: int) -> int | None:
 
 
 def exists(pid: int) -> bool:
-    """Whether there is a process of this number."""
+    """Whether there is such a process, ended or not."""
+    return os.path.exists(f"/proc/{pid}")
+
+
+def birth_of(pid: int) -> int | None:
+    """When a process was born, which tells it from an earlier one with its number; None when it is gone."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return int(file.read().rpartition(b")")[2].split()[19])
+    except OSError:
+        return None
 
 
 def kill(pid: int, signum: int) -> None:

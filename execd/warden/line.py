@@ -14,7 +14,7 @@ from signal import Signals
 from typing import Any
 
 from execd.isolation.launch import Exit, Launch
-from execd.warden.protocol import SOCKET, Message, close_all, make_socket, raise_failure, receive, send
+from execd.warden.protocol import LOCK, SOCKET, Message, close_all, make_socket, raise_failure, receive, send
 
 _PATIENCE_SECONDS = 30.0
 
@@ -148,12 +148,21 @@ def connect(folder: Path) -> socket.socket:
     try:
         made.settimeout(_PATIENCE_SECONDS)
         made.connect(f"/proc/self/fd/{place}/{SOCKET}")
+        _prove(made, place)
     except BaseException:
         made.close()
         raise
     finally:
         os.close(place)
     return made
+
+
+def _prove(to: socket.socket, place: int) -> None:
+    proof = os.open(LOCK, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=place)
+    try:
+        send(to, {"op": "enter"}, [proof])
+    finally:
+        os.close(proof)
 
 
 def request_of(op: str, sandbox: str, wanted: Launch) -> Message:
@@ -183,4 +192,4 @@ def result_of(received: tuple[Message, list[int]]) -> tuple[Message, list[int]]:
 
 def exit_of(told: Mapping[str, Any]) -> Exit:
     """How a process ended, from what the warden tells of it."""
-    return Exit(told["code"], told["cpu_seconds"], told["peak_memory"])
+    return Exit(told["code"], told["cpu_seconds"], told["peak_memory"], bool(told.get("oom")))

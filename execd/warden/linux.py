@@ -7,12 +7,10 @@ import os
 import signal
 from typing import NamedTuple
 
-# linux/prctl.h, linux/sched.h, linux/mount.h, linux/wait.h; waitid's number is one of the architecture's.
+# linux/prctl.h, linux/sched.h, linux/wait.h; waitid's number is one of the architecture's.
 _PR_SET_CHILD_SUBREAPER = 36
-_NEW_NAMESPACE = {"user": 0x10000000, "mnt": 0x00020000, "net": 0x40000000}
-_MS_BIND, _MS_REC, _MS_SLAVE = 4096, 16384, 1 << 19
+_NEW_NAMESPACE = {"user": 0x10000000, "net": 0x40000000}
 _WAITID = {"x86_64": 247, "aarch64": 95}
-_MNT_DETACH = 2
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -33,25 +31,6 @@ def become_subreaper() -> None:
 def join_network(member: int) -> None:
     """Enter the user and the network namespace that a process, given by its pidfd, is in."""
     _check(_libc.setns(member, _NEW_NAMESPACE["user"] | _NEW_NAMESPACE["net"]))
-
-
-def unshare_mounts() -> None:
-    """Get a mount namespace of one's own, which still follows what the machine mounts."""
-    _check(_libc.unshare(_NEW_NAMESPACE["mnt"]))
-    _check(_libc.mount(b"none", b"/", None, ctypes.c_ulong(_MS_REC | _MS_SLAVE), None))
-
-
-def mount(source: str, target: str, kind: str | None = None, options: str | None = None) -> None:
-    """Mount a file system of a kind; without a kind, show `source` with what is mounted in it at `target` as well."""
-    flags = 0 if kind else _MS_BIND | _MS_REC
-    data = None if options is None else options.encode()
-    names = os.fsencode(source), os.fsencode(target), None if kind is None else kind.encode()
-    _check(_libc.mount(*names, ctypes.c_ulong(flags), data), target)
-
-
-def unmount(target: str) -> None:
-    """Take a mount away, as soon as nobody uses it."""
-    _check(_libc.umount2(os.fsencode(target), _MNT_DETACH), target)
 
 
 class _Time(ctypes.Structure):

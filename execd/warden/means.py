@@ -36,15 +36,15 @@ class Means:
         groups = self._find_groups()
         return None if groups is None else groups.create(self._prefix + plan.id, plan.limits)
 
-    def facts(self, user: int | None) -> probe.Facts:
-        """What this machine allows for sandboxes of this user."""
+    def facts(self, user: int | None, program: str | None = None) -> probe.Facts:
+        """What this machine allows for sandboxes of this user, with this bubblewrap (None: the system's)."""
         if user not in self._facts:
-            self._facts[user] = probe.probe(user)
+            self._facts[user] = probe.probe(user, program)
         return self._facts[user]
 
-    def describe(self, user: int | None) -> dict[str, Any]:
+    def describe(self, user: int | None, program: str | None) -> dict[str, Any]:
         """The same, for a client."""
-        facts = asdict(self.facts(user))
+        facts = asdict(self.facts(user, program))
         return {**facts, "controllers": sorted(facts["controllers"])}
 
     def surroundings(self, user: int | None) -> bubblewrap.Surroundings:
@@ -55,8 +55,9 @@ class Means:
                 raise OSError(errno.ENOSYS, f"bubblewrap does not work here: {facts.obstacles}")
             shutil.rmtree(self._etc, ignore_errors=True)
             etc.furnish(Path(self._etc))
-            found = bubblewrap.Surroundings.found(facts.bwrap, self._etc, disable_userns=facts.disable_userns)
-            self._around = found
+            self._around = bubblewrap.Surroundings.found(
+                facts.bwrap, self._etc, disable_userns=facts.disable_userns, fresh_proc=facts.fresh_proc
+            )
         return self._around
 
     def clear(self) -> None:

@@ -32,6 +32,8 @@ class Process:
     error: dict[str, Any] | None = None
     running: bool = False
     """Whether its program runs, or has run."""
+    oom: bool = False
+    """Whether it was killed since its sandbox had no memory left."""
 
     def signal(self, signum: int, *, group: bool) -> None:
         """Signal it, or its group; nothing once its number may be another's."""
@@ -42,7 +44,7 @@ class Process:
     def describe(self) -> dict[str, Any]:
         """What clients are told of it."""
         found: dict[str, Any] = {"process": self.number, "pid": self.pid, "sandbox": self.sandbox, "held": self.held}
-        return found if self.ended is None else found | self.ended._asdict()
+        return found if self.ended is None else found | self.ended._asdict() | {"oom": self.oom}
 
 
 class Processes:

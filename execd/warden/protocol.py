@@ -14,9 +14,13 @@ import socket
 from collections.abc import Sequence
 from typing import Any
 
-VERSION = 1
+VERSION = 2
 SOCKET = "warden.sock"
 """The socket's name in the warden's folder."""
+LOCK = "warden.lock"
+"""A file beside it, which the living warden has locked. A client's first message, which has no answer, is a descriptor
+of it that can be read: only the permissions of files count for who connects, and Landlock is nothing to sockets, so
+sandboxes of the same user may get this far."""
 
 Message = dict[str, Any]
 

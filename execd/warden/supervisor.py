@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import signal
 import socket
@@ -29,9 +30,11 @@ Reply = Callable[[dict[str, Any]], None]
 class Supervisor:
     """Sandboxes and processes, and the clients that may ask for them."""
 
-    def __init__(self, loop: Loop, listener: socket.socket, patience: float) -> None:
-        """`patience` is how many seconds everything lives on without a client."""
+    def __init__(self, loop: Loop, listener: socket.socket, lock: int, patience: float) -> None:
+        """`lock` is a descriptor of the file that clients must be able to read, `patience` how many seconds everything
+        lives on without a client."""
         self._loop = loop
+        self._lock = lock
         self._listener = listener
         self._patience = patience
         self._connections: set[Connection] = set()
@@ -58,6 +61,9 @@ class Supervisor:
             "freeze": self._freeze,
             "thaw": self._thaw,
             "oom_kills": self._oom_kills,
+            "usage": self._usage,
+            "members": self._members,
+            "let_write": self._let_write,
             "end": self._end,
         }
         listener.setblocking(False)
@@ -99,7 +105,15 @@ class Supervisor:
         if not self._connections and not self._ending:
             self._forgive = self._loop.after(self._patience, self.end)
 
+    def _admit(self, connection: Connection, fds: list[int]) -> None:
+        connection.admitted = len(fds) == 1 and can_read(fds[0], self._lock)
+        if not connection.admitted:
+            connection.close()
+
     def _heed(self, connection: Connection, message: Message, fds: list[int]) -> None:
+        if not connection.admitted:
+            self._admit(connection, fds)
+            return
         request = _Request(connection, message, fds)
         operation = self._operations.get(str(message.get("op")))
         if operation is None:
@@ -216,7 +230,7 @@ class Supervisor:
             self._processes.release(process)
 
     def _probe(self, request: _Request) -> None:
-        request.answer(self._means.describe(request.message["user"]))
+        request.answer(self._means.describe(request.message["user"], request.message["bwrap"]))
 
     def _prepare(self, request: _Request) -> None:
         self._zygotes.prepare(request.message["argv"])
@@ -255,6 +269,16 @@ class Supervisor:
     def _oom_kills(self, request: _Request) -> None:
         request.answer({"count": self._find(request).oom_kills()})
 
+    def _usage(self, request: _Request) -> None:
+        request.answer(self._find(request).usage())
+
+    def _members(self, request: _Request) -> None:
+        request.answer({"pids": self._find(request).members()})
+
+    def _let_write(self, request: _Request) -> None:
+        self._find(request).let_write(allowed=request.message["allowed"])
+        request.answer({})
+
     def _root(self, request: _Request) -> None:
         root = self._find(request).root()
         try:
@@ -273,12 +297,21 @@ class Supervisor:
         return sandbox
 
     def _ended(self, process: Process) -> None:
+        if process.sandbox in self._sandboxes:
+            self._sandboxes[process.sandbox].note_end(process)
         self._announce({"event": "exit", **process.describe()})
 
     def _reaped(self, pid: int) -> None:
         for sandbox in list(self._sandboxes.values()):
             sandbox.reaped(pid)
         self._stop_when_alone()
+
+
+def can_read(fd: int, file: int) -> bool:
+    """Whether the first is open for reading on the same file as the second."""
+    flags = fcntl.fcntl(fd, fcntl.F_GETFL)
+    readable = not flags & os.O_PATH and flags & os.O_ACCMODE in (os.O_RDONLY, os.O_RDWR)
+    return readable and os.path.samestat(os.fstat(fd), os.fstat(file))
 
 
 def peer_of(sock: socket.socket) -> int:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from execd.isolation import bubblewrap, holder, landlock, seccomp
 from execd.isolation.plan import Mode
+from execd.isolation.slirp import Uplink, raise_uplink
+from execd.isolation.stage import staged
+from execd.isolation.uplink import UplinkFailed
+from execd.isolation.usage import traffic
 from execd.warden import protocol
 from execd.warden.enclosures import Enclosed, kill
 from execd.warden.linux import join_network
 from execd.warden.processes import descendants
-from execd.warden.stage import staged
 
 _MAKING_SECONDS = 20.0
 
@@ -25,6 +30,8 @@ class Bubble(Enclosed):
     walled = True
     _holder: holder.Holder | None = None
     _bwrap = 0
+    _uplink: Uplink | None = None
+    _uplink_pid = 0
 
     def open(self, on_open: Callable[[OSError | None], None]) -> None:
         """Start the holder, and say so when the sandbox is there. Raises OSError."""
@@ -33,7 +40,8 @@ class Bubble(Enclosed):
             plan, around, prepare = staged(plan, around)
         self._group = self._means.group(self.plan)
         entries = self._group.entries() if self._group is not None else []
-        command = bubblewrap.command(plan, around, seccomp.program(str(Mode.BWRAP)))
+        resolv_conf = None if plan.uplink is None else plan.uplink.resolv_conf()
+        command = bubblewrap.command(plan, around, seccomp.program(str(Mode.BWRAP)), resolv_conf)
         try:
             starting = holder.start(command, plan.uid, entries, prepare)
         finally:
@@ -51,6 +59,11 @@ class Bubble(Enclosed):
                 kill(starting.pid, signal.SIGKILL)
                 self._on_closed.append(partial(on_open, error))
                 return
+            try:
+                self._raise_uplink(self._holder.init)
+            except UplinkFailed as failed:
+                self.close(partial(on_open, OSError(errno.ENETUNREACH, str(failed))))
+                return
             on_open(None)
 
         self._loop.watch(starting.ready, made)
@@ -58,6 +71,11 @@ class Bubble(Enclosed):
     def root(self) -> int:
         """A descriptor of the root folder as it is inside. Raises OSError."""
         return os.open(f"/proc/{self._alive().init}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def usage(self) -> dict[str, Any]:
+        """The traffic of its network besides."""
+        received, sent = traffic(self._alive().init)
+        return {**super().usage(), "received": received, "sent": sent}
 
     def socket(self, family: int) -> socket.socket:
         """A new TCP socket that belongs to its network, from a fork that has gone there. Raises OSError."""
@@ -70,6 +88,23 @@ class Bubble(Enclosed):
         if received is None or not received[1]:
             raise OSError(0 if received is None else received[0]["errno"], "the sandbox gave no socket")
         return socket.socket(fileno=received[1][0])
+
+    def _raise_uplink(self, init: int) -> None:
+        # Before anybody hears that the sandbox is there: nothing of it has run yet.
+        plan = self.plan
+        if plan.uplink is not None:
+            self._uplink = raise_uplink(init, plan.uplink, None if plan.uid is None else (plan.uid, plan.uid))
+            self._uplink_pid = self._uplink.pid
+            self._processes.serve(self._uplink_pid, self._uplink_ended)
+
+    def _take_uplink_down(self) -> None:
+        if self._uplink is not None:
+            self._uplink.abandon()
+            self._uplink = None
+
+    def _uplink_ended(self) -> None:
+        self._uplink_pid = 0
+        self._take_uplink_down()
 
     def _alive(self) -> holder.Holder:
         if self._holder is None or self.lost:
@@ -88,18 +123,21 @@ class Bubble(Enclosed):
 
     def _kill_all(self) -> None:
         self._processes.release_all(self.plan.id)
-        if self._bwrap:
-            if self._holder is not None:
-                self._holder.kill()
+        self._take_uplink_down()
+        if self._holder is not None:
+            # bubblewrap ends after it, and with it everything in there has: it must not be gone before.
+            self._holder.kill()
+        elif self._bwrap:
             kill(self._bwrap, signal.SIGKILL)
         if self._group is not None:
             self._group.kill()
 
     def _is_empty(self) -> bool:
-        return not self._bwrap and not self._processes.of(self.plan.id)
+        return not self._bwrap and not self._uplink_pid and not self._processes.of(self.plan.id)
 
     def _holder_ended(self) -> None:
         self._bwrap = 0
+        self._take_uplink_down()
         if self._holder is not None:
             os.close(self._holder.pidfd)
             self._holder = None
@@ -120,6 +158,10 @@ class Restricted(Enclosed):
         self._ruleset = landlock.ruleset(landlock.rules(self.plan))
         self._group = self._means.group(self.plan)
         on_open(None)
+
+    def socket(self, family: int) -> socket.socket:
+        """Refused: the machine's network is not the sandbox's. Raises OSError."""
+        raise ConnectionRefusedError(errno.ECONNREFUSED, f"there is no network in the sandbox, of family {family}")
 
     def _keys(self) -> tuple[int | None, int | None]:
         return None, self._ruleset

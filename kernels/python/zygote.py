@@ -7,7 +7,6 @@ installed here: the way into a sandbox, how a process gets there, and the langua
 
 import gc
 import os
-import signal
 import socket
 import sys
 from collections.abc import Callable, Sequence
@@ -22,10 +21,18 @@ FOLDER = Path(__file__).resolve().parent
 KERNEL = (
     "debugpy",
     "ipykernel.debugger",
+    "IPython.core.logger",
     "IPython.core.magics",
     "IPython.core.pylabtools",
     "IPython.extensions.storemagic",
+    "encodings.utf_16_be",
+    "execd_kernel.output",
+    "faulthandler",
+    "pygments.formatters.terminal256",
+    "pygments.styles",
+    "resource",
     "sqlite3",
+    "stack_data",
     "zmq.asyncio",
     "tornado.platform.asyncio",
 )
@@ -35,7 +42,11 @@ DATA = ("numpy", "pandas", "matplotlib.pyplot")
 """Libraries that are shared by all kernels if they are installed. Their import must start no thread of Python's, and
 must not depend on the environment in ways that execd_kernel.forked does not set right."""
 
+NOBODY = 3
+"""How a fork ends that has waited for a request in vain."""
+
 Program = Callable[[], None]
+Message = dict[str, Any]
 
 
 def load(path: str, name: str) -> ModuleType:
@@ -51,33 +62,51 @@ def load(path: str, name: str) -> ModuleType:
 def preload() -> dict[str, str]:
     """Import what kernels share. Returns the variables that this has set in the environment."""
     before = dict(os.environ)
-    for name in ("execd_kernel.app", "execd_kernel.forked"):
+    for name in ("execd_kernel.prepared", "execd_kernel.forked"):
         import_module(name)
     from execd_kernel.startup import MODULES
 
     for name in (*KERNEL, *(f"execd_kernel.startup.{module}" for module in MODULES), *DATA):
         try:
             import_module(name)
-        except Exception:  # noqa: BLE001 - missing, or broken: whoever imports it in a kernel is told
+        except Exception:  # noqa: BLE001 - whatever a library does when it is imported; a kernel finds out by itself
             continue
     return {name: value for name, value in os.environ.items() if before.get(name) != value}
 
 
+def prepare() -> None:
+    """Build the kernel as far as it can be before it is known where it will live."""
+    app: Any = import_module("execd_kernel.prepared").PreparedApp.instance()
+    app.prepare()
+
+
 def serve(modules: Sequence[Any], warden: socket.socket, imported: dict[str, str]) -> Program | None:
-    """Fork a kernel whenever one is asked for. Returns its program in the fork, and None when the warden is gone."""
+    """Fork a kernel whenever one is asked for. Returns its program in the fork, and None when the warden is gone.
+
+    There is always a fork that waits for the next request, so that only the second of the two that lead into a sandbox
+    is made while somebody waits. It does not wait in the sandbox: it may not be known yet.
+    """
     entrance, birth, protocol = modules
     while True:
-        received = protocol.receive(warden)
-        if received is None:
-            return None
-        message, fds = received
-        report = birth.start(birth_of(message, fds, entrance, birth), entrance, shim=True)
-        if report is not None:
+        waiting = os.fork()
+        if not waiting:
+            message, report = take_up(protocol.receive(warden), entrance, birth)
             return lambda: become(message, imported, report)
-        protocol.close_all(fds)
+        _, status = os.waitpid(waiting, 0)
+        if os.waitstatus_to_exitcode(status) == NOBODY:
+            return None
 
 
-def birth_of(message: dict[str, Any], fds: list[int], entrance: Any, birth: Any) -> Any:
+def take_up(received: tuple[Message, list[int]] | None, entrance: Any, birth: Any) -> tuple[Message, int]:
+    """Be the way into the sandbox for what is asked for. Returns, in the process that is in there, that and the
+    report's descriptor."""
+    if received is None:
+        os._exit(NOBODY)
+    message, fds = received
+    return message, birth.go(birth_of(message, fds, entrance, birth), entrance, shim=True)
+
+
+def birth_of(message: Message, fds: list[int], entrance: Any, birth: Any) -> Any:
     """What is asked for. The descriptors come in the order that warden/zygotes.py sends them in."""
     given = iter(fds)
     return birth.Birth(
@@ -92,7 +121,7 @@ def birth_of(message: dict[str, Any], fds: list[int], entrance: Any, birth: Any)
     )
 
 
-def become(message: dict[str, Any], imported: dict[str, str], report: int) -> None:
+def become(message: Message, imported: dict[str, str], report: int) -> None:
     """Be the kernel, until it is shut down."""
     from execd_kernel import forked
 
@@ -115,8 +144,8 @@ def main() -> Program | None:
         del sys.path[0]
     sys.path.insert(0, str(FOLDER))
     imported = preload()
+    prepare()
     sys.path.remove(str(FOLDER))
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # The forks of the way in are waited for by nobody.
     gc.collect()
     gc.freeze()
     program = serve(modules, warden, imported)

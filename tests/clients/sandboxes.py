@@ -25,8 +25,9 @@ class AsyncSandbox:
         self._sandbox = sandbox
 
     async def call(self, service: str, method: str, *given: Any, **named: Any) -> Any:
-        """What a method of one of the sandbox's services returns."""
-        return await getattr(getattr(self._sandbox, service), method)(*given, **named)
+        """What a method of one of the sandbox's services returns; "sandbox" is itself."""
+        held = self._sandbox if service == "sandbox" else getattr(self._sandbox, service)
+        return await getattr(held, method)(*given, **named)
 
     async def info(self) -> Any:
         """`Sandbox.get_info`."""
@@ -44,8 +45,9 @@ class SyncSandbox:
         self._sandbox = sandbox
 
     async def call(self, service: str, method: str, *given: Any, **named: Any) -> Any:
-        """What a method of one of the sandbox's services returns."""
-        return await to_thread.run_sync(partial(getattr(getattr(self._sandbox, service), method), *given, **named))
+        """What a method of one of the sandbox's services returns; "sandbox" is itself."""
+        held = self._sandbox if service == "sandbox" else getattr(self._sandbox, service)
+        return await to_thread.run_sync(partial(getattr(held, method), *given, **named))
 
     async def info(self) -> Any:
         """`Sandbox.get_info`."""

@@ -82,8 +82,17 @@ def test_metrics_and_hosts(sdk: Sdk) -> None:
     assert sdk.call("get_host", 8000).endswith(f"/{sdk.id}/proxy/8000")
 
 
+def test_hibernating(sdk: Sdk) -> None:
+    pid = sdk.run("while :; do echo >>ticks; sleep 0.01; done", background=True)["pid"]
+    assert sdk.call("hibernate")["id"] == sdk.id
+    assert sdk.call(".get_info_by_id", sdk.id)["status"] == "paused"
+    assert sdk.run("true")["error"] == "ConflictError"
+    assert sdk.call(".connect", sdk.id)["id"] == sdk.id
+    assert sdk.run("n=$(wc -l <ticks); until [ $(wc -l <ticks) -gt $n ]; do sleep 0.01; done")["exit_code"] == 0
+    sdk.call("commands.kill", pid)
+
+
 def test_what_cannot_be_had(sdk: Sdk) -> None:
-    assert sdk.call("hibernate")["error"] == "NotImplementedError"
     noun = {"sandboxes": "sandbox", "machines": "machine"}[sdk.generation]
     unknown = sdk.call(".connect", f"{PREFIXES[sdk.generation]}nobody")
     assert (unknown["error"], unknown["code"]) == ("NotFoundError", f"{noun}_not_found")

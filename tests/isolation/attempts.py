@@ -125,7 +125,8 @@ def _write(path: str) -> None:
 
 def _see(pid: int) -> None:
     with open(f"/proc/{pid}/cmdline", "rb") as file:
-        assert b"pytest" in file.read() or b"python" in file.read()
+        command = file.read()
+    assert b"pytest" in command or b"python" in command
 
 
 def _read_memory(outside: Outside) -> None:

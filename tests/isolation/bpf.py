@@ -5,11 +5,11 @@ from __future__ import annotations
 import errno
 import struct
 
-ALLOWED, KILLED = "allowed", "killed"
+ALLOWED, KILLED, PRETENDED = "allowed", "killed", "pretended"
 
 
 def verdict(program: bytes, audit: int, number: int, *arguments: int) -> str:
-    """`allowed`, `killed`, or the name of the errno that the call fails with."""
+    """`allowed`, `killed`, `pretended` for a success without the call, or the errno's name that it fails with."""
     padded = (*arguments, *(0,) * (6 - len(arguments)))
     data = struct.pack("<IIQ6Q", number, audit, 0, *(value % 2**64 for value in padded))
     answer = _run(program, data)
@@ -18,7 +18,7 @@ def verdict(program: bytes, audit: int, number: int, *arguments: int) -> str:
     if answer == 0x80000000:
         return KILLED
     assert answer >> 16 == 5
-    return errno.errorcode[answer & 0xFFFF]
+    return errno.errorcode[answer & 0xFFFF] if answer & 0xFFFF else PRETENDED
 
 
 def _run(program: bytes, data: bytes) -> int:

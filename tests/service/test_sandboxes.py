@@ -28,6 +28,7 @@ from execd.service import opening as module
 from execd.service.commands import CommandRequest
 from execd.service.folders import Folders
 from execd.service.meters import Meters
+from execd.service.narrowing import Narrowing
 from execd.service.opening import open_sandboxes
 from execd.service.place import MachinePlace, MachinePlaces, Place
 from execd.service.record import Network, SandboxRecord, SandboxRequest, SandboxStatus, TimeoutAction
@@ -87,7 +88,9 @@ newest = Newest()
 @asynccontextmanager
 async def opened(folder: Path, **settings: Any) -> AsyncIterator[Sandboxes]:
     """Sandboxes whose data is in `folder`."""
-    async with open_sandboxes(Settings(data_dir=folder / "data", **settings), Meters()) as sandboxes:
+    async with open_sandboxes(
+        Settings(data_dir=folder / "data", isolation="process", **settings), Meters()
+    ) as sandboxes:
         yield sandboxes
 
 
@@ -320,7 +323,7 @@ async def test_a_sandbox_whose_place_is_lost_ends(sandboxes: Sandboxes) -> None:
 
 async def test_what_would_be_more_network_than_was_asked_for_is_refused(sandboxes: Sandboxes) -> None:
     record = await sandboxes.create(SandboxRequest(network=Network(internet=True)))
-    for network in (Network(internet=False), Network(rules={})):
+    for network in (Network(internet=False), Network(rules=Narrowing())):
         with pytest.raises(NotOffered):
             await sandboxes.create(SandboxRequest(network=network))
         with pytest.raises(NotOffered):

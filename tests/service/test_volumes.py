@@ -51,6 +51,8 @@ def test_a_named_volume_is_made(root: Path) -> None:
         ({"host": "{root}/data", "target": "relative"}, "expected an absolute path"),
         ({"host": "{root}/data", "target": "/a/../etc"}, "expected an absolute path"),
         ({"host": "{root}/data", "target": "/"}, "expected an absolute path"),
+        ({"host": "{root}/data", "target": "//usr/share/x"}, "nothing can be mounted at"),
+        ({"host": "{root}/data", "target": "/run/execd"}, "nothing can be mounted at"),
     ],
 )
 def test_others_are_refused(root: Path, given: dict[str, str], said: str) -> None:

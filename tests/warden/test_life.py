@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import os
 import socket
@@ -18,7 +19,7 @@ from execd.isolation.launch import Exit
 from execd.isolation.plan import Mode, Plan
 from execd.warden.client import Enclosure, Warden
 from execd.warden.line import connect
-from execd.warden.protocol import receive, send
+from execd.warden.protocol import VERSION, close_all, make_socket, receive, send
 from tests.warden.conftest import alive
 from tests.warden.tools import Cases, Output, ended, members, state, until
 
@@ -171,19 +172,38 @@ async def test_another_user_is_not_let_in(warden: Warden, folder: Path, mode: in
     assert done.stdout in (b"", b"b''\n")
 
 
+@pytest.mark.parametrize("proof", [None, os.O_PATH, os.O_WRONLY])
+async def test_who_cannot_read_its_file_is_not_let_in(warden: Warden, folder: Path, proof: int | None) -> None:
+    fds = [] if proof is None else [os.open(folder / "warden.lock", proof)]
+    with make_socket() as line:
+        line.connect(str(folder / "warden.sock"))
+        send(line, {"op": "enter"}, fds)
+        with contextlib.suppress(BrokenPipeError):
+            send(line, {"id": 1, "op": "hello"})
+        with contextlib.suppress(ConnectionResetError):
+            assert receive(line) is None
+    close_all(fds)
+    assert not warden.lost.is_set()
+
+
 async def test_end_of_a_process_that_is_told_before_its_start_is_not_lost(folder: Path) -> None:
     """The warden's answer and the exit may come on two sockets, in any order."""
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     listener.bind(str(folder / "warden.sock"))
     listener.listen()
+    (folder / "warden.lock").touch()
 
     def play() -> None:
         listening, _ = listener.accept()
         line, _ = listener.accept()
         with listening, line:
+            for proving in (listening, line):
+                proved = receive(proving)
+                assert proved is not None
+                close_all(proved[1])
             hello = receive(listening)
             assert hello is not None
-            result = {"version": 1, "pid": os.getpid(), "sandboxes": {}, "processes": []}
+            result = {"version": VERSION, "pid": os.getpid(), "sandboxes": {}, "processes": []}
             send(listening, {"id": hello[0]["id"], "result": result})
             asked = receive(listening)
             assert asked is not None

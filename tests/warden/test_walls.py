@@ -52,8 +52,9 @@ async def service(folder: Path, kind: str, python: str) -> AsyncIterator[tuple[W
     if kind == "plain":
         os.chown(folder, USER, USER)
         command = ["setpriv", "--reuid", str(USER), "--regid", str(USER), "--clear-groups", SYSTEM_PYTHON]
-        command += ["-I", "-S", str(WARDEN), str(folder), "60"]
-        await anyio.run_process(command, stdout=subprocess.DEVNULL, stderr=None)
+        await anyio.run_process(
+            [*command, "-I", "-S", str(WARDEN), str(folder), "60"], stdout=subprocess.DEVNULL, stderr=None
+        )
     workspace, runtime = folder / "workspace", folder / "run"
     for each in (workspace, runtime):
         each.mkdir(mode=0o700)
@@ -253,8 +254,8 @@ async def test_a_forked_kernel_runs_code_inside(folder: Path, kernel_python: str
             started = await enclosure.fork_kernel(cases.launch(*argv, env={"HOME": "/home/user", "PATH": "/usr/bin"}))
             await until((place / "s-5").exists)
             client = AsyncKernelClient()
-            info["ip"] = str(place / "s")
-            client.load_connection_info(info)  # type: ignore[arg-type]
+            told: Any = {**info, "ip": str(place / "s")}
+            client.load_connection_info(told)
             client.start_channels()
             await client.wait_for_ready(timeout=30)
             code = "import os, numpy; x = os.getpid(), os.getuid(), os.getcwd(), open('/proc/1/comm').read()"

@@ -10,6 +10,7 @@ from execd.errors import InvalidFields, InvalidRequest, NotOffered
 from execd.isolation.plan import Limits
 from execd.service.images import profile_of
 from execd.service.listing import Filter
+from execd.service.narrowing import Narrowing
 from execd.service.record import Network, SandboxRecord, SandboxRequest, SandboxStatus, TimeoutAction
 from execd.service.volumes import Volume, bind
 from execd.settings import Settings
@@ -73,10 +74,25 @@ def asked(body: NullspaceNewSandbox, settings: Settings) -> SandboxRequest:
             cpu=float(body.vcpus),
             workspace_size=None if body.disk_mb is None else body.disk_mb * _MIB,
         ),
-        network=Network(body.internet_access, body.network),
+        network=_network(body),
         volumes=tuple(bind(_volume(number, mount), settings.volume_root) for number, mount in enumerate(body.volumes)),
         dialect={"ephemeral": body.ephemeral},
     )
+
+
+def _network(body: NullspaceNewSandbox) -> Network:
+    given = body.network or {}
+    mode, rules = given.get("mode"), given.get("egress")
+    if not given.keys() <= {"mode", "egress"} or not isinstance(mode, str | None):
+        raise InvalidRequest("expected mode (none, proxy or full) and egress, and nothing else", "network")
+    return Network(body.internet_access, mode, None if rules is None else egress_rules(rules, "network.egress"))
+
+
+def egress_rules(given: object, field: str) -> Narrowing:
+    """What a sandbox is to reach of what it may. Raises InvalidRequest."""
+    if not isinstance(given, dict):
+        raise InvalidRequest("expected a JSON object", field)
+    return Narrowing.parse(given, field)
 
 
 def action(given: str | None) -> TimeoutAction | None:
@@ -118,6 +134,7 @@ def shown(record: SandboxRecord, generation: Generation, now: int, active_at: in
         inactivity_timeout_ms=milliseconds(record.idle_timeout),
         ephemeral=record.wanted.dialect.get("ephemeral"),
         workspace_copied_by=record.copied,
+        network={"mode": record.reach},
     )
     return body.model_dump(exclude_none=True)
 

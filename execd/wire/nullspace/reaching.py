@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 
-import psutil
 from anyio import to_thread
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -13,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 from execd.errors import InvalidRequest, NotOffered, SandboxExpired, SandboxNotFound, SandboxNotReady
 from execd.service.metrics import Reading
 from execd.wire.body import read_model
+from execd.wire.nullspace.asking import egress_rules
 from execd.wire.nullspace.errors import SANDBOX_ERRORS
 from execd.wire.nullspace.generation import generation_of
 from execd.wire.nullspace.schemas import HostBodyOut, MetricsSample, NewEgress, WantedPort
@@ -28,17 +28,17 @@ async def sandbox_metrics(request: Request) -> Response:
     sandbox = sandbox_of(request)
     reading = await sandbox.metrics.read()
     disk = await to_thread.run_sync(shutil.disk_usage, sandbox.place.workspace_folder)
-    network = psutil.net_io_counters()
-    return JSONResponse([_sample(reading, disk.used, disk.total, network.bytes_recv, network.bytes_sent)])
+    received, sent = sandbox.place.machine.traffic()
+    return JSONResponse([_sample(reading, disk.used, disk.total, received, sent)])
 
 
 async def set_sandbox_egress(request: Request) -> Response:
     """Change what a sandbox may reach."""
     sandboxes, sandbox_id = sandboxes_of(request), sandbox_id_of(request)
     body = await read_model(request, NewEgress, sandboxes.settings.max_body)
-    network = replace(sandboxes.get(sandbox_id).network, rules=body.egress)
+    network = replace(sandboxes.get(sandbox_id).network, rules=egress_rules(body.egress, "egress"))
     sandboxes.set_network(sandbox_id, network)
-    return JSONResponse(body.model_dump())
+    return JSONResponse({generation_of(request).id_field: request.path_params["sandbox_id"], **body.model_dump()})
 
 
 async def sandbox_host(request: Request) -> Response:
@@ -91,7 +91,7 @@ OPERATIONS = (
         SANDBOX_ERRORS,
         Answer("What holds now", model=NewEgress),
         body=NewEgress,
-        errors=(InvalidRequest, NotOffered, *_GONE),
+        errors=(InvalidRequest, NotOffered, SandboxNotReady, *_GONE),
     ),
     Operation(
         "POST",

@@ -122,6 +122,7 @@ class NullspaceSandbox(BaseModel):
     inactivity_timeout_ms: int | None = None
     auto_delete_after_ms: int | None = None
     ephemeral: bool | None = None
+    network: dict[str, str] | None = Field(None, description="`mode`: none, proxy or full.")
     workspace_copied_by: str | None = Field(None, description="Of a fork: reflink or copy.")
 
 

@@ -10,6 +10,7 @@ from execd.errors import InvalidRequest, NotOffered
 from execd.isolation.plan import Bind, Limits
 from execd.service.images import profile_of
 from execd.service.listing import Filter
+from execd.service.narrowing import Narrowing
 from execd.service.record import Network, SandboxRequest, SandboxStatus
 from execd.service.volumes import Volume, bind
 from execd.settings import Settings
@@ -53,10 +54,14 @@ def asked(body: NewSandbox, settings: Settings) -> SandboxRequest:
         envs=body.env,
         metadata=body.metadata,
         limits=_limits(body.resourceLimits),
-        network=Network(rules=body.networkPolicy),
+        network=Network(rules=_rules(body)),
         volumes=tuple(_bind(number, volume, settings.volume_root) for number, volume in enumerate(body.volumes)),
         dialect={name: value for name, value in shown.items() if value},
     )
+
+
+def _rules(body: NewSandbox) -> Narrowing | None:
+    return None if body.networkPolicy is None else Narrowing.parse(body.networkPolicy, "networkPolicy")
 
 
 def quantity(given: str, field: str) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -116,6 +116,30 @@ class EndpointBody(BaseModel):
 
     endpoint: str = Field(description="Without a scheme, with a path.")
     headers: dict[str, str] | None = None
+
+
+class NetworkRuleBody(Body):
+    """Whether somebody may be reached: a name, *.name, an IP address or a CIDR."""
+
+    action: Literal["allow", "deny"]
+    target: Name
+
+
+class NetworkPolicyBody(Body):
+    """Whom a sandbox reaches: the first rule that fits counts, and `defaultAction` where none does."""
+
+    defaultAction: Literal["allow", "deny"] = "deny"  # noqa: N815
+    egress: list[NetworkRuleBody] = Field([])
+
+
+class PolicyBody(BaseModel):
+    """GET /policy."""
+
+    status: str
+    mode: str = Field(description="allow_all, deny_all or custom")
+    enforcementMode: str = Field(description="The network that the sandbox has: none, proxy or full")  # noqa: N815
+    policy: NetworkPolicyBody
+    reason: str | None = None
 
 
 class HealthBody(BaseModel):

@@ -20,6 +20,7 @@ from execd_kernel.session import KernelSession
 from execd_kernel.shell import ZMQInteractiveShell
 
 READY = "EXECD_READY_FD"
+"""The variable that names the descriptor on which a service waits for the kernel; the service watches the process."""
 
 SEND_QUEUE = 32
 """How many iopub messages may wait for the subscriber before the kernel waits with them."""
@@ -87,12 +88,21 @@ class KernelApp(IPKernelApp):
         return ReadOnlyProfile(parent=self, location=self.config.ProfileDir.get("location", usual))
 
     def initialize(self, argv: Any = None) -> None:
-        """Prepare everything, and say so on the descriptor that `EXECD_READY_FD` names: the sockets are bound."""
+        """Prepare everything, and say so on the descriptor that `EXECD_READY_FD` names."""
         super().initialize(argv)  # type: ignore[no-untyped-call]
+        self.announce()
+
+    def announce(self) -> None:
+        """Say that the sockets are bound."""
         descriptor = os.environ.pop(READY, None)
         if descriptor is not None:
             os.write(int(descriptor), b"R")
             os.close(int(descriptor))
+
+    def init_heartbeat(self) -> None:
+        """Answer heartbeats, unless whoever started us says that it hears of our end in another way."""
+        if READY not in os.environ:
+            super().init_heartbeat()  # type: ignore[no-untyped-call]
 
     def init_profile_dir(self) -> None:
         """Read the profile where IPython would look for it, without making one."""

@@ -65,6 +65,7 @@ def set_path() -> None:
     importlib.invalidate_caches()
     site.USER_BASE = site.USER_SITE = None
     mine = site.getusersitepackages()
+    # Decided when Python starts; a virtual environment has none.
     if site.ENABLE_USER_SITE and os.path.isdir(mine) and mine not in sys.path:
         before = list(sys.path)
         site.addsitedir(mine)
@@ -101,26 +102,29 @@ def set_matplotlib(matplotlib: Any) -> None:
     for name in ("get_configdir", "get_cachedir"):
         function = getattr(matplotlib, name)
         setattr(matplotlib, name, matplotlib._logged_cached(f"{name}=%s")(function.__wrapped__))
-    fresh = {"backend": os.environ.get("MPLBACKEND") or "module://matplotlib_inline.backend_inline"}
-    folder = matplotlib_folder()
-    places = (".", os.environ.get("MATPLOTLIBRC", "."), folder)
-    if any(os.path.isfile(place) or os.path.isfile(os.path.join(place, "matplotlibrc")) for place in places):
-        fresh = {**matplotlib.rc_params(), **fresh}
+    backend = os.environ.get("MPLBACKEND") or "module://matplotlib_inline.backend_inline"
+    set_rc(matplotlib, {"backend": backend})
+    folder = os.environ.get("MPLCONFIGDIR") or os.path.join(matplotlib._get_xdg_config_dir(), "matplotlib")
+    if has_settings(folder):
+        set_rc(matplotlib, {**matplotlib.rc_params(), "backend": backend})
+    style = sys.modules.get("matplotlib.style.core") or sys.modules.get("matplotlib.style")
+    if style is not None:
+        style.USER_LIBRARY_PATHS[:] = [os.path.join(folder, "stylelib")]
+        if os.path.isdir(style.USER_LIBRARY_PATHS[0]):
+            style.reload_library()
+
+
+def set_rc(matplotlib: Any, fresh: dict[str, Any]) -> None:
+    """Put settings in place, and let those be what the user may go back to."""
     for settings in (matplotlib.rcParams, matplotlib.rcParamsOrig):
         dict.update(settings, fresh)
-    style: Any = sys.modules.get("matplotlib.style.core") or sys.modules.get("matplotlib.style")
-    mine = os.path.join(folder, "stylelib")
-    if style is not None and os.path.isdir(mine):
-        style.USER_LIBRARY_PATHS[:] = [mine]
-        style.reload_library()
 
 
-def matplotlib_folder() -> str:
-    """Where a user's settings for it would be. (Its own function makes the folder.)"""
-    if named := os.environ.get("MPLCONFIGDIR"):
-        return named
-    config = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
-    return os.path.join(config, "matplotlib")
+def has_settings(folder: str) -> bool:
+    """Whether there are settings for matplotlib. It is not asked itself: that makes its folder in the home."""
+    named = os.environ.get("MATPLOTLIBRC", "")
+    places = ("matplotlibrc", named, *(os.path.join(where, "matplotlibrc") for where in (named, folder)))
+    return any(map(os.path.isfile, places))
 
 
 def set_parso(cache: Any) -> None:

@@ -1,9 +1,9 @@
-"""Kernels started from the kernelspec folder, as any Jupyter client starts one, and what a cell gave."""
+"""Kernels started from the kernelspec folder, as any Jupyter client starts one, and what a cell gave. Each test runs
+twice: with a kernel that is a new process, and with one that a warden's zygote has forked."""
 
 import json
 import os
 import shutil
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -20,6 +20,7 @@ from jupyter_client.manager import KernelManager
 
 from execd.isolation.plan import Mode, Plan
 from execd.warden.client import Warden
+from execd.warden.line import Line
 
 FOLDER = Path(__file__).parents[3] / "kernels" / "python"
 DEADLINE = 60.0
@@ -115,19 +116,31 @@ class Kernel:
 
 
 class OneFolder(KernelSpecManager):
-    """Finds the kernelspec of one folder under every name. (jupyter_client takes "python" for its own "python3".)"""
+    """Finds the kernelspec of one folder under every name. (jupyter_client takes "python" for its own "python3".) With
+    a `warden`, which has a sandbox of the name below, its kernels are forks."""
 
-    def __init__(self, folder: Path, provisioner: dict[str, Any] | None) -> None:
+    def __init__(self, folder: Path, warden: Path | None, *, zygote: bool) -> None:
         super().__init__()
         self._folder = folder
-        self._provisioner = provisioner
+        self._warden = warden
+        self._zygote = zygote
 
     def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
         spec = KernelSpec.from_resource_dir(str(self._folder))
-        if self._provisioner is not None:
-            spec.metadata = {**spec.metadata, "kernel_provisioner": self._provisioner}
-            spec.argv = [sys.executable, *spec.argv[1:]]
+        if self._warden is not None:
+            config = {"warden": str(self._warden), "sandbox": SANDBOX, "zygote": self._zygote}
+            spec.metadata["kernel_provisioner"] = {"provisioner_name": "execd", "config": config}
         return spec
+
+
+SANDBOX = "sb_kernels"
+
+
+async def open_sandbox(folder: Path) -> None:
+    """Have a warden in the folder, and in it a sandbox that is the machine as it is."""
+    warden = await Warden.reach(folder, DEADLINE)
+    await warden.open(Plan(SANDBOX, Mode.PROCESS, None, "/tmp", os.environ.get("HOME", "/")))
+    warden.hang_up()
 
 
 def strict_json(data: bytes) -> Any:
@@ -142,48 +155,20 @@ def strict_json(data: bytes) -> Any:
 StartKernel = Callable[..., Kernel]
 
 
-@pytest.fixture(scope="session")
-def provisioner() -> Iterator[dict[str, Any]]:
-    """What a kernelspec says of kernels that are forks of a zygote."""
-    with tempfile.TemporaryDirectory(prefix="execd-test-", dir="/tmp") as name:
-
-        async def prepare() -> None:
-            warden = await Warden.reach(Path(name), 600)
-            await warden.open(Plan("sb_k", Mode.PROCESS, None, "/", "/"))
-            os.close(warden.enclosures["sb_k"].root)
-            warden.hang_up()
-
-        async def end() -> None:
-            warden = await Warden.reach(Path(name), 600)
-            await warden.enclosures["sb_k"].close()
-            await warden.end()
-
-        anyio.run(prepare)
-        config = {"warden": name, "sandbox": "sb_k", "zygote": True}
-        yield {"provisioner_name": "execd", "config": config}
-        anyio.run(end)
-
-
-@pytest.fixture(scope="session", params=["cold", "forked"])
-def origin(request: pytest.FixtureRequest) -> str:
-    """Where a test's kernels come from: a fresh start, or a fork of the zygote. They differ in nothing else."""
-    return str(request.param)
-
-
-@pytest.fixture(scope="session")
-def forking(origin: str, request: pytest.FixtureRequest) -> dict[str, Any] | None:
-    """The provisioner of forks, None for a fresh start."""
-    return request.getfixturevalue("provisioner") if origin == "forked" else None
-
-
 @contextmanager
 def running(
-    folder: Path | None, env: dict[str, str], stderr: Path | None = None, forking: dict[str, Any] | None = None
+    folder: Path | None,
+    env: dict[str, str],
+    stderr: Path | None = None,
+    warden: Path | None = None,
+    *,
+    zygote: bool = True,
 ) -> Iterator[Kernel]:
-    """A kernel over ipc from a kernelspec folder, or a stock one, in an environment of its own."""
+    """A kernel over ipc from a kernelspec folder, or a stock one, in an environment of its own. What a warden starts is
+    a fork of its zygote, or is executed."""
     with ExitStack() as stack:
         place = stack.enter_context(tempfile.TemporaryDirectory(prefix="kern-"))  # short: a socket's path has 107 bytes
-        specs = OneFolder(folder, forking) if folder else KernelSpecManager()
+        specs = OneFolder(folder, warden, zygote=zygote) if folder else KernelSpecManager()
         socket, connection = f"{place}/k", f"{place}/c.json"
         manager = KernelManager(transport="ipc", ip=socket, connection_file=connection, kernel_spec_manager=specs)
         err = stack.enter_context((stderr or Path(os.devnull)).open("wb"))
@@ -204,22 +189,38 @@ def kernel_env(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return {"PATH": os.environ["PATH"], "HOME": str(home), "LANG": "C.UTF-8"}
 
 
+@pytest.fixture(scope="session")
+def forking(wardens: Path) -> Iterator[Path]:
+    """The folder of a warden with a sandbox to fork kernels in, which lives on as long as somebody is connected."""
+    anyio.run(open_sandbox, wardens)
+    line = Line(wardens)
+    yield wardens
+    line.close()
+
+
+@pytest.fixture(scope="module", params=["new", "forked"])
+def warden(request: pytest.FixtureRequest) -> Path | None:
+    """The folder of the warden that kernels come from, None for kernels that are new processes."""
+    found: Path | None = request.getfixturevalue("forking") if request.param == "forked" else None
+    return found
+
+
 @pytest.fixture(scope="module")
-def kernel(kernel_env: dict[str, str], forking: dict[str, Any] | None) -> Iterator[Kernel]:
+def kernel(kernel_env: dict[str, str], warden: Path | None) -> Iterator[Kernel]:
     """One kernel for the tests of a module that leave its state alone."""
-    with running(FOLDER, kernel_env, forking=forking) as kernel:
+    with running(FOLDER, kernel_env, warden=warden) as kernel:
         yield kernel
 
 
 @pytest.fixture
-def start_kernel(kernel_env: dict[str, str], forking: dict[str, Any] | None) -> Iterator[StartKernel]:
+def start_kernel(kernel_env: dict[str, str], warden: Path | None) -> Iterator[StartKernel]:
     """Start more kernels, with a test's own kernelspec folder (None: stock), environment or stderr."""
     with ExitStack() as stack:
 
         def start(
             *, folder: Path | None = FOLDER, env: dict[str, str] | None = None, stderr: Path | None = None
         ) -> Kernel:
-            return stack.enter_context(running(folder, env or kernel_env, stderr, forking))
+            return stack.enter_context(running(folder, env or kernel_env, stderr, warden))
 
         yield start
 

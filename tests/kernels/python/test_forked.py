@@ -48,7 +48,7 @@ SAME = {
     "debugger": "sys.gettrace(), import_('pdb').Pdb.__name__",
     "shell": "type(get_ipython()).__name__, sorted(get_ipython().magics_manager.magics['line'])",
     "names": "sorted(n for n in dir() if n not in MINE)",
-    "matplotlib": "sorted((name, str(value)) for name, value in import_('matplotlib.pyplot').rcParams.items())",
+    "matplotlib": "(lambda p: (p.close(p.figure()), [*map(str, p.rcParams.items())]))(import_('matplotlib.pyplot'))",
     "numpy": "import_('numpy').get_printoptions(), import_('numpy').geterr()",
     "host": "import_('platform').node() == import_('socket').gethostname(), len(os.sched_getaffinity(0))",
     "processes": "import_('multiprocessing').get_start_method(), import_('multiprocessing').parent_process()",
@@ -125,14 +125,13 @@ def env(kernel_env: dict[str, str], tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.fixture(scope="module")
-def pair(env: dict[str, str], provisioner: dict[str, Any]) -> Iterator[tuple["Kernel", "Kernel"]]:
+def pair(env: dict[str, str], forking: Path) -> Iterator[tuple["Kernel", "Kernel"]]:
     """A kernel that was started freshly, and a fork."""
     from tests.kernels.python.conftest import running
 
-    # Started in the same way, but for the fork: jupyter_client's own way shows in the environment and descriptors.
-    fresh = {**provisioner, "config": {**provisioner["config"], "zygote": False}}
+    # Both by the warden: jupyter_client's own way shows in the environment and in descriptors.
     with ExitStack() as stack:
-        found = [stack.enter_context(running(FOLDER, env, forking=how)) for how in (fresh, provisioner)]
+        found = [stack.enter_context(running(FOLDER, env, warden=forking, zygote=zygote)) for zygote in (False, True)]
         for kernel in found:
             kernel.run(SETUP)
         yield found[0], found[1]
@@ -179,11 +178,11 @@ def test_two_forks_do_not_share_it(pair: tuple["Kernel", "Kernel"], other: "Kern
 
 
 @pytest.fixture(scope="module")
-def other(env: dict[str, str], provisioner: dict[str, Any]) -> Iterator["Kernel"]:
+def other(env: dict[str, str], forking: Path) -> Iterator["Kernel"]:
     """Another fork."""
     from tests.kernels.python.conftest import running
 
-    with running(FOLDER, env, forking=provisioner) as kernel:
+    with running(FOLDER, env, warden=forking) as kernel:
         yield kernel
 
 
@@ -243,11 +242,10 @@ def test_a_shutdown_runs_what_is_to_run_at_exit(start_kernel: "StartKernel", tmp
     assert path.read_text() == "word"
 
 
+@pytest.mark.parametrize("warden", ["forked"], indirect=True)
 def test_the_zygotes_death_hurts_no_kernel_and_the_next_one_has_another(
-    start_kernel: "StartKernel", origin: str, provisioner: dict[str, Any]
+    start_kernel: "StartKernel",
 ) -> None:
-    if origin == "cold":
-        pytest.skip("it has none")
     one = start_kernel()
     one.run("x = 1")
     zygotes = find_zygotes(one)
@@ -259,7 +257,7 @@ def test_the_zygotes_death_hurts_no_kernel_and_the_next_one_has_another(
     assert one.run("print(x)").text("stdout") == two.run("print(1)").text("stdout") == "1\n"
 
 
-def test_user_code_reaches_neither_zygote_nor_warden(start_kernel: "StartKernel", origin: str) -> None:
+def test_user_code_reaches_neither_zygote_nor_warden(start_kernel: "StartKernel") -> None:
     code = "import os; print([os.readlink(f'/proc/self/fd/{n}') for n in os.listdir('/proc/self/fd') if int(n) < 3])"
     assert "socket" not in start_kernel().run(code).text("stdout")
 

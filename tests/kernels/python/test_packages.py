@@ -17,6 +17,9 @@ from tests.wheels import build_wheel, sandbox_packages
 if TYPE_CHECKING:
     from tests.kernels.python.conftest import Kernel, StartKernel
 
+# Those whose Python is read-only: these tests start kernels in their own way.
+pytestmark = pytest.mark.parametrize("warden", ["new"], indirect=True)
+
 PYTHON = describe_python(Path(sys.executable))
 READ_ONLY = ["bwrap", "--ro-bind", "/", "/", "--dev-bind", "/dev", "/dev", "--bind", "/tmp", "/tmp"]
 VERSIONS = ("1.0", "2.0")

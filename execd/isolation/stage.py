@@ -7,16 +7,22 @@ else sees that, and it is gone when the sandbox is made.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import stat
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from execd.isolation.bubblewrap import Surroundings
+from execd.isolation.bubblewrap import Surroundings, belongings
 from execd.isolation.plan import Plan
-from execd.warden.linux import mount, unshare_mounts
 
 _PLACE = "/tmp"
+
+# linux/sched.h, linux/mount.h
+_CLONE_NEWNS = 0x00020000
+_MS_BIND, _MS_REC, _MS_SLAVE = 4096, 16384, 1 << 19
+
+_libc = ctypes.CDLL(None, use_errno=True)
 
 
 def staged(plan: Plan, around: Surroundings) -> tuple[Plan, Surroundings, Callable[[], None]]:
@@ -24,9 +30,7 @@ def staged(plan: Plan, around: Surroundings) -> tuple[Plan, Surroundings, Callab
     sources = [*(bind.source for bind in plan.binds), around.etc]
     places = [f"{_PLACE}/{number}" for number in range(len(sources) + 1)]
     program, seen = around.program, around.program
-    if not program.startswith("/usr/"):
-        # With what belongs to it: a wheel's has its libraries beside it.
-        folder = os.path.dirname(os.path.dirname(program))
+    if folder := belongings(program):
         sources.append(folder)
         seen = places[-1] + program.removeprefix(folder)
     binds = tuple(replace(bind, source=place) for bind, place in zip(plan.binds, places, strict=False))
@@ -46,3 +50,23 @@ def _build(sources: Sequence[str], places: Sequence[str]) -> None:
             os.close(os.open(place, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC))
         mount(f"/proc/self/fd/{fd}", place)
         os.close(fd)
+
+
+def unshare_mounts() -> None:
+    """Get a mount namespace of one's own, which still follows what the machine mounts."""
+    _check(_libc.unshare(_CLONE_NEWNS))
+    _check(_libc.mount(b"none", b"/", None, ctypes.c_ulong(_MS_REC | _MS_SLAVE), None))
+
+
+def mount(source: str, target: str, kind: str | None = None, options: str | None = None) -> None:
+    """Mount a file system of a kind; without a kind, show `source` with what is mounted in it at `target` as well."""
+    flags = 0 if kind else _MS_BIND | _MS_REC
+    data = None if options is None else options.encode()
+    names = os.fsencode(source), os.fsencode(target), None if kind is None else kind.encode()
+    _check(_libc.mount(*names, ctypes.c_ulong(flags), data), target)
+
+
+def _check(result: int, name: str | None = None) -> None:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), name)
