@@ -325,8 +325,11 @@ class Sandboxes:
             _forget_oldest(self._ended)
         if sandbox is not None:
             sandbox.gone.set()
+            # The next one named default has the same folders.
+            turn = self._making_default if sandbox_id == DEFAULT_SANDBOX else contextlib.nullcontext()
             with anyio.CancelScope(shield=True):
-                await _close(sandbox, _ENDINGS[reason], thaw=record.paused_at is not None)
+                async with turn:
+                    await _close(sandbox, _ENDINGS[reason], thaw=record.paused_at is not None)
             self._common.executions.forget(sandbox_id)
         log.info("sandbox_ended", sandbox_id=sandbox_id, why=reason.value)
         return record

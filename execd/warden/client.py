@@ -41,6 +41,7 @@ log = structlog.get_logger(__name__)
 
 _ANOTHER_LISTENS = 75
 _ATTEMPTS = 5
+_ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "TMPDIR")
 _REMEMBERED_EXITS = 4096
 _PROGRAM = Path(__file__).parent / "__main__.py"
 
@@ -375,8 +376,12 @@ class Warden:
 
 def _start(folder: Path, patience: float) -> None:
     command = [sys.executable, "-I", "-S", str(_PROGRAM), str(folder), str(patience)]
+    # None of the service's secrets: whatever runs in a sandbox has been a fork of the warden.
+    env = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
     with (folder / "warden.log").open("ab") as complaints:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=complaints, stderr=complaints, check=False)
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, stdout=complaints, stderr=complaints, env=env, check=False
+        )
     if done.returncode not in (0, _ANOTHER_LISTENS):
         said = (folder / "warden.log").read_text(errors="replace").strip().rpartition("\n")[2]
         raise OSError(errno.ECHILD, f"the warden did not start: {said} ({folder / 'warden.log'} says more)")

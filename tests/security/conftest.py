@@ -9,7 +9,15 @@ import pytest
 
 from tests.security.houses import KINDS, House, Kind, Sandbox, house
 
-_SETTINGS = {"sandbox_tmp_size": 16 * 2**20, "sandbox_file_size": 64 * 2**20, "max_sandboxes": 1000}
+_SETTINGS = {
+    "sandbox_tmp_size": 16 * 2**20,
+    "sandbox_file_size": 64 * 2**20,
+    "sandbox_processes": 256,
+    "sandbox_open_files": 4096,
+    "max_sandboxes": 1000,
+    "kernel_start_timeout": 20,
+}
+"""Limits that are met soon."""
 
 
 @pytest.fixture(scope="session")
