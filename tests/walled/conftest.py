@@ -30,6 +30,12 @@ def service(walled_service: RunningService) -> RunningService:
 
 
 @pytest.fixture
+def tight(client: httpx.Client) -> httpx.Client:
+    """Where tests of tests/live want a service whose interrupts escalate soon: this one takes its time."""
+    return client
+
+
+@pytest.fixture
 def inside(client: httpx.Client) -> Inside:
     """The sandbox named default of that service."""
     return Inside(client)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import httpx
 
 from tests.inside import Inside, new_sandbox
-from tests.live.reading import kinds, of_type, run, text_of
+from tests.live.commanding import in_background, log_of, status_of
+from tests.live.reading import Stream, is_a, kinds, of_type, run, text_of
 from tests.live.uploading import upload
+from tests.live.waiting import eventually
 
 
 def test_one_user_with_a_home_and_a_workspace(inside: Inside) -> None:
@@ -90,3 +92,24 @@ def test_a_sandbox_that_ends_takes_everything_with_it(client: httpx.Client) -> N
         sandbox.run("trap '' TERM HUP; setsid sleep 600 & kill -STOP $!; sleep 600", background=True)
         assert client.delete(sandbox.url).status_code == 200
         assert client.post(f"{sandbox.url}/exec", json={"command": "true"}).status_code == 404
+
+
+def test_a_watch_tells_what_happens_inside(client: httpx.Client, inside: Inside) -> None:
+    with (
+        inside.new_folder() as folder,
+        client.stream("GET", "/files/watch", params={"path": folder}) as answer,
+    ):
+        stream = Stream(answer)
+        stream.until(is_a("init"))
+        inside.out(f"echo x >{folder}/made")
+        assert stream.until(is_a("file_created"))["path"] == f"{folder}/made"
+
+
+def test_a_background_command_outlives_its_client(client: httpx.Client, inside: Inside) -> None:
+    with inside.new_folder() as folder:
+        line = "echo begun; until [ -e go ]; do sleep 0.02; done; echo ended"
+        command = in_background(client, line, cwd=folder)
+        assert status_of(client, command)["running"] is True
+        inside.out(f"touch {folder}/go")
+        eventually(lambda: not status_of(client, command)["running"])
+        assert log_of(client, command) == ("begun\nended\n", 12)
