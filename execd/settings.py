@@ -122,6 +122,12 @@ class Settings(BaseSettings):
         2.0, gt=0, description="How long each step of an interrupt may take before the next, harder one."
     )
     kernel_start_timeout: float = Field(60, gt=0, description="How long a kernel may take to come up.")
+    warm_kernels: int = Field(
+        1,
+        ge=0,
+        description="How many Python kernels wait in a sandbox for the next context, once it has had one. Each takes "
+        "about 10 MB of the sandbox's memory and is counted as no context. 0: none.",
+    )
     warden_patience: float = Field(
         60,
         gt=0,

@@ -27,6 +27,8 @@ _REMEMBERED_REQUESTS = 256
 _ASK_AGAIN_SECONDS = 0.5
 _QUIET_SECONDS = 0.05
 _LAST_WORDS_SECONDS = 0.5
+_ENTER_SECONDS = 2.0
+_ENTER, _ENTERED = "execd_enter_request", "execd_enter_reply"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,7 @@ class Kernel:
         self._channels = Channels(context, connection, self._receive)
         self._requests: OrderedDict[str, PendingRequest] = OrderedDict()
         self._heard = anyio.Event()
+        self._entering: Callable[[bool], None] | None = None
 
     @classmethod
     async def start(cls, starting: KernelStart, spec: KernelSpec, cwd: PurePath, env: Mapping[str, str]) -> Kernel:
@@ -129,6 +132,23 @@ class Kernel:
         else:
             self.process.interrupt()
 
+    async def enter(self, cwd: PurePath, *, warm: bool = False) -> bool:
+        """Take a kernel of ours that has run nothing to another folder; with `warm`, have it run something that nobody
+        sees. Returns whether it is there, and what a new one would be."""
+        answered, entered = anyio.Event(), False
+
+        def answer(told: bool) -> None:
+            nonlocal entered
+            entered = told
+            answered.set()
+
+        self._entering = answer
+        self._channels.shell.send(_ENTER, {"cwd": str(cwd), "warm": warm})
+        with anyio.move_on_after(_ENTER_SECONDS):
+            await first_of(answered, self.process.dead)
+        self._entering = None
+        return entered and self.alive
+
     def nudge(self) -> None:
         """Wake the kernel's loop, which makes it notice an interrupt that came during an `await`."""
         self._channels.shell.send("kernel_info_request", {})
@@ -166,6 +186,8 @@ class Kernel:
     def _receive(self, message: Message) -> None:
         if message.type in ("iopub_welcome", "status"):
             self._heard.set()
+        if message.type == _ENTERED and self._entering is not None:
+            self._entering(bool(message.content.get("entered")))
         request = self._requests.get(message.parent_id)
         if request is not None:
             request.receive(message)

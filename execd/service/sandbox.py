@@ -34,6 +34,7 @@ from execd.service.record import SandboxRecord
 from execd.service.run import Ending
 from execd.service.starter import KernelStarter, ZmqContext
 from execd.service.terminals import Terminals
+from execd.service.warm import WarmKernels
 from execd.service.watch import Watches
 from execd.service.workspace import Workspace
 from execd.settings import Settings
@@ -60,6 +61,7 @@ class Sandbox:
     settings: Settings
     kernelspecs: Kernelspecs
     executions: SandboxExecutions
+    warm: WarmKernels
     contexts: Contexts
     sessions: Contexts
     commands: Commands
@@ -82,7 +84,7 @@ class Sandbox:
         cwd = Workspace(root, Workspace(root, place.workspace).usable(record.wanted.cwd))
         environment = _environment(record, place, settings)
         executions = common.executions.of(record.id)
-        starter = KernelStarter(common.zmq, place, environment, settings.kernel_start_timeout, common.meters)
+        starter = KernelStarter(common.zmq, place, environment, settings, common.meters, common.tasks)
         make = partial(Contexts, common.kernelspecs, starter, cwd, _limits(settings), common.tasks)
         return cls(
             id=record.id,
@@ -90,6 +92,7 @@ class Sandbox:
             settings=settings,
             kernelspecs=common.kernelspecs,
             executions=executions,
+            warm=starter.warm,
             contexts=make(partial(new_id, "ctx")),
             sessions=make(lambda: str(uuid.uuid4())),
             commands=Commands(executions, place.launcher, environment, cwd, common.tasks, place.owner),
@@ -174,6 +177,7 @@ class Sandbox:
         self.metrics.close()
         self.part_uploads.close()
         async with anyio.create_task_group() as group:
+            group.start_soon(self.warm.close)
             group.start_soon(self.contexts.close, ending)
             group.start_soon(self.sessions.close, ending)
             group.start_soon(self.commands.close, ending)
