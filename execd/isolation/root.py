@@ -52,6 +52,11 @@ class Root:
         """The machine's own tree, or these folders of it, with the machine's users and groups."""
         return cls(os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC), owner, MACHINE, within)
 
+    @property
+    def shares_devices(self) -> bool:
+        """Whether it is the machine's tree, of which the sandbox may touch a part: it has no /dev of its own."""
+        return self._within is not None
+
     def acting(self) -> AbstractContextManager[None]:
         """Work on files as `owner` within the block, in this thread, without an await; as whoever one is where there
         is none. Raises IdentityRefused."""

@@ -66,7 +66,7 @@ class TestGuarantees:
         grouped = enforcement(Mode.BWRAP, version=2, controllers=CONTROLLERS)
         assert (grouped["memory"], grouped["cpu"], grouped["tmp_size"]) == ("cgroup v2", "cgroup v2", "tmpfs")
         alone = enforcement(Mode.LANDLOCK, version=None, controllers=frozenset())
-        assert (alone["memory"], alone["cpu"], alone["tmp_size"]) == ("rlimit", "none", "none")
+        assert (alone["memory"], alone["cpu"], alone["tmp_size"]) == ("rlimit, watchdog", "none", "none")
 
     def test_processes_are_counted_apart_from_the_service_s_or_not_at_all(self) -> None:
         counted = [

@@ -72,7 +72,7 @@ def test_programs_find_their_way(sandbox: Walled, index: int) -> None:
     assert "teapot-1.0" in found.out, found
     code = f"import urllib.request as r; print(r.urlopen('http://127.0.0.2:{index}/simple/').status)"
     assert sandbox.python(code) == "200\n"
-    pip = f"pip install --quiet --index-url http://127.0.0.2:{index}/simple --trusted-host 127.0.0.2 teapot"
+    pip = f"pip install --quiet -i http://127.0.0.2:{index}/simple --trusted-host 127.0.0.2 teapot"
     installed = sandbox.sh(pip)
     assert installed.code == 0, installed
     assert sandbox.python("import teapot; print(teapot.heat)") == "hot\n"
