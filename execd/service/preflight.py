@@ -73,7 +73,8 @@ def check_places(settings: Settings, python: KernelPython, mode: Mode, sandbox: 
     if mode is Mode.LANDLOCK and user is not None:
         needed = {
             "EXECD_DATA_DIR": sandbox,
-            "EXECD_WORKSPACE": settings.workspace_dir,
+            # One in the data folder is reached where that is.
+            **({"EXECD_WORKSPACE": settings.workspace} if settings.workspace else {}),
             "EXECD_KERNEL_PYTHON": settings.kernel_python,
             **{f"EXECD_KERNEL_PYTHON ({path})": Path(path, "bin") for path in seen},
         }
