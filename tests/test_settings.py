@@ -39,6 +39,8 @@ GIVEN: dict[str, tuple[str, object]] = {
     "sandbox_open_files": ("1024", 1024),
     "sandbox_file_size": ("4096", 4096),
     "sandbox_tmp_size": ("8192", 8192),
+    "sandbox_workspace_size": ("8192", 8192),
+    "sandbox_workspace_memory": ("8192", 8192),
     "network": ("proxy", "proxy"),
     "network_allowed": ('["full"]', ["full"]),
     "egress_allow": ('["packages.example"]', ["packages.example"]),
