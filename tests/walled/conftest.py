@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,15 +9,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-import execd
 from tests.inside import Inside, new_sandbox
 from tests.live.conftest import context_id, generation, new_context
 from tests.running_service import RunningService
 from tests.walled.sandbox import walls_possible
 
 __all__ = ["context_id", "generation", "new_context"]
-
-NOBODY = 65534
 
 
 @pytest.fixture(scope="session")
@@ -54,24 +48,3 @@ def folder() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="execd-walled-", dir="/tmp") as name:
         Path(name).chmod(0o755)
         yield Path(name)
-
-
-@pytest.fixture
-def anybodys_python(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let services run in a Python that every user may execute, with the packages that we have."""
-    if _runs(sys.executable, {}):
-        return
-    python = f"/usr/bin/python{sys.version_info.major}.{sys.version_info.minor}"
-    packages = [str(Path(execd.__file__).parents[1]), next(path for path in sys.path if path.endswith("site-packages"))]
-    if not _runs(python, {"PYTHONPATH": ":".join(packages)}):
-        pytest.skip("there is no Python here that another user may run")
-    monkeypatch.setattr(sys, "executable", python)
-    monkeypatch.setenv("PYTHONPATH", ":".join(packages))
-
-
-def _runs(python: str, env: dict[str, str]) -> bool:
-    command = [python, "-c", "import execd.app"]
-    try:
-        return subprocess.run(command, user=NOBODY, env={**os.environ, **env}, check=False, cwd="/").returncode == 0
-    except OSError:
-        return False

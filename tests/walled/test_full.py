@@ -126,7 +126,7 @@ def test_where_it_cannot_be_it_is_not_offered(folder: Path, monkeypatch: pytest.
         answer = httpx.post(f"{service.url}/v1/sandboxes", json={"network": {"mode": "full"}})
         assert (answer.status_code, "expected one of none, proxy" in answer.text) == (400, True)
     with (
-        pytest.raises(AssertionError, match="EXECD_NETWORK=full: network full needs slirp4netns"),
+        pytest.raises(AssertionError, match="EXECD_NETWORK=full is not to be had: network full needs slirp4netns"),
         running_service(folder, isolation="bwrap", network="full"),
     ):
         pass
@@ -145,9 +145,9 @@ by_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can start anot
 
 @by_root
 @needs_uplinks
-def test_a_plain_user_s_service_has_it_too(folder: Path, anybodys_python: None) -> None:
+def test_a_plain_user_s_service_has_it_too(folder: Path) -> None:
     os.chown(folder, 65534, 65534)
-    with running_service(folder, program=("-c", PLAIN), isolation="bwrap", network="full") as service:
+    with running_service(folder, 0, program=("-c", PLAIN), isolation="bwrap", network="full") as service:
         with walled(service) as sandbox:
             assert sandbox.sh(FIRST).out.splitlines()[0] == "nameserver 198.18.0.3"
             [uplink] = uplinks(folder)
@@ -157,7 +157,7 @@ def test_a_plain_user_s_service_has_it_too(folder: Path, anybodys_python: None) 
 
 @by_root
 @needs_uplinks
-def test_a_user_who_may_not_use_tunnels_is_told(folder: Path, anybodys_python: None) -> None:
+def test_a_user_who_may_not_use_tunnels_is_told(folder: Path) -> None:
     if Path("/dev/net/tun").stat().st_mode & 0o006 == 0o006:
         pytest.skip("anybody may use them here")
     os.chown(folder, 65534, 65534)

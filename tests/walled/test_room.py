@@ -24,7 +24,6 @@ def user(request: pytest.FixtureRequest, folder: Path) -> int | None:
         return None
     if os.geteuid() != 0:
         pytest.skip("only root can start another user's service")
-    request.getfixturevalue("anybodys_python")
     os.chown(folder, 65534, 65534)
     return 65534
 
@@ -80,7 +79,7 @@ def test_a_workspace_that_is_full_takes_no_more_until_there_is_room(watched: Run
         assert sandbox.sh(late).out == "0\n"
 
 
-def test_memory_is_watched_where_nothing_holds_it(folder: Path, anybodys_python: None) -> None:
+def test_memory_is_watched_where_nothing_holds_it(folder: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root can start another user's service")
     os.chown(folder, 65534, 65534)
