@@ -16,8 +16,6 @@ from tests.walled.sandbox import walls_possible
 
 __all__ = ["context_id", "generation", "new_context"]
 
-NOBODY = 65534
-
 
 @pytest.fixture(scope="session")
 def service(walled_service: RunningService) -> RunningService:

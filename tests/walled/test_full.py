@@ -126,7 +126,7 @@ def test_where_it_cannot_be_it_is_not_offered(folder: Path, monkeypatch: pytest.
         answer = httpx.post(f"{service.url}/v1/sandboxes", json={"network": {"mode": "full"}})
         assert (answer.status_code, "expected one of none, proxy" in answer.text) == (400, True)
     with (
-        pytest.raises(AssertionError, match="network full needs slirp4netns"),
+        pytest.raises(AssertionError, match="EXECD_NETWORK=full is not to be had: network full needs slirp4netns"),
         running_service(folder, isolation="bwrap", network="full"),
     ):
         pass
