@@ -66,6 +66,8 @@
     │   └── FolderInUse           another service works in the data folder
     └── ShuttingDown              the service takes no new work
 
+The file is as long as the tree: what can go wrong is to be seen in one place.
+
 No class here knows HTTP: `execd.wire` has one table a dialect that gives each its status and its code, and a test
 that walks this tree.
 """
