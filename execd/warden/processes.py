@@ -125,8 +125,10 @@ class Processes:
             ended = look_at_ended(pid)
             if ended is not None:
                 self._note(process, ended)
-        elif process.error is not None and self._reap(pid):
+        elif process.error is not None and (_has_ended(pid) or pid not in children()):
+            # Before it is told of: whoever waits for the sandbox to be empty counts then.
             del self._by_pid[pid]
+            self._reap(pid)
 
     def _reap(self, pid: int) -> bool:
         try:

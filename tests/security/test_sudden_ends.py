@@ -74,7 +74,7 @@ def test_of_the_warden(own: House) -> None:
     assert own.client.get(f"/v1/sandboxes/{other.id}").status_code == 410
     assert own.default.printed("print(3)") == "3\n"
     assert own.warden != first
-    assert "The warden has ended" in own.service.log_file.read_text()
+    assert '"event": "warden_lost"' in own.service.log_file.read_text()
     assert own.new_sandbox().printed("print(4)") == "4\n"
 
 

@@ -11,6 +11,7 @@ import stat
 import sys
 from pathlib import Path
 from signal import SIGKILL, SIGTERM
+from unittest.mock import create_autospec
 
 import anyio
 import pytest
@@ -220,3 +221,30 @@ async def test_end_of_a_process_that_is_told_before_its_start_is_not_lost(folder
     warden.hang_up()
     await played
     listener.close()
+
+
+async def test_a_sandbox_in_which_nothing_could_be_started_is_closed_at_once(warden: Warden, tmp_path: Path) -> None:
+    # What has failed is reaped at any moment: before the sandbox is closed, meanwhile, or afterwards.
+    for number in range(40):
+        enclosure = await warden.open(Plan(f"sb_{number}", Mode.PROCESS, None, str(tmp_path), "/home/me"))
+        with Cases(enclosure, "/") as cases:
+            for _ in range(3):
+                with pytest.raises(FileNotFoundError):
+                    cases.start("no-such-program")
+            with anyio.fail_after(20):
+                await enclosure.close()
+
+
+def test_whoever_hears_that_a_child_was_reaped_finds_it_gone() -> None:
+    found: list[list[Process]] = []
+    processes = Processes(create_autospec(Loop, instance=True), lambda _: None)
+    processes.on_reaped = lambda _: found.append(processes.of("sb"))
+    child = os.fork()
+    if child == 0:
+        os._exit(1)
+    os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
+    failed, report = processes.expect("sb", lambda _: None, held=False, executes=True)
+    os.write(report, b'{"pid": %d}\n{"error": {"errno": 2, "text": "gone", "file": null}}\n' % child)
+    os.close(report)
+    processes.reap()
+    assert (failed.pid, found) == (child, [[]])

@@ -93,7 +93,7 @@ async def test_a_process_is_inside(walled: tuple[Warden, Enclosure]) -> None:
     assert [line.split()[1] for line in lines[-2:]] == ["0000000000000000", "2"]
     root = Path(f"/proc/self/fd/{enclosure.root}")
     assert (root / "workspace" / "file").read_text() == "written\n"
-    assert not (root / "work").exists()
+    assert not (root / "etc" / "shadow").exists()
 
 
 async def test_errors_of_a_launch_are_those_inside(walled: tuple[Warden, Enclosure]) -> None:
