@@ -20,6 +20,8 @@ from execd.isolation.launch import Exit
 from execd.isolation.plan import Mode, Plan
 from execd.warden.client import Enclosure, Warden
 from execd.warden.line import connect
+from execd.warden.loop import Loop
+from execd.warden.processes import Process, Processes
 from execd.warden.protocol import VERSION, close_all, make_socket, receive, send
 from tests.warden.conftest import alive
 from tests.warden.tools import Cases, Output, ended, members, state, until
