@@ -1,5 +1,6 @@
 # The service as an image: docker build -t execd . && docker run --init -p 127.0.0.1:44772:44772 -v execd:/var/lib/execd execd
-# Started so, it is bound to every address of the container and therefore wants a token; it prints the one it makes.
+# Started so, it is bound to every address of the container and therefore wants a token; it prints the one it makes. Its
+# sandboxes have the walls that the container allows it to make: deploy/README.md says how to have the stronger ones.
 
 FROM python:3.13-slim-bookworm AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
@@ -16,9 +17,9 @@ RUN python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist 
     && /opt/execd/bin/python -m pip install --quiet --no-deps dist/*.whl
 
 FROM python:3.13-slim-bookworm
-# bubblewrap holds the sandboxes where the container may make namespaces.
+# bubblewrap makes the sandboxes where the container may make namespaces, and slirp4netns their network full.
 RUN apt-get update -qq \
-    && apt-get install -y -qq --no-install-recommends bubblewrap \
+    && apt-get install -y -qq --no-install-recommends bubblewrap slirp4netns \
     && rm -rf /var/lib/apt/lists/* \
     && groupadd --gid 1000 execd \
     && useradd --uid 1000 --gid execd --create-home execd \

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TypedDict
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
+from execd.errors import CannotServe
 from execd.service.meters import Meters
-from execd.service.sandbox import Sandbox, open_sandbox
+from execd.service.opening import open_sandboxes
+from execd.service.sandboxes import Sandboxes
 from execd.settings import Settings
+from execd.wire.dialects import TOKEN_HEADER
 from execd.wire.execd import (
     acting,
+    capabilities,
     code,
     commands,
     contexts,
@@ -31,13 +36,24 @@ from execd.wire.execd import (
     watching,
 )
 from execd.wire.fallbacks import FALLBACKS
-from execd.wire.guard import TOKEN_HEADER, Guard, Policy
+from execd.wire.guard import API_KEY_HEADER, Guard, Policy
+from execd.wire.mounting import below, execd_mounts
+from execd.wire.nullspace import files as nullspace_files
+from execd.wire.nullspace import live, processes, raw_files, reaching
+from execd.wire.nullspace import sandboxes as nullspace_sandboxes
+from execd.wire.nullspace import uploads as nullspace_uploads
+from execd.wire.nullspace.errors import NULLSPACE
+from execd.wire.nullspace.generation import in_both, passages_in_both
 from execd.wire.openapi import openapi_route
+from execd.wire.opensandbox import egress as opensandbox_egress
+from execd.wire.opensandbox import endpoints as opensandbox_endpoints
+from execd.wire.opensandbox import sandboxes as opensandbox_sandboxes
+from execd.wire.opensandbox.errors import OPENSANDBOX
 from execd.wire.operation import Operation, Passage
 from execd.wire.request_log import REQUEST_ID_HEADER, RequestLog
 
-OPERATIONS: tuple[Operation, ...] = (
-    *ping.OPERATIONS,
+# What works in a sandbox: at the root in the one named default.
+SANDBOX_OPERATIONS: tuple[Operation, ...] = (
     *code.OPERATIONS,
     *commands.OPERATIONS,
     *contexts.OPERATIONS,
@@ -52,27 +68,69 @@ OPERATIONS: tuple[Operation, ...] = (
     *isolated.OPERATIONS,
     *terminals.OPERATIONS,
 )
-PASSAGES: tuple[Passage, ...] = (*terminals.PASSAGES, *proxy.PASSAGES)
+EXECD_OPERATIONS: tuple[Operation, ...] = (
+    *ping.OPERATIONS,
+    *(replace(operation, enters=True) for operation in SANDBOX_OPERATIONS),
+)
+EXECD_PASSAGES: tuple[Passage, ...] = tuple(
+    replace(passage, enters=True) for passage in (*terminals.PASSAGES, *proxy.PASSAGES)
+)
+_OPENSANDBOX = (*opensandbox_sandboxes.OPERATIONS, *opensandbox_endpoints.OPERATIONS)
+_NULLSPACE = (
+    *nullspace_sandboxes.OPERATIONS,
+    *reaching.OPERATIONS,
+    *processes.OPERATIONS,
+    *nullspace_files.OPERATIONS,
+    *raw_files.OPERATIONS,
+    *nullspace_uploads.OPERATIONS,
+)
+_SANDBOX_BASES = ("/v1/sandboxes", "/v1/machines")
+
+OPERATIONS: tuple[Operation, ...] = (
+    *EXECD_OPERATIONS,
+    *capabilities.OPERATIONS,
+    *below("/opensandbox/v1", _OPENSANDBOX),
+    *below("/opensandbox", _OPENSANDBOX, "_unversioned"),
+    *in_both(_NULLSPACE),
+    *below("/v1/sandboxes", opensandbox_egress.OPERATIONS),
+    *raw_files.LINK_OPERATIONS,
+)
+PASSAGES: tuple[Passage, ...] = (
+    *EXECD_PASSAGES,
+    *(
+        replace(passage, enters=True, path=f"{base}/{{sandbox_id}}{passage.path}")
+        for base in _SANDBOX_BASES
+        for passage in proxy.PASSAGES
+    ),
+    *passages_in_both(live.PASSAGES),
+)
+DIALECTS = (OPENSANDBOX, NULLSPACE)
 
 
 class State(TypedDict):
     """What the lifespan gives to every request."""
 
-    sandbox: Sandbox
+    sandboxes: Sandboxes
 
 
 def create_app(settings: Settings) -> Starlette:
-    """The service as an ASGI application. Its lifespan makes and ends the sandbox; `app.state.sandbox` is it."""
+    """The service as an ASGI application. Its lifespan makes and ends the sandboxes; `app.state.sandboxes` are they, or
+    `app.state.refusal` is why there can be none."""
     meters = Meters()
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[State]:
-        async with open_sandbox(settings, meters) as sandbox:
-            app.state.sandbox = sandbox
-            yield {"sandbox": sandbox}
+        try:
+            async with open_sandboxes(settings, meters) as sandboxes:
+                app.state.sandboxes = sandboxes
+                yield {"sandboxes": sandboxes}
+        except CannotServe as refusal:
+            app.state.refusal = refusal
+            raise
 
-    return Starlette(
+    app = Starlette(
         routes=[
+            *execd_mounts(_SANDBOX_BASES, EXECD_OPERATIONS, EXECD_PASSAGES),
             *(operation.route() for operation in OPERATIONS),
             *(route for passage in PASSAGES for route in passage.routes()),
             openapi_route(OPERATIONS, PASSAGES),
@@ -81,6 +139,8 @@ def create_app(settings: Settings) -> Starlette:
         exception_handlers=FALLBACKS,
         lifespan=lifespan,
     )
+    app.state.dialects = DIALECTS
+    return app
 
 
 def _middleware(settings: Settings, meters: Meters) -> list[Middleware]:
@@ -96,6 +156,9 @@ def _middleware(settings: Settings, meters: Meters) -> list[Middleware]:
             "Last-Event-ID",
             "Range",
             TOKEN_HEADER,
+            API_KEY_HEADER,
+            "Authorization",
+            "Idempotency-Key",
             REQUEST_ID_HEADER,
         ],
         expose_headers=[

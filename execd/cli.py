@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, get_origin
 
 import click
 from pydantic import ValidationError
@@ -11,10 +11,16 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import SettingsError
 
 import execd
+from execd.doctor import report
 from execd.errors import ExecdError
 from execd.logs import configure_logs
 from execd.server import run
 from execd.settings import Settings
+
+_EXAMPLES: dict[Any, str] = {
+    list: """list, such as '["a", "b"]'""",
+    dict: """object, such as '{"python:*": "default"}'""",
+}
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -25,13 +31,7 @@ def main() -> None:
 
 def _serve(**options: Any) -> None:
     """Serve until Ctrl-C or SIGTERM. Each option can also be set by the environment variable shown with it."""
-    given = {name: _value(name, value) for name, value in options.items() if value is not None}
-    try:
-        settings = Settings(**given)
-    except ValidationError as error:
-        raise click.UsageError(_complaint(error)) from None
-    except SettingsError as error:
-        raise click.UsageError(f'{error}: expected a JSON list, such as \'["a", "b"]\'') from None
+    settings = _settings(options)
     configure_logs(settings)
     try:
         run(settings)
@@ -39,14 +39,32 @@ def _serve(**options: Any) -> None:
         raise click.ClickException(str(error)) from None
 
 
+def _doctor(*, as_json: bool, **options: Any) -> None:
+    """Tell what walls this machine has for sandboxes, what they cover, and how to get stronger ones. The exit code is 0
+    where `execd serve` would serve with walls, else 1. Takes the options and variables of `execd serve`."""
+    text, works = report(_settings(options), as_json=as_json)
+    click.echo(text)
+    raise SystemExit(0 if works else 1)
+
+
+def _settings(options: dict[str, Any]) -> Settings:
+    given = {name: _value(name, value) for name, value in options.items() if value is not None}
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        raise click.UsageError(_complaint(error)) from None
+    except SettingsError as error:
+        raise click.UsageError(f'{error}: expected a JSON list, such as \'["a", "b"]\'') from None
+
+
 def _value(name: str, value: str) -> Any:
-    # Lists are JSON, as they are in the environment.
-    if Settings.model_fields[name].annotation != list[str]:
+    # Lists and objects are JSON, as they are in the environment.
+    if (example := _EXAMPLES.get(get_origin(Settings.model_fields[name].annotation))) is None:
         return value
     try:
         return json.loads(value)
     except ValueError:
-        raise click.UsageError(f'--{name.replace("_", "-")}: expected a JSON list, such as \'["a", "b"]\'') from None
+        raise click.UsageError(f"--{name.replace('_', '-')}: expected a JSON {example}") from None
 
 
 def _complaint(error: ValidationError) -> str:
@@ -72,5 +90,16 @@ main.add_command(
         callback=_serve,
         params=[_option(name, field) for name, field in Settings.model_fields.items()],
         help=_serve.__doc__,
+    )
+)
+main.add_command(
+    click.Command(
+        "doctor",
+        callback=_doctor,
+        params=[
+            click.Option(["--json", "as_json"], is_flag=True, help="Print it as JSON."),
+            *(_option(name, field) for name, field in Settings.model_fields.items()),
+        ],
+        help=_doctor.__doc__,
     )
 )

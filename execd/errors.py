@@ -8,6 +8,7 @@
     │   ├── InvalidUpload         the parts of an upload do not fit together, or it was cut off
     │   │   ├── MetadataMissing   no part says where the files go, or it says it wrongly
     │   │   └── ContentMissing    no part holds a file
+    │   ├── InvalidFields         a mask asks for a field that there is not
     │   ├── InvalidFrame          a message on a terminal's WebSocket that means nothing
     │   └── InvalidPort           no port that could be reached
     ├── NotFound
@@ -16,12 +17,20 @@
     │   ├── CommandNotFound
     │   ├── FileNotFound
     │   ├── SessionNotFound       no bash session
+    │   ├── ProcessNotFound       no command has this process number
+    │   ├── LinkInvalid           a signed link that is none of ours, or too old
+    │   ├── UploadNotFound        no upload in parts has this id
+    │   ├── SandboxNotFound
+    │   │   └── SandboxExpired    there was one, until its time was over
     │   ├── TerminalNotFound
     │   └── TerminalGone          deleted, or the service ends, while a client was attached
     ├── UnknownLanguage           no kernel for that language; the message names those that exist
     ├── Conflict                  the thing is there, but in a state that forbids the call
     │   ├── NoInputWanted         an answer to `input()` that nobody asked for
     │   ├── NotRunning            it has ended already
+    │   ├── InputClosed           what runs has closed its input, or somebody has
+    │   ├── UploadConflict        the upload is not in a state for this, or its parts do not fit
+    │   ├── SandboxNotReady       it is paused, or not made yet
     │   ├── TerminalInUse         another client is attached
     │   ├── TerminalTakenOver     another client attached in this one's place
     │   └── InputRefused          what runs in the terminal has closed its input
@@ -33,15 +42,22 @@
     │   ├── DestinationExists     a move onto something that is there
     │   └── RangeUnsatisfiable    a byte range that is malformed, or begins behind the end of the file
     ├── IdentityRefused           this service cannot act as that user
+    │   └── UserNotInside         nobody can: behind the sandbox's walls there is no such user
     ├── IsolationUnavailable      isolated sessions are not to be had here
+    ├── NotOffered                the API knows it, this service has it not
+    │   └── FreezeUnavailable     sandboxes cannot be paused where nothing can stop their processes
     ├── LimitReached              a bound of this service; later, or with less, it may work
     │   ├── QueueFull             too many runs wait for one context
     │   ├── TooManyContexts
+    │   ├── TooManySandboxes
     │   ├── TooManyWatches        too many folders are being watched
     │   └── TooManyTerminals
     ├── KernelFailed
     │   ├── KernelStartFailed     the kernel did not come up
     │   └── WorkingFolderUnusable the `cwd` cannot be made or entered
+    ├── CommandFailed             a command that somebody waits for could not be started
+    │   └── CommandTimedOut       it was still running when its time was over
+    ├── SandboxFailed             a sandbox could not be made, paused or copied
     ├── TerminalStartFailed       no shell could be started
     ├── PortUnreachable           nothing answers at the port, or not as HTTP
     ├── StorageFull               the disk cannot take more
@@ -49,6 +65,8 @@
     ├── CannotServe               the service cannot start as it is configured
     │   └── FolderInUse           another service works in the data folder
     └── ShuttingDown              the service takes no new work
+
+The file is as long as the tree: what can go wrong is to be seen in one place.
 
 No class here knows HTTP: `execd.wire` has one table a dialect that gives each its status and its code, and a test
 that walks this tree.
@@ -107,6 +125,13 @@ class ContentMissing(InvalidUpload):
         super().__init__("expected at least one part named file, with the content of a file", "file")
 
 
+class InvalidFields(InvalidRequest):
+    """A mask of fields names one that there is not."""
+
+    def __init__(self, name: str, known: list[str]) -> None:
+        super().__init__(f"expected some of {', '.join(known)}, got {name[:40]!r}", "fields")
+
+
 class InvalidFrame(InvalidRequest):
     """A message on a terminal's WebSocket cannot be understood."""
 
@@ -159,6 +184,41 @@ class SessionNotFound(NotFound):
         super().__init__(f"session not found: {session_id!r}; POST /session makes one")
 
 
+class ProcessNotFound(NotFound):
+    """No command of the sandbox has this process number."""
+
+    def __init__(self, pid: str) -> None:
+        super().__init__(f"process not found: {pid[:40]!r}; only commands that were started over this API are known")
+
+
+class LinkInvalid(NotFound):
+    """A signed link that this service has not made, or too long ago."""
+
+    def __init__(self) -> None:
+        super().__init__("this link is not valid, or not any more; ask for a new one")
+
+
+class UploadNotFound(NotFound):
+    """No upload in parts has this id."""
+
+    def __init__(self, upload_id: str) -> None:
+        super().__init__(f"upload not found: {upload_id[:60]!r}")
+
+
+class SandboxNotFound(NotFound):
+    """No sandbox has this id."""
+
+    def __init__(self, sandbox_id: str) -> None:
+        super().__init__(f"sandbox not found: {sandbox_id!r}; it never was, or it was deleted")
+
+
+class SandboxExpired(SandboxNotFound):
+    """There was a sandbox with this id, and its time is over."""
+
+    def __init__(self, sandbox_id: str, why: str) -> None:
+        NotFound.__init__(self, f"sandbox {sandbox_id!r} has expired: {why}")
+
+
 class TerminalNotFound(NotFound):
     """No terminal has this id."""
 
@@ -197,6 +257,24 @@ class NotRunning(Conflict):
 
     def __init__(self, identity: str) -> None:
         super().__init__(f"{identity!r} is not running: it has ended already")
+
+
+class InputClosed(Conflict):
+    """What runs takes no more input."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"the process takes no input any more: {why}")
+
+
+class UploadConflict(Conflict):
+    """An upload in parts is not in a state for this, or its parts are not what they should be."""
+
+
+class SandboxNotReady(Conflict):
+    """The sandbox exists, but nothing can be done in it now."""
+
+    def __init__(self, sandbox_id: str, status: str) -> None:
+        super().__init__(f"sandbox {sandbox_id!r} is {status}; it has to be running")
 
 
 class FileFailed(ExecdError):
@@ -253,11 +331,31 @@ class IdentityRefused(ExecdError):
         super().__init__(f"this service runs as {own} and cannot act as {wanted}; only a service run by root can")
 
 
+class UserNotInside(IdentityRefused):
+    """Behind the walls of the sandbox there is only one user, and it is another."""
+
+    def __init__(self, wanted: str, only: str) -> None:
+        ExecdError.__init__(self, f"this sandbox has one user, {only}; nobody can act as {wanted} in it")
+
+
 class IsolationUnavailable(ExecdError):
     """There are no isolated sessions in this service."""
 
     def __init__(self, why: str) -> None:
         super().__init__(f"isolated sessions are not available: {why}")
+
+
+class NotOffered(ExecdError):
+    """Something that the API knows and this service, or this machine, does not offer."""
+
+
+class FreezeUnavailable(NotOffered):
+    """The processes of a sandbox cannot be stopped and continued where it is."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "sandboxes cannot be paused here: nothing can freeze their processes; GET /v1/capabilities says what can be"
+        )
 
 
 class TerminalInUse(Conflict):
@@ -301,6 +399,13 @@ class TooManyContexts(LimitReached):
         super().__init__(f"there are already {limit} contexts; delete one that is not needed, then try again")
 
 
+class TooManySandboxes(LimitReached):
+    """The service already keeps as many sandboxes as it may."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"there are already {limit} sandboxes; delete one that is not needed, then try again")
+
+
 class TooManyWatches(LimitReached):
     """As many folders are watched as may be."""
 
@@ -331,6 +436,21 @@ class WorkingFolderUnusable(KernelFailed):
 
     def __init__(self, path: str, why: str) -> None:
         super().__init__(f"cwd: expected a folder that exists or can be made, {path!r} is not: {why}")
+
+
+class CommandFailed(ExecdError):
+    """A command that somebody waits for could not be started."""
+
+
+class CommandTimedOut(CommandFailed):
+    """A command that somebody waits for was still running when its time was over."""
+
+
+class SandboxFailed(ExecdError):
+    """A sandbox could not be made, paused or copied."""
+
+    def __init__(self, sandbox_id: str, what: str, why: str) -> None:
+        super().__init__(f"sandbox {sandbox_id!r} could not be {what}: {why}")
 
 
 class TerminalStartFailed(ExecdError):

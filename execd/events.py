@@ -37,6 +37,7 @@ class Reason(StrEnum):
     TIMEOUT = "timeout"
     OOM = "oom"
     KERNEL_DIED = "kernel_died"
+    SANDBOX_LOST = "sandbox_lost"
     SERVICE_RESTARTED = "service_restarted"
 
 

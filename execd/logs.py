@@ -9,6 +9,13 @@ import structlog
 
 from execd.settings import Settings
 
+_FALSE_ALARMS = {
+    # What uvicorn says of a WebSocket that was refused with an answer of our own.
+    "ASGI callable returned without completing handshake.",
+    # Why has been said in the line before it, or is by whoever ends the program.
+    "Application startup failed. Exiting.",
+}
+
 
 def configure_logs(settings: Settings) -> None:
     """Send execd's and the libraries' logs to stderr in the form that the settings ask for. Called once, by the CLI."""
@@ -49,5 +56,4 @@ def _route_standard_logging(
 
 
 def _is_no_false_alarm(record: logging.LogRecord) -> bool:
-    # uvicorn takes a WebSocket that was refused with an answer of our own for one that got no answer.
-    return record.msg != "ASGI callable returned without completing handshake."
+    return record.msg not in _FALSE_ALARMS

@@ -13,9 +13,11 @@ from types import FrameType
 import structlog
 import uvicorn
 from starlette.applications import Starlette
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from execd.app import create_app
 from execd.errors import CannotServe
+from execd.isolation.plan import Mode
 from execd.kernel.kernelspec import Kernelspecs, bundled_kernels
 from execd.service.folders import Folders
 from execd.service.proxy import MOST_MESSAGE
@@ -39,10 +41,19 @@ class Server(uvicorn.Server):
         self._settings = settings
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, then say so: whoever reads it may send requests, and signals."""
-        await super().startup(sockets)
+        """Start, then say so: whoever reads it may send requests, and signals. Raises CannotServe, and SystemExit for
+        what nobody foresaw."""
+        try:
+            await super().startup(sockets)
+        except SystemExit:
+            if hasattr(self._app.state, "refusal"):
+                raise self._app.state.refusal from None
+            raise
         if self.started and sockets:
-            log.info("serving", url=url_of(sockets[0]), data_dir=str(self._settings.data_dir))
+            mode = self._app.state.sandboxes.capabilities.mode
+            if mode is Mode.PROCESS:
+                log.warning("no_walls", why="EXECD_ISOLATION=process: code may do whatever the service's user may do")
+            log.info("serving", url=url_of(sockets[0]), data_dir=str(self._settings.data_dir), isolation=mode.value)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
         """Stop serving; a second Ctrl-C at once. uvicorn's raises the signal again at the end: a service that was
@@ -53,12 +64,12 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End the runs, then the connections."""
         log.info("shutting_down")
-        await self._app.state.sandbox.close()
+        await self._app.state.sandboxes.close()
         await super().shutdown(sockets)
 
 
 def run(settings: Settings) -> None:
-    """Serve until a signal says stop. Raises CannotServe before anything was started."""
+    """Serve until a signal says stop. Raises CannotServe where nothing could be started."""
     _raise_descriptor_limit()
     _pass_no_ignored_signals_on()
     with listen(settings) as listener:
@@ -69,7 +80,7 @@ def run(settings: Settings) -> None:
         app = create_app(settings)
         grace = math.ceil(settings.shutdown_grace)
         config = uvicorn.Config(
-            app,
+            without_traceback(app),
             http="httptools",
             loop="asyncio",
             lifespan="on",
@@ -84,6 +95,19 @@ def run(settings: Settings) -> None:
             ws_max_size=MOST_MESSAGE,
         )
         Server(config, app, settings).run(sockets=[listener])
+
+
+def without_traceback(app: Starlette) -> ASGIApp:
+    """The same, which says nothing of its own when it cannot start for a reason that `app.state.refusal` tells."""
+
+    async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_refusal(message: Message) -> None:
+            refused = message["type"] == "lifespan.startup.failed" and hasattr(app.state, "refusal")
+            await send({**message, "message": ""} if refused else message)
+
+        await app(scope, receive, send_refusal if scope["type"] == "lifespan" else send)
+
+    return wrapped
 
 
 def with_token(settings: Settings) -> Settings:
@@ -140,7 +164,7 @@ def _check_folders(settings: Settings) -> None:
 
 
 def _check_kernels(settings: Settings) -> None:
-    # The sandbox reads them too, but inside the lifespan, where a complaint comes out as a traceback.
+    # Before a token is made and printed.
     Kernelspecs.read(settings.kernels_dir or bundled_kernels(), settings.kernel_python)
 
 

@@ -16,10 +16,16 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 MIB = 1024 * 1024
 
+Network = Literal["none", "proxy", "full"]
+
 
 def _default_data_dir() -> Path:
-    base = os.environ.get("XDG_DATA_HOME")
-    return (Path(base) if base else Path.home() / ".local" / "share") / "execd"
+    if base := os.environ.get("XDG_DATA_HOME"):
+        return Path(base, "execd")
+    try:
+        return Path.home() / ".local" / "share" / "execd"
+    except RuntimeError:  # a user without a name and without HOME, as containers have
+        return Path("/var/lib/execd")
 
 
 class Settings(BaseSettings):
@@ -46,10 +52,13 @@ class Settings(BaseSettings):
 
     data_dir: Path = Field(
         default_factory=_default_data_dir,
-        description="Folder for the workspace and the journals; one service at a time.",
+        description="Folder for the workspace, the journals and the folders of sandboxes; one service at a time.",
     )
     workspace: Path | None = Field(
-        None, description="Folder that contexts start in when they name no cwd. Default: workspace/ in the data folder."
+        None,
+        description="Folder of the machine that is the workspace of the sandbox `default`, and stays; a sandbox has it "
+        "at /workspace, or with landlock and process at its own path. Root's service gives it to that sandbox's user. "
+        "Default: workspace/ in the data folder.",
     )
     kernels_dir: Path | None = Field(None, description="Folder of kernels, one folder a language. Default: our own.")
     kernel_python: Path = Field(
@@ -57,14 +66,54 @@ class Settings(BaseSettings):
     )
     kernel_env: list[str] = Field(
         ["LANG", "LC_*", "TZ", "PATH", "HOME", "USER", "TERM", "TMPDIR"],
-        description="Names of the service's environment variables that kernels get; a trailing * matches any rest "
-        "(JSON list). Never a variable that starts with EXECD_.",
+        description="Names of the service's environment variables that sandboxes get; a trailing * matches any rest "
+        "(JSON list). Never a variable that starts with EXECD_. Behind walls PATH, HOME, USER, LOGNAME and TMPDIR are "
+        "the sandbox's own.",
     )
 
     envs: Path | None = Field(
         None,
-        description="File of variables for everything that is started later; its grammar is OpenSandbox's. "
-        "Default: envs in the data folder.",
+        description="With process: the file of variables for everything that is started later in the sandbox "
+        "`default`; its grammar is OpenSandbox's. Default: envs in the data folder. Behind walls every sandbox has one "
+        "of its own, ~/.execd-envs inside; EXECD_ENVS says there where it is.",
+    )
+
+    isolation: Literal["auto", "bwrap", "landlock", "process"] = Field(
+        "auto",
+        description="Walls of sandboxes: bwrap, landlock, or process, which are none; auto takes the stronger of the "
+        "first two that the machine allows, and refuses to serve where there is neither (`execd doctor` says more).",
+    )
+    sandbox_memory: int = Field(0, ge=0, description="Memory of a sandbox, in bytes. 0: as much as there is.")
+    sandbox_cpus: float = Field(0, ge=0, description="CPU cores of a sandbox. 0: as many as there are.")
+    sandbox_processes: int = Field(4096, ge=0, description="Processes and threads of a sandbox. 0: any number.")
+    sandbox_open_files: int = Field(65536, ge=0, description="Open files of each process of a sandbox. 0: any number.")
+    sandbox_file_size: int = Field(0, ge=0, description="Size of each file of a sandbox, in bytes. 0: any.")
+    sandbox_tmp_size: int = Field(
+        1024 * MIB, ge=0, description="Bytes that /tmp and /dev/shm of a sandbox hold, each, in memory. 0: 256 MiB."
+    )
+    sandbox_workspace_size: int = Field(
+        0, ge=0, description="Bytes that the workspace of a sandbox may take, but for that of default. 0: any number."
+    )
+    sandbox_workspace_memory: int = Field(
+        0,
+        ge=0,
+        description="Keep a workspace in memory that may take no more bytes than this: then its size is a hard limit. "
+        "Others are on the disk, and looked at from time to time. 0: all of them.",
+    )
+
+    network: Network = Field(
+        "none",
+        description="Network of a sandbox that asks for none in particular: none; proxy, which is HTTP and HTTPS to "
+        "the hosts in EXECD_EGRESS_ALLOW; full, which is the internet, but never this machine or a private network.",
+    )
+    network_allowed: list[Network] = Field(
+        [],
+        description="What a sandbox may ask for besides EXECD_NETWORK and none (JSON list).",
+    )
+    egress_allow: list[str] = Field(
+        [],
+        description='Hosts that sandboxes with network proxy reach: "name", "*.name", "*", an IP address or a CIDR, '
+        'each also with ":port"; without it 80 and 443. What is not public takes an address or a CIDR (JSON list).',
     )
 
     run_timeout: float = Field(86400, gt=0, description="Time limit of a run that asks for none.")
@@ -73,14 +122,49 @@ class Settings(BaseSettings):
         2.0, gt=0, description="How long each step of an interrupt may take before the next, harder one."
     )
     kernel_start_timeout: float = Field(60, gt=0, description="How long a kernel may take to come up.")
-    max_contexts: int = Field(100, ge=1, description="How many contexts may exist at once.")
-    max_terminals: int = Field(100, ge=1, description="How many terminals may exist at once.")
+    warm_kernels: int = Field(
+        1,
+        ge=0,
+        description="How many Python kernels wait in a sandbox for the next context, once it has had one. Each takes "
+        "about 10 MB of the sandbox's memory and is counted as no context. 0: none.",
+    )
+    warden_patience: float = Field(
+        60,
+        gt=0,
+        description="How long sandboxes and their processes live on after the service was killed, for the next service "
+        "to find.",
+    )
+    max_contexts: int = Field(100, ge=1, description="How many contexts may exist at once in a sandbox.")
+    max_terminals: int = Field(100, ge=1, description="How many terminals may exist at once in a sandbox.")
     max_queue: int = Field(64, ge=1, description="How many runs may wait for one context.")
     context_idle_timeout: float = Field(
         0,
         ge=0,
         description="End the kernel of a context that was idle this long; its id stays, and its next run says that "
         "the variables are lost. 0: never.",
+    )
+
+    max_sandboxes: int = Field(
+        100, ge=1, description="How many sandboxes may exist at once; the one named default is not counted."
+    )
+    sandbox_timeout: float = Field(
+        300, ge=0, description="How long a sandbox lives that asks for no time of its own. 0: for ever."
+    )
+    sandbox_timeout_max: float = Field(
+        0, ge=0, description="The longest time that a sandbox may be given, from now on. 0: no bound."
+    )
+    sandbox_idle_timeout: float = Field(
+        0, ge=0, description="End a sandbox that nobody has used for this long. 0: never."
+    )
+    volume_root: Path | None = Field(
+        None,
+        description="Folder below which the volumes of sandboxes must be; named ones are made in it for everybody to "
+        "write, so nobody else should be let into it. Unset: there are no volumes.",
+    )
+    sandbox_images: dict[str, str] = Field(
+        {},
+        description="Which images sandboxes may name, as patterns (*, ?, [a-z]), and the profile that each stands for; "
+        "the first that fits counts (JSON object). Empty: every image is accepted.",
     )
 
     output_budget: int = Field(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
+from execd.warden.client import Enclosure
+from tests.launching import enclosure_in, warden_folder
 from tests.running_service import RunningService, running_service
 
 
@@ -19,11 +21,40 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService
         yield running
 
 
+@pytest.fixture(scope="session")
+def walled_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+    """One service whose sandboxes have the walls that users get."""
+    volumes = tmp_path_factory.mktemp("volumes")
+    with running_service(tmp_path_factory.mktemp("walled"), isolation="bwrap", volume_root=str(volumes)) as running:
+        yield running
+
+
+@pytest.fixture
+def walled(walled_service: RunningService) -> Iterator[httpx.Client]:
+    """An HTTP client for the shared service with walls."""
+    with walled_service.client() as connected:
+        yield connected
+
+
 @pytest.fixture
 def client(service: RunningService) -> Iterator[httpx.Client]:
     """An HTTP client for the shared service."""
     with service.client() as connected:
         yield connected
+
+
+@pytest.fixture(scope="session")
+def wardens() -> Iterator[Path]:
+    """The folder of a warden that serves all tests of a process."""
+    with warden_folder() as folder:
+        yield folder
+
+
+@pytest.fixture
+async def launcher(wardens: Path) -> AsyncIterator[Enclosure]:
+    """Starts processes on the machine as it is; what still runs of them afterwards is killed."""
+    async with enclosure_in(wardens) as enclosure:
+        yield enclosure
 
 
 @pytest.fixture

@@ -7,13 +7,15 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
+
+_ANOTHER_USER = Path(__file__).with_name("another_user.py")
 
 
 @dataclass(frozen=True)
@@ -44,23 +46,25 @@ class RunningService:
 
 @contextmanager
 def running_service(
-    folder: Path, user: int | None = None, program: Sequence[str] = ("-m", "execd"), **settings: object
+    folder: Path,
+    user: int | None = None,
+    program: Sequence[str] = ("-m", "execd"),
+    variables: Mapping[str, str] | None = None,
+    **settings: object,
 ) -> Iterator[RunningService]:
-    """A service whose data is in `folder`, with `settings` as EXECD_ variables; it ends with the block. With `user` it
-    is that user's, which takes root; `program` are the arguments that make Python be execd."""
+    """A service whose data is in `folder`, with `settings` as EXECD_ variables; it ends with the block. Its sandboxes
+    have no walls unless `isolation` says otherwise: most tests look at the same files as the code that they run. With
+    `user` it is that user's, 0 being root where other users reach the same Python, which takes root; `program` are the
+    arguments that make Python be execd, `variables` what its environment has besides."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("EXECD_")}
     environment |= {"EXECD_PORT": "0", "EXECD_DATA_DIR": str(folder / "data"), "EXECD_LOG_FORMAT": "json"}
-    environment |= {f"EXECD_{name.upper()}": _text(value) for name, value in settings.items()}
+    environment |= {"EXECD_ISOLATION": "process"}
+    environment |= {f"EXECD_{name.upper()}": _text(value) for name, value in settings.items()} | dict(variables or {})
     log_file = folder / "service.log"
+    becoming = [] if user is None else [sys.executable, str(_ANOTHER_USER), str(user)]
     with log_file.open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, *program, "serve"],
-            env=environment,
-            stdout=log,
-            stderr=log,
-            user=user,
-            group=user,
-            extra_groups=None if user is None else [],
+            [*becoming, sys.executable, *program, "serve"], env=environment, stdout=log, stderr=log
         )
     try:
         yield RunningService(_wait_for_url(process, log_file), process, folder / "data", log_file)

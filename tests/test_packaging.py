@@ -25,9 +25,9 @@ EXTRAS = PROJECT["project"]["optional-dependencies"]
 RUNTIME = PROJECT["project"]["dependencies"]
 BUILD = PROJECT["build-system"]["requires"]
 NEEDS = {
-    "serving": [*RUNTIME, *EXTRAS["data"]],
+    "serving": [*RUNTIME, *EXTRAS["data"], *EXTRAS["bwrap"]],
     "build": BUILD,
-    "development": [*RUNTIME, *EXTRAS["data"], *EXTRAS["dev"], *BUILD],
+    "development": [*RUNTIME, *EXTRAS["data"], *EXTRAS["bwrap"], *EXTRAS["dev"], *BUILD],
 }
 
 # Whoever owns the checkout: nothing but names is read.
@@ -176,6 +176,13 @@ class TestImage:
         sources = [part for rest in arguments("COPY") if "--from" not in rest for part in rest.split()[:-1]]
         assert "*" in ignored
         assert {f"!{source.partition('/')[0]}" for source in sources} <= {line.rstrip("/") for line in ignored}
+
+
+def test_what_tests_are_skipped_without_is_installed_before_they_run_on_a_bare_machine() -> None:
+    text = "\n".join(path.read_text() for path in committed("tests") if path.suffix == ".py")
+    wanted = set(re.findall(r"""which\(['"]([\w-]+)['"]\)""", text)) | {"slirp4netns", "ip"}
+    asked = set(re.findall(r"command -v ([\w-]+)", (ROOT / ".ci" / "run").read_text()))
+    assert wanted - {"node"} <= asked, "npm brings node"
 
 
 # In pieces, or this file would be the first to break its own rule.

@@ -13,7 +13,7 @@ from execd import app
 from execd.errors import CannotServe, FolderInUse
 from execd.server import is_loopback, listen, run, url_of, with_token
 from execd.service.folders import Folders
-from execd.service.sandbox import Sandbox
+from execd.service.sandboxes import Sandboxes
 from execd.settings import Settings
 
 
@@ -88,10 +88,10 @@ def test_the_url_of_an_ipv6_listener(tmp_path: Path) -> None:
 
 
 def test_it_says_that_it_serves_only_once_it_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_: object) -> AbstractAsyncContextManager[Sandbox]:
+    def broken(*_: object) -> AbstractAsyncContextManager[Sandboxes]:
         raise OSError("no room")
 
-    monkeypatch.setattr(app, "open_sandbox", broken)
+    monkeypatch.setattr(app, "open_sandboxes", broken)
     with capture_logs() as lines, pytest.raises(SystemExit):
         run(settings(tmp_path))
     assert [line["event"] for line in lines if line["event"] == "serving"] == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 import click
 import pytest
@@ -32,14 +32,34 @@ GIVEN: dict[str, tuple[str, object]] = {
     "kernel_python": ("/usr/bin/python3", Path("/usr/bin/python3")),
     "kernel_env": ('["PATH"]', ["PATH"]),
     "envs": ("/envs", Path("/envs")),
+    "isolation": ("process", "process"),
+    "sandbox_memory": ("1073741824", 1024**3),
+    "sandbox_cpus": ("1.5", 1.5),
+    "sandbox_processes": ("64", 64),
+    "sandbox_open_files": ("1024", 1024),
+    "sandbox_file_size": ("4096", 4096),
+    "sandbox_tmp_size": ("8192", 8192),
+    "sandbox_workspace_size": ("16384", 16384),
+    "sandbox_workspace_memory": ("32768", 32768),
+    "network": ("proxy", "proxy"),
+    "network_allowed": ('["full"]', ["full"]),
+    "egress_allow": ('["packages.example"]', ["packages.example"]),
     "run_timeout": ("1.5", 1.5),
     "run_timeout_max": ("2", 2.0),
     "interrupt_grace": ("0.5", 0.5),
     "kernel_start_timeout": ("9", 9.0),
+    "warm_kernels": ("3", 3),
+    "warden_patience": ("10", 10.0),
     "max_contexts": ("3", 3),
     "max_terminals": ("2", 2),
     "max_queue": ("4", 4),
     "context_idle_timeout": ("60", 60.0),
+    "max_sandboxes": ("7", 7),
+    "sandbox_timeout": ("60", 60.0),
+    "sandbox_timeout_max": ("3600", 3600.0),
+    "sandbox_idle_timeout": ("30", 30.0),
+    "volume_root": ("/volumes", Path("/volumes")),
+    "sandbox_images": ('{"python:*": "default"}', {"python:*": "default"}),
     "output_budget": ("8192", 8192),
     "output_tail": ("2048", 2048),
     "rich_output_budget": ("8192", 8192),
@@ -115,6 +135,8 @@ def test_help_tells_of_every_option() -> None:
         (["--log-level", "loud"], "log_level: Input should be 'debug', 'info', 'warning' or 'error'"),
         (["--allowed-hosts", "a"], "--allowed-hosts: expected a JSON list"),
         (["--allowed-hosts", "1"], "allowed_hosts: Input should be a valid list"),
+        (["--sandbox-images", "a"], "--sandbox-images: expected a JSON object"),
+        (["--sandbox-timeout", "-1"], "sandbox_timeout: Input should be greater than or equal to 0"),
         (["--access-token", ""], "access_token: "),
         (["--colour", "red"], "No such option"),
     ],
@@ -177,7 +199,7 @@ def test_every_option_stands_in_the_readme_s_table(name: str) -> None:
 
 
 def test_lists_are_json_everywhere() -> None:
-    lists = [name for name, field in Settings.model_fields.items() if field.annotation == list[str]]
-    assert lists == ["allowed_hosts", "allowed_origins", "kernel_env"]
+    lists = [name for name, field in Settings.model_fields.items() if get_origin(field.annotation) is list]
+    assert lists == ["allowed_hosts", "allowed_origins", "kernel_env", "network_allowed", "egress_allow"]
     for name in lists:
         assert json.loads(GIVEN[name][0]) == GIVEN[name][1]

@@ -16,7 +16,7 @@ from jupyter_client.session import DELIM, Session
 
 from benchmarks.errors import RowFailed
 from benchmarks.workbench import Workbench
-from execd.kernel.connection import Connection
+from execd.kernel.connection import Connection, Runtime
 from execd.service.environment import sandbox_environment
 
 _START_SECONDS = 60
@@ -36,7 +36,7 @@ class LeanClient:
         for socket, channel in ((self._shell, "shell"), (self._iopub, "iopub")):
             socket.linger = 0
             socket.reconnect_ivl = 10
-            socket.connect(connection.endpoint(channel))
+            socket.connect(f"ipc://{connection.socket(channel)}")
             self._poller.register(socket, zmq.POLLIN)
 
     def wait_until_heard(self, process: subprocess.Popen[bytes]) -> None:
@@ -103,7 +103,7 @@ def lean_client(workbench: Workbench) -> Iterator[LeanClient]:
     spec = workbench.python_kernel()
     allowed = sandbox_environment(os.environ, workbench.effective_settings().kernel_env)
     with TemporaryDirectory(prefix="lc") as folder, zmq.Context() as context:
-        connection = Connection.make(Path(folder))
+        connection = Connection.make(Runtime(Path(folder), Path(folder)))
         environment = allowed | dict(spec.env) | {"IPYTHONDIR": folder, "JPY_PARENT_PID": str(os.getpid())}
         process = subprocess.Popen(
             spec.command(connection.file), env=environment, cwd=folder, stdin=subprocess.DEVNULL,

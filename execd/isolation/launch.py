@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from signal import Signals
 from typing import Protocol
@@ -16,8 +16,7 @@ class Launch:
     process has under which numbers: 0, 1 and 2 are always among them, and it has no others. With `terminal`,
     descriptor 0 becomes its controlling terminal. `uid` and `gid` are for where there are no walls; None is the
     sandbox's own. One that is `held` stays a zombie when it has ended, so that no other process gets its number,
-    until it is released. With `zygote`, `argv[1:]` is a Python kernel's script with its arguments, which a fork of
-    the zygote runs.
+    until it is released.
     """
 
     argv: tuple[str, ...]
@@ -28,17 +27,18 @@ class Launch:
     uid: int | None = None
     gid: int | None = None
     held: bool = False
-    zygote: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Exit:
     """How a process ended: `code` as exit(3) got it, or minus the signal's number. What it and the children that it
-    waited for took: CPU seconds, and the largest resident size in bytes; None where nobody knows."""
+    waited for took: CPU seconds, and the largest resident size in bytes; None where nobody knows. `oom`: it was killed
+    for its sandbox had no memory left."""
 
     code: int
     cpu_seconds: float | None = None
     peak_memory: int | None = None
+    oom: bool = False
 
 
 class Started(Protocol):
@@ -64,8 +64,27 @@ class Launcher(Protocol):
     """Starts processes in one sandbox."""
 
     def launch(self, wanted: Launch) -> Started:
-        """Start it; returns when it executes its program, which takes milliseconds. Raises OSError with the errno of
-        what failed: ENOENT for a program or a folder that is not there, EACCES, EAGAIN for too many processes."""
+        """Start it; returns when it executes its program, which takes milliseconds. A program without a slash in its
+        name is searched for on the PATH of `env`. Raises OSError with the errno of what failed: ENOENT for a program
+        or a folder that is not there, EACCES, EAGAIN for too many processes."""
 
     async def fork_kernel(self, wanted: Launch) -> Started:
-        """Start a kernel as a fork of the zygote. Raises OSError."""
+        """Start a Python kernel, whose `argv` is a Python, the kernel's script and its arguments, as a fork of the
+        zygote that has this Python. Raises OSError."""
+
+
+def launch_first(launcher: Launcher, ways: Iterable[Launch]) -> Started:
+    """Start the first of these whose program is there. Raises OSError, as `launch` does for the last."""
+    *others, last = ways
+    for wanted in others:
+        try:
+            return launcher.launch(wanted)
+        except FileNotFoundError:
+            continue
+    return launcher.launch(last)
+
+
+def what_failed(error: OSError) -> str:
+    """Why a launch failed, for a person: what it was about, where that is known, and what the machine says."""
+    why = error.strerror or str(error)
+    return f"{error.filename}: {why}" if error.filename else why

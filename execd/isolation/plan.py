@@ -6,6 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from execd.isolation.uplink import UplinkPlan
+
 
 class Mode(StrEnum):
     """The kinds of walls, the strongest first."""
@@ -40,7 +42,7 @@ class Bind:
 @dataclass(frozen=True, slots=True)
 class Plan:
     """A sandbox to be made. `uid` is the user of the machine that its processes are, never 0 behind walls; None is
-    the service's own. `workspace` and `home` are paths inside."""
+    the service's own. `workspace` and `home` are paths inside. Without an `uplink` it has no network but its own."""
 
     id: str
     mode: Mode
@@ -50,3 +52,4 @@ class Plan:
     binds: tuple[Bind, ...] = ()
     limits: Limits = Limits()
     hostname: str = "sandbox"
+    uplink: UplinkPlan | None = None

@@ -12,7 +12,7 @@ import shlex
 import signal
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from pathlib import Path
+from pathlib import PurePath
 
 import anyio
 import psutil
@@ -20,6 +20,7 @@ from anyio import to_thread
 
 from execd.errors import KernelStartFailed
 from execd.events import Error, StatusChanged, Stderr, Stdout
+from execd.isolation.launch import Exit, Launcher, what_failed
 from execd.kernel.kernelspec import KernelSpec
 from execd.kernel.process import children_of, cpu_seconds, peak_memory, reset_peak_memory
 from execd.kernel.request import Emit, ExecuteRequest, PendingRequest
@@ -40,6 +41,7 @@ class BashProcess:
     def __init__(self, marker: str) -> None:
         self.dead = anyio.Event()
         self.exit_code: int | None = None
+        self.oom = False
         self.shells: list[Shell] = []
         self._marker = marker
 
@@ -92,8 +94,9 @@ class BashProcess:
 class BashKernel:
     """A bash session. Made by `start`; `shutdown` must be called once it is no longer wanted."""
 
-    def __init__(self, spec: KernelSpec, cwd: Path, env: Mapping[str, str]) -> None:
+    def __init__(self, launcher: Launcher, spec: KernelSpec, cwd: PurePath, env: Mapping[str, str]) -> None:
         self.spec = spec
+        self._launcher = launcher
         self._cwd = cwd
         self._env = env
         self._marker = secrets.token_hex(8)
@@ -110,14 +113,14 @@ class BashKernel:
         self._interrupts = 0
 
     @classmethod
-    async def start(cls, spec: KernelSpec, cwd: Path, env: Mapping[str, str]) -> BashKernel:
+    async def start(cls, launcher: Launcher, spec: KernelSpec, cwd: PurePath, env: Mapping[str, str]) -> BashKernel:
         """A shell that is ready to run code. Raises KernelStartFailed."""
-        kernel = cls(spec, cwd, env)
+        kernel = cls(launcher, spec, cwd, env)
         try:
             kernel._open_shell()
         except OSError as error:
             await kernel.shutdown()
-            raise KernelStartFailed(spec.language, f"{spec.argv[0]}: {error.strerror or error}") from error
+            raise KernelStartFailed(spec.language, what_failed(error)) from error
         return kernel
 
     @property
@@ -187,14 +190,20 @@ class BashKernel:
         shell.say(f"{begin}; {folder}\\. {self._code.path} </dev/null {output}; \\__execd_end {self._token}")
 
     def _open_shell(self) -> Shell:
-        cwd = self._cwd if self._cwd.is_dir() else Path("/")
-        assert self.spec.prelude is not None
-        spec = ShellSpec(self.spec.argv, self.spec.prelude, cwd, self._env, self._marker, self._code, self._state)
-        shell = Shell(spec, self._hooks)
+        try:
+            shell = self._shell_in(self._cwd)
+        except (FileNotFoundError, NotADirectoryError):
+            # Its folder may be gone by now.
+            shell = self._shell_in(PurePath("/"))
         self.process.adopt(shell)
         if self._state.tail(1):
             shell.say(f"\\. {self._state.path} </dev/null")
         return shell
+
+    def _shell_in(self, cwd: PurePath) -> Shell:
+        assert self.spec.prelude is not None
+        spec = ShellSpec(self.spec.argv, self.spec.prelude, cwd, self._env, self._marker, self._code, self._state)
+        return Shell(self._launcher, spec, self._hooks)
 
     def _reported(self, token: str, word: str) -> None:
         if not token or token != self._token or self._request is None:
@@ -212,7 +221,8 @@ class BashKernel:
             shell.child.signal_group(signal.SIGKILL)
 
     def _shell_ended(self) -> None:
-        code = self.process.shells[-1].child.exit_code or 0
+        how = self.process.shells[-1].child.exit or Exit(0)
+        code = how.code
         if self._state_is_of(self._token):
             if self._token:
                 self._run_ended(code if code >= 0 else 128 - code)
@@ -221,7 +231,7 @@ class BashKernel:
             self._told_again = True
             self._tell_run()
         else:
-            self.process.exit_code = code
+            self.process.exit_code, self.process.oom = code, how.oom
             self.process.dead.set()
 
     def _state_is_of(self, token: str) -> bool:

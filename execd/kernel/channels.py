@@ -8,12 +8,13 @@ after a while and continues in the loop's next turn, so that one loud kernel lea
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
 
 import structlog
 import zmq
 
-from execd.kernel.connection import Connection
+from execd.kernel.connection import Connection, address_of
 from execd.kernel.messages import Codec, MalformedMessage, Message
 
 _MESSAGES_PER_TURN = 64
@@ -32,8 +33,10 @@ class Channel:
     A message that `deliver` raises over is logged and passed over.
     """
 
-    def __init__(self, socket: zmq.Socket[bytes], codec: Codec, deliver: Deliver) -> None:
+    def __init__(self, socket: zmq.Socket[bytes], codec: Codec, deliver: Deliver, held: int = -1) -> None:
+        """`held` is a descriptor that is closed with the socket."""
         self._socket = socket
+        self._held = held
         self._codec = codec
         self._deliver = deliver
         self._loop = asyncio.get_running_loop()
@@ -66,6 +69,8 @@ class Channel:
         if not self._socket.closed:
             self._loop.remove_reader(self._fd)
             self._socket.close(linger=0)
+            if self._held >= 0:
+                os.close(self._held)
 
     def _deliver_frames(self, frames: list[bytes]) -> None:
         try:
@@ -78,12 +83,16 @@ class Channel:
 
 
 class Channels:
-    """The shell, iopub, stdin and control channels of one kernel. There is no heartbeat: a pidfd tells of its death."""
+    """The shell, iopub, stdin and control channels of one kernel, which has bound them. There is no heartbeat: who
+    started it tells of its death."""
 
     def __init__(self, context: zmq.Context[zmq.Socket[bytes]], connection: Connection, deliver: Deliver) -> None:
+        """Connect. Raises OSError."""
         codec = Codec(connection.key)
+        self._all: list[Channel] = []
 
         def connect(name: str, kind: int) -> Channel:
+            held = connection.open_socket(name)
             socket = context.socket(kind)
             socket.linger = 0
             socket.sndhwm = 0
@@ -93,13 +102,18 @@ class Channels:
                 socket.subscribe(b"")
             else:
                 socket.identity = codec.identity
-            socket.connect(connection.endpoint(name))
-            return Channel(socket, codec, deliver)
+            socket.connect(address_of(held))
+            self._all.append(Channel(socket, codec, deliver, held))
+            return self._all[-1]
 
-        self.iopub = connect("iopub", zmq.SUB)
-        self.shell = connect("shell", zmq.DEALER)
-        self.stdin = connect("stdin", zmq.DEALER)
-        self.control = connect("control", zmq.DEALER)
+        try:
+            self.iopub = connect("iopub", zmq.SUB)
+            self.shell = connect("shell", zmq.DEALER)
+            self.stdin = connect("stdin", zmq.DEALER)
+            self.control = connect("control", zmq.DEALER)
+        except BaseException:
+            self.close()
+            raise
 
     def drain(self) -> bool:
         """Deliver whatever has arrived on any channel. Returns whether there was anything."""
@@ -110,7 +124,3 @@ class Channels:
         """Close every socket. Safe to call twice."""
         for channel in self._all:
             channel.close()
-
-    @property
-    def _all(self) -> tuple[Channel, ...]:
-        return (self.iopub, self.shell, self.stdin, self.control)

@@ -12,10 +12,11 @@ from execd.kernel.request import Emit, ExecuteRequest, PendingRequest
 
 
 class InterpreterProcess(Protocol):
-    """The process in which the state lives."""
+    """The process in which the state lives. `oom`: it was killed since the sandbox had no memory left."""
 
     dead: anyio.Event
     exit_code: int | None
+    oom: bool
 
     @property
     def pid(self) -> int | None:

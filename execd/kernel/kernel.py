@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import signal
 from collections import OrderedDict
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import PurePath
 
 import anyio
 import structlog
 import zmq
 
 from execd.errors import KernelStartFailed
+from execd.isolation.launch import Launcher, what_failed
 from execd.kernel.channels import Channels
-from execd.kernel.connection import Connection
+from execd.kernel.connection import Connection, Runtime
 from execd.kernel.kernelspec import KernelSpec
 from execd.kernel.messages import Message
-from execd.kernel.process import KernelProcess, describe_exit
+from execd.kernel.process import KernelProcess
 from execd.kernel.request import Emit, ExecuteRequest, PendingRequest
 from execd.waiting import first_of
 
@@ -26,6 +27,18 @@ _REMEMBERED_REQUESTS = 256
 _ASK_AGAIN_SECONDS = 0.5
 _QUIET_SECONDS = 0.05
 _LAST_WORDS_SECONDS = 0.5
+_ENTER_SECONDS = 2.0
+_ENTER, _ENTERED = "execd_enter_request", "execd_enter_reply"
+
+
+@dataclass(frozen=True, slots=True)
+class KernelStart:
+    """What starting kernels in one sandbox takes. `timeout` in seconds."""
+
+    context: zmq.Context[zmq.Socket[bytes]]
+    launcher: Launcher
+    runtime: Runtime
+    timeout: float
 
 
 class Kernel:
@@ -44,29 +57,50 @@ class Kernel:
         self._channels = Channels(context, connection, self._receive)
         self._requests: OrderedDict[str, PendingRequest] = OrderedDict()
         self._heard = anyio.Event()
+        self._entering: Callable[[bool], None] | None = None
 
     @classmethod
-    async def start(
+    async def start(cls, starting: KernelStart, spec: KernelSpec, cwd: PurePath, env: Mapping[str, str]) -> Kernel:
+        """A kernel that is ready to run code, or KernelStartFailed after at most `starting.timeout` seconds."""
+        try:
+            connection = Connection.make(starting.runtime)
+        except OSError as error:
+            raise KernelStartFailed(spec.language, str(error)) from error
+        try:
+            process = await KernelProcess.launch(starting.launcher, spec, connection, cwd, {**env, **dict(spec.env)})
+        except OSError as error:
+            connection.remove()
+            raise KernelStartFailed(spec.language, what_failed(error)) from error
+        try:
+            with anyio.fail_after(starting.timeout):
+                return await cls._connect(starting.context, spec, process, connection)
+        except BaseException as error:
+            with anyio.CancelScope(shield=True):
+                await process.kill()
+            connection.remove()
+            if isinstance(error, TimeoutError):
+                why = f"it was not ready after {starting.timeout:g} s"
+                raise KernelStartFailed(spec.language, why) from None
+            raise
+
+    @classmethod
+    async def _connect(
         cls,
         context: zmq.Context[zmq.Socket[bytes]],
         spec: KernelSpec,
-        runtime_dir: Path,
-        cwd: Path,
-        env: dict[str, str],
-        timeout: float,
+        process: KernelProcess,
+        connection: Connection,
     ) -> Kernel:
-        """A kernel that is ready to run code, or KernelStartFailed after at most `timeout` seconds."""
+        await process.bound(connection)
         try:
-            connection = Connection.make(runtime_dir)
+            kernel = cls(spec, process, connection, context)
         except OSError as error:
-            raise KernelStartFailed(spec.language, str(error)) from error
+            raise KernelStartFailed(spec.language, process.why_dead() or str(error)) from error
         try:
-            process = await KernelProcess.launch(spec, connection, cwd, env | dict(spec.env))
-        except OSError as error:
-            connection.remove()
-            raise KernelStartFailed(spec.language, str(error)) from error
-        kernel = cls(spec, process, connection, context)
-        await kernel._become_ready(timeout)
+            await kernel._wait_until_heard()
+        except BaseException:
+            kernel._channels.close()
+            raise
         return kernel
 
     @property
@@ -96,7 +130,24 @@ class Kernel:
         if self.spec.interrupt_mode == "message":
             self._channels.control.send("interrupt_request", {})
         else:
-            await self.process.signal(signal.SIGINT)
+            self.process.interrupt()
+
+    async def enter(self, cwd: PurePath, *, warm: bool = False) -> bool:
+        """Take a kernel of ours that has run nothing to another folder; with `warm`, have it run something that nobody
+        sees. Returns whether it is there, and what a new one would be."""
+        answered, entered = anyio.Event(), False
+
+        def answer(told: bool) -> None:
+            nonlocal entered
+            entered = told
+            answered.set()
+
+        self._entering = answer
+        self._channels.shell.send(_ENTER, {"cwd": str(cwd), "warm": warm})
+        with anyio.move_on_after(_ENTER_SECONDS):
+            await first_of(answered, self.process.dead)
+        self._entering = None
+        return entered and self.alive
 
     def nudge(self) -> None:
         """Wake the kernel's loop, which makes it notice an interrupt that came during an `await`."""
@@ -121,17 +172,6 @@ class Kernel:
             self._channels.close()
             self._connection.remove()
 
-    async def _become_ready(self, timeout: float) -> None:
-        try:
-            with anyio.fail_after(timeout):
-                await self._wait_until_heard()
-        except TimeoutError:
-            await self.shutdown()
-            raise KernelStartFailed(self.spec.language, f"it was not ready after {timeout:g} s") from None
-        except BaseException:
-            await self.shutdown()
-            raise
-
     async def _wait_until_heard(self) -> None:
         # A first message on iopub (the welcome, or the status that a question causes) proves that no later one
         # can be missed. The question is asked again for kernels that know no welcome and were not yet subscribed to.
@@ -139,14 +179,15 @@ class Kernel:
             with anyio.move_on_after(_ASK_AGAIN_SECONDS):
                 await first_of(self._heard, self.process.dead)
             if not self.alive:
-                why = f"its process ended {describe_exit(self.process.exit_code)}. {self.process.complaint()}".strip()
-                raise KernelStartFailed(self.spec.language, why)
+                raise KernelStartFailed(self.spec.language, self.process.why_dead())
             if not self._heard.is_set():
                 self.nudge()
 
     def _receive(self, message: Message) -> None:
         if message.type in ("iopub_welcome", "status"):
             self._heard.set()
+        if message.type == _ENTERED and self._entering is not None:
+            self._entering(bool(message.content.get("entered")))
         request = self._requests.get(message.parent_id)
         if request is not None:
             request.receive(message)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import execd
 from execd.errors import CannotServe, UnknownLanguage
@@ -14,8 +14,8 @@ from execd.errors import CannotServe, UnknownLanguage
 class KernelSpec:
     """A language's kernel.json (https://jupyter-client.readthedocs.io/en/stable/kernels.html#kernel-specs).
 
-    Its metadata may name, under `execd`, an `engine` other than `jupyter` (there is `bash`) and the file with which
-    that engine begins.
+    Its metadata may name, under `execd`, an `engine` other than `jupyter`: `zygote` for our own Python kernel, which
+    can be forked and says when it is ready, or `bash`, with the file that this one begins with.
     """
 
     language: str
@@ -27,7 +27,7 @@ class KernelSpec:
     engine: str = "jupyter"
     prelude: Path | None = None
 
-    def command(self, connection_file: Path) -> list[str]:
+    def command(self, connection_file: PurePath) -> list[str]:
         """The argv to start this kernel with, its placeholders filled in."""
         places = {"{connection_file}": str(connection_file), "{resource_dir}": str(self.folder)}
         return [_fill(argument, places) for argument in self.argv]

@@ -1,4 +1,4 @@
-"""A kernel's process: signalled through its provisioner, and its death seen at once through a pidfd."""
+"""A kernel's process: started by a provisioner of jupyter_client, and its end told at once by who started it."""
 
 from __future__ import annotations
 
@@ -6,19 +6,25 @@ import asyncio
 import contextlib
 import os
 import signal
-import subprocess
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePath
 
 import anyio
 import psutil
 from jupyter_client.kernelspec import KernelSpec as JupyterKernelSpec
 from jupyter_client.provisioning.factory import KernelProvisionerFactory
-from jupyter_client.provisioning.provisioner_base import KernelProvisionerBase
 
+from execd.isolation.launch import Exit, Launcher, Started
 from execd.kernel.connection import Connection
 from execd.kernel.kernelspec import KernelSpec
+from execd.kernel.provisioner import PROVISIONER_NAME, LauncherProvisioner
+from execd.waiting import first_of
 
+# Where a kernel of ours writes a byte once it has bound its sockets, and the variable that tells it so.
+_ANNOUNCING_FD = 3
+_ANNOUNCING = "EXECD_READY_FD"
+
+_LOOK_AGAIN_SECONDS = 0.005
 _STDERR_TAIL_BYTES = 4096
 
 
@@ -76,49 +82,78 @@ class StderrTail:
 
 
 class KernelProcess:
-    """A running kernel's process. `dead` is set as soon as the kernel of the machine knows that it ended.
+    """A running kernel's process. `dead` is set as soon as whoever started it tells of its end.
 
     This is the seam behind which kernels come from: a `KernelProvisioner` of jupyter_client, found by its entry
-    point, that offers a `pid`.
+    point, that starts processes through a Launcher.
     """
 
-    def __init__(self, provisioner: KernelProvisionerBase, pid: int, stderr: StderrTail) -> None:
-        self.pid = pid
-        self._stderr = stderr
+    def __init__(self, started: Started, stderr: StderrTail, announcement: int) -> None:
+        """`announcement` is the read end of a pipe that the kernel writes to when it has bound its sockets, -1 where
+        it does not do that."""
+        self.pid = started.pid
         self.dead = anyio.Event()
         self.exit_code: int | None = None
-        self._provisioner = provisioner
-        self._pidfd = os.pidfd_open(pid)
-        asyncio.get_running_loop().add_reader(self._pidfd, self._ended)
+        self.oom = False
+        self._started = started
+        self._stderr = stderr
+        self._announcement = announcement
+        started.on_exit(self._ended)
 
     @classmethod
-    async def launch(cls, spec: KernelSpec, connection: Connection, cwd: Path, env: dict[str, str]) -> KernelProcess:
+    async def launch(
+        cls, launcher: Launcher, spec: KernelSpec, connection: Connection, cwd: PurePath, env: Mapping[str, str]
+    ) -> KernelProcess:
         """Start a kernel in `cwd` with exactly `env`. Raises OSError when it cannot be started at all."""
-        jupyter_spec = JupyterKernelSpec(argv=list(spec.argv), display_name=spec.display_name, language=spec.language)
-        provisioner = KernelProvisionerFactory.instance().create_provisioner_instance(
-            connection.folder.name, jupyter_spec, parent=None
-        )
-        options = await provisioner.pre_launch(env=env, cwd=str(cwd))
-        options["cmd"] = spec.command(connection.file)
-        with StderrTail.opened() as (stderr, write_end):
-            await provisioner.launch_kernel(**options, stdout=subprocess.DEVNULL, stderr=write_end)
-        await provisioner.post_launch()
-        return cls(provisioner, provisioner.pid, stderr)  # type: ignore[attr-defined]
+        provisioner = _provisioner(launcher, spec, connection)
+        with StderrTail.opened() as (stderr, write_end), _announcements(spec) as (announcement, announcing):
+            fds, told = {2: write_end}, dict(env)
+            if announcing >= 0:
+                fds[_ANNOUNCING_FD], told[_ANNOUNCING] = announcing, str(_ANNOUNCING_FD)
+            options = await provisioner.pre_launch(env=told, cwd=str(cwd))
+            options["cmd"] = spec.command(connection.file)
+            try:
+                await provisioner.launch_kernel(**options, fds=fds)
+            except BaseException:
+                if announcement >= 0:
+                    os.close(announcement)
+                raise
+        assert provisioner.started is not None
+        return cls(provisioner.started, stderr, announcement)
+
+    async def bound(self, connection: Connection) -> None:
+        """Return once the kernel has bound its sockets, or is dead."""
+        if self._announcement >= 0:
+            announced = anyio.Event()
+            loop = asyncio.get_running_loop()
+            loop.add_reader(self._announcement, announced.set)
+            try:
+                await first_of(announced, self.dead)
+            finally:
+                loop.remove_reader(self._announcement)
+                os.close(self._announcement)
+                self._announcement = -1
+        while self.alive and not connection.bound:
+            with anyio.move_on_after(_LOOK_AGAIN_SECONDS):
+                await self.dead.wait()
 
     @property
     def alive(self) -> bool:
         """Whether the process still runs."""
         return not self.dead.is_set()
 
-    async def signal(self, signum: signal.Signals) -> None:
-        """Send a signal to the kernel and the processes it started in its group; nothing once it is dead."""
-        if self.alive:
-            await self._provisioner.send_signal(signum)
+    def interrupt(self) -> None:
+        """SIGINT to the kernel and the processes that it started in its group; nothing once it is dead."""
+        self._started.signal_group(signal.SIGINT)
 
     async def kill(self) -> None:
         """End the kernel's process group, and return when the kernel is gone."""
-        await self.signal(signal.SIGKILL)
+        self._started.signal_group(signal.SIGKILL)
         await self.dead.wait()
+
+    def why_dead(self) -> str:
+        """How a kernel that did not come up ended, and what it had to say."""
+        return f"its process ended {describe_exit(self.exit_code)}. {self.complaint()}".strip()
 
     def complaint(self) -> str:
         """The last lines that the process wrote to its own stderr, which no run's output is."""
@@ -136,22 +171,40 @@ class KernelProcess:
         """The largest resident size in bytes, or None when the kernel is gone."""
         return peak_memory(self.pid)
 
-    def _ended(self) -> None:
-        asyncio.get_running_loop().remove_reader(self._pidfd)
-        os.close(self._pidfd)
-        self._kill_group()
-        self.exit_code = self._reap()
+    def _ended(self, how: Exit) -> None:
+        # It is held: until it is released no other group can have its number.
+        with contextlib.suppress(OSError):
+            os.killpg(self.pid, signal.SIGKILL)
+        self._started.release()
+        self.exit_code, self.oom = how.code, how.oom
         self._stderr.close()
         self.dead.set()
 
-    def _kill_group(self) -> None:
-        # Before the leader is reaped: until then no other group can have its number.
-        with contextlib.suppress(OSError):
-            os.killpg(self.pid, signal.SIGKILL)
 
-    def _reap(self) -> int | None:
-        process = getattr(self._provisioner, "process", None)
-        return None if process is None else process.wait()
+def _provisioner(launcher: Launcher, spec: KernelSpec, connection: Connection) -> LauncherProvisioner:
+    through = {"launcher": launcher, "zygote": spec.engine == "zygote"}
+    metadata = {"kernel_provisioner": {"provisioner_name": PROVISIONER_NAME, "config": through}}
+    jupyter_spec = JupyterKernelSpec(
+        argv=list(spec.argv), display_name=spec.display_name, language=spec.language, metadata=metadata
+    )
+    factory = KernelProvisionerFactory.instance()
+    provisioner = factory.create_provisioner_instance(connection.folder.name, jupyter_spec, parent=None)
+    assert isinstance(provisioner, LauncherProvisioner)
+    return provisioner
+
+
+@contextlib.contextmanager
+def _announcements(spec: KernelSpec) -> Iterator[tuple[int, int]]:
+    """The ends of the pipe on which a kernel of ours says that it can be reached, -1 for another; the write end is
+    closed on leaving: the kernel has its own by then."""
+    if spec.engine != "zygote":
+        yield -1, -1
+        return
+    announcement, announcing = os.pipe()
+    try:
+        yield announcement, announcing
+    finally:
+        os.close(announcing)
 
 
 def cpu_seconds(pid: int) -> float | None:

@@ -15,8 +15,9 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
+from execd.isolation.launch import Launcher
 from execd.kernel.child import ChildProcess, ChildSpec
 from execd.kernel.lines import LineAssembler
 
@@ -62,7 +63,7 @@ class ShellSpec:
 
     argv: Sequence[str]
     prelude: Path
-    cwd: Path
+    cwd: PurePath
     env: Mapping[str, str]
     marker: str
     code: MemoryFile
@@ -83,7 +84,7 @@ class ShellHooks:
 class Shell:
     """A bash that has sourced its prelude. `stdout` and `stderr` are the numbers, in it, of the service's pipes."""
 
-    def __init__(self, spec: ShellSpec, hooks: ShellHooks) -> None:
+    def __init__(self, launcher: Launcher, spec: ShellSpec, hooks: ShellHooks) -> None:
         """Start it. Raises OSError."""
         self._hooks = hooks
         self._loop = asyncio.get_running_loop()
@@ -97,7 +98,7 @@ class Shell:
         try:
             fcntl.fcntl(self._stdin, fcntl.F_SETPIPE_SZ, _PAGE)
             child = ChildSpec(spec.argv, spec.cwd, spec.env, spec.marker, stdin=stdin, pass_fds=passed)
-            self.child = ChildProcess(child, self._output, self._ended)
+            self.child = ChildProcess(launcher, child, self._output, self._ended)
         except BaseException:
             self._close_pipes()
             raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from dataclasses import replace
 from enum import StrEnum
 
 import anyio
@@ -10,10 +11,13 @@ import structlog
 from anyio import to_thread
 
 from execd.events import Complete, Error, Interruption, Reason, Status, Stderr, Stdout
+from execd.isolation.launch import Exit, Launcher, what_failed
 from execd.kernel.child import ChildProcess, ChildSpec
 from execd.kernel.lines import LineAssembler
 from execd.service.context import SERVICE_ENDED
 from execd.service.execution import Execution
+from execd.service.input_pipe import InputPipe
+from execd.service.run import OUT_OF_MEMORY, Ending
 from execd.waiting import first_of
 
 log = structlog.get_logger(__name__)
@@ -34,15 +38,33 @@ class Rung(StrEnum):
 class Command:
     """One command. `carry_out` runs it to its end, as a task of its own; its output goes to the execution's journal."""
 
-    def __init__(self, execution: Execution, spec: ChildSpec, timeout: float | None) -> None:
+    def __init__(
+        self,
+        launcher: Launcher,
+        execution: Execution,
+        spec: ChildSpec,
+        timeout: float | None,
+        *,
+        with_input: bool = False,
+    ) -> None:
+        self._launcher = launcher
         self.execution = execution
         self.merged = spec.merge_stderr
         self._spec = spec
         self._timeout = timeout
         self._lines = {"stdout": LineAssembler(), "stderr": LineAssembler()}
+        self.input: InputPipe | None = None
+        self.spawned = anyio.Event()
         self._child: ChildProcess | None = None
+        self._with_input = with_input
         self._rung: Rung | None = None
         self._closing = anyio.Event()
+        self._ending = SERVICE_ENDED
+
+    @property
+    def pid(self) -> int | None:
+        """The number of its process; None before it has one, which `spawned` tells, and where it never had one."""
+        return None if self._child is None else self._child.pid
 
     @property
     def pending(self) -> str:
@@ -54,26 +76,44 @@ class Command:
         structlog.contextvars.clear_contextvars()
         self.execution.start()
         try:
-            self._child = ChildProcess(self._spec, self._output)
+            self._child = self._spawn()
         except OSError as error:
-            self._fail(Reason.ERROR, f"{self._spec.argv[0]}: {error.strerror or error}")
+            self._close_input()
+            self._fail(Reason.ERROR, what_failed(error))
             return
+        finally:
+            self.spawned.set()
         with anyio.CancelScope(shield=True):
             await self._until_over(self._child)
+        self._close_input()
 
-    async def close(self) -> None:
-        """Kill it because the service ends, and listen no more to what it left running."""
+    async def close(self, ending: Ending = SERVICE_ENDED) -> None:
+        """Kill it, which is how it ends, and listen no more to what it left running."""
+        self._ending = ending
         self._closing.set()
         await self.execution.ended.wait()
         if self._child is not None:
             self._child.close()
+
+    def _spawn(self) -> ChildProcess:
+        if not self._with_input:
+            return ChildProcess(self._launcher, self._spec, self._output)
+        self.input = InputPipe()
+        try:
+            return ChildProcess(self._launcher, replace(self._spec, stdin=self.input.theirs), self._output)
+        finally:
+            self.input.started()
+
+    def _close_input(self) -> None:
+        if self.input is not None:
+            self.input.close()
 
     async def _until_over(self, child: ChildProcess) -> None:
         with anyio.move_on_after(self._timeout) as limit:
             await first_of(child.exited, self.execution.cancel_requested, self._closing)
         if self._closing.is_set():
             await self._kill(child)
-            self._finish(Complete(SERVICE_ENDED.status, SERVICE_ENDED.reason), SERVICE_ENDED.error)
+            self._finish(Complete(self._ending.status, self._ending.reason), self._ending.error)
         elif limit.cancelled_caught:
             await self._kill(child)
             self._fail(Reason.TIMEOUT, f"the command exceeded its time limit of {self._timeout:g} s and was killed")
@@ -81,7 +121,7 @@ class Command:
             await self._stop(child)
             self._finish(Complete(Status.CANCELLED, exit_code=child.exit_code), Error(ENAME, KILLED, ("cancelled",)))
         else:
-            self._finish_by_exit(child.exit_code or 0)
+            self._finish_by_exit(child.exit or Exit(0))
 
     async def _stop(self, child: ChildProcess) -> None:
         self._rung = Rung.TERMINATE
@@ -98,13 +138,15 @@ class Command:
         await to_thread.run_sync(child.kill_tree)
         await child.exited.wait()
 
-    def _finish_by_exit(self, code: int) -> None:
+    def _finish_by_exit(self, ended: Exit) -> None:
+        code = ended.code
         if code == 0:
             self._finish(Complete(Status.SUCCEEDED, exit_code=0), None)
             return
         told = str(code) if code > 0 else KILLED
         how = f"exit status {code}" if code > 0 else f"signal: {_signal_name(-code)}"
-        self._finish(Complete(Status.FAILED, Reason.ERROR, exit_code=code), Error(ENAME, told, (how,)))
+        reason, words = (Reason.OOM, f"{how}: {OUT_OF_MEMORY}") if ended.oom else (Reason.ERROR, how)
+        self._finish(Complete(Status.FAILED, reason, exit_code=code), Error(ENAME, told, (words,)))
 
     def _fail(self, reason: Reason, why: str) -> None:
         code = None if self._child is None else self._child.exit_code
@@ -116,15 +158,15 @@ class Command:
             self._emit(stream, lines.finish())
         if error is not None:
             self.execution.emit(error)
-        usage = None if self._child is None else self._child.usage
+        used = None if self._child is None else self._child.exit
         self.execution.finish(
             Complete(
                 complete.status,
                 complete.reason,
                 exit_code=complete.exit_code,
                 duration_ms=self.execution.elapsed_ms(),
-                cpu_seconds=None if usage is None else round(usage.ru_utime + usage.ru_stime, 3),
-                peak_memory_bytes=None if self._child is None else self._child.peak_memory,
+                cpu_seconds=None if used is None else used.cpu_seconds,
+                peak_memory_bytes=None if used is None else used.peak_memory,
                 interruption=None if self._rung is None else Interruption(self._rung.value, state_kept=True),
             )
         )

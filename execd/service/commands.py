@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,22 +13,27 @@ import anyio
 import anyio.abc
 from anyio import to_thread
 
-from execd.errors import CommandNotFound, InvalidRequest, NotRunning, ShuttingDown
+from execd.errors import CommandNotFound, InvalidRequest, NotRunning, ProcessNotFound, ShuttingDown, UserNotInside
+from execd.isolation.launch import Launcher
 from execd.kernel.child import ChildSpec
 from execd.kernel.request import ExecuteRequest
 from execd.kernel.tree import kill_marked
 from execd.service.command import Command
-from execd.service.environment import Environment, check_folder, expand_path
+from execd.service.context import SERVICE_ENDED
+from execd.service.environment import Environment, expand_path
 from execd.service.execution import Execution, Origin
-from execd.service.executions import Executions
+from execd.service.executions import SandboxExecutions
 from execd.service.output_log import OutputLog
+from execd.service.run import Ending
+from execd.service.workspace import Workspace, check_folder
 
 LANGUAGE = "command"
 
 
 @dataclass(frozen=True, slots=True)
 class CommandRequest:
-    """What is asked for: a shell line or an argv, exactly one of them. `timeout` in seconds, None or 0 for none."""
+    """What is asked for: a shell line or an argv, exactly one of them. `timeout` in seconds, None or 0 for none. With
+    `input` it has a pipe for its stdin, which would otherwise be empty."""
 
     line: str | None = None
     argv: tuple[str, ...] | None = None
@@ -39,6 +43,7 @@ class CommandRequest:
     uid: int | None = None
     gid: int | None = None
     background: bool = False
+    input: bool = False
 
     @property
     def content(self) -> str:
@@ -50,8 +55,17 @@ class Commands:
     """Every command whose execution is still kept. Their tasks belong to `tasks`."""
 
     def __init__(
-        self, executions: Executions, environment: Environment, workspace: Path, tasks: anyio.abc.TaskGroup
+        self,
+        executions: SandboxExecutions,
+        launcher: Launcher,
+        environment: Environment,
+        workspace: Workspace,
+        tasks: anyio.abc.TaskGroup,
+        owner: tuple[int, int] | None = None,
     ) -> None:
+        """`owner` is the only user and group of the machine that there may be, None where that is the service."""
+        self._launcher = launcher
+        self._owner = owner
         self._executions = executions
         self._environment = environment
         self._workspace = workspace
@@ -68,7 +82,7 @@ class Commands:
         origin = Origin(uuid.uuid4().hex, None, LANGUAGE)
         spec = self._spec(request, self._family + origin.execution_id)
         execution = self._executions.new(ExecuteRequest(request.content, request.timeout), origin)
-        command = Command(execution, spec, request.timeout or None)
+        command = Command(self._launcher, execution, spec, request.timeout or None, with_input=request.input)
         self._forget_removed()
         self._all[execution.id] = command
         self._tasks.start_soon(command.carry_out)
@@ -81,6 +95,18 @@ class Commands:
             return self._all[command_id]
         except KeyError:
             raise CommandNotFound(command_id) from None
+
+    def list(self) -> list[Command]:
+        """The commands that have a process, or had one, from the oldest to the newest."""
+        self._forget_removed()
+        return [command for command in self._all.values() if command.pid is not None]
+
+    def by_pid(self, pid: str) -> Command:
+        """The newest command with this process number. Raises ProcessNotFound."""
+        for command in reversed(self.list()):
+            if str(command.pid) == pid:
+                return command
+        raise ProcessNotFound(pid)
 
     def has(self, command_id: str) -> bool:
         """Whether there is a command with this id."""
@@ -110,12 +136,13 @@ class Commands:
         pending = command.pending if command.execution.would_journal(command.pending) else ""
         return output.read(offset, most, pending)
 
-    async def close(self) -> None:
-        """End every command, with all that ended ones have left running, and start no more. Safe to call twice."""
+    async def close(self, ending: Ending = SERVICE_ENDED) -> None:
+        """End every command like this, with all that ended ones have left running, and start no more. Safe to call
+        twice."""
         self._open = False
         async with anyio.create_task_group() as group:
             for command in list(self._all.values()):
-                group.start_soon(command.close)
+                group.start_soon(command.close, ending)
         await to_thread.run_sync(kill_marked, self._family)
 
     def _forget_removed(self) -> None:
@@ -126,29 +153,35 @@ class Commands:
     def _spec(self, request: CommandRequest, marker: str) -> ChildSpec:
         cwd = self._folder(request.cwd)
         env = self._environment.build(cwd, request.env)
-        argv = _argv(request, cwd, env.get("PATH", os.defpath))
-        _check_identity(request.uid, request.gid)
-        return ChildSpec(argv, cwd, env, marker, request.uid, request.gid, merge_stderr=request.background)
+        self._check_identity(request.uid, request.gid)
+        argv, *instead = _argvs(request)
+        return ChildSpec(
+            argv, cwd, env, marker, request.uid, request.gid, merge_stderr=request.background, instead=tuple(instead)
+        )
+
+    def _check_identity(self, uid: int | None, gid: int | None) -> None:
+        # Behind walls everything runs as the sandbox's one user, whoever it was asked to be.
+        if uid is None:
+            return
+        own = self._owner or (os.geteuid(), os.getegid())
+        try:
+            who = self._workspace.root.accounts.outside(uid, uid if gid is None else gid)
+        except UserNotInside as refused:
+            raise InvalidRequest(str(refused), "uid") from refused
+        same = who[0] == own[0] and (gid is None or who[1] == own[1])
+        if not same and (self._owner is not None or os.geteuid() != 0):
+            raise InvalidRequest(f"commands run as uid {own[0]} here, which can start nothing as another user", "uid")
 
     def _folder(self, cwd: str | None) -> Path:
         if not cwd:
-            return self._workspace
-        folder = self._workspace / expand_path(cwd, self._environment.lasting(), "cwd")
-        check_folder(folder, "cwd")
+            return self._workspace.path
+        folder = self._workspace.path / expand_path(cwd, self._environment.lasting(), "cwd")
+        check_folder(self._workspace.root, folder, "cwd")
         return folder
 
 
-def _argv(request: CommandRequest, cwd: Path, path: str) -> list[str]:
-    if request.argv is None:
-        shell = shutil.which("bash", path=path) or shutil.which("bash", path=os.defpath) or "/bin/sh"
-        return [shell, "-c", request.line or ""]
-    program = request.argv[0]
-    if "/" in program:
-        return [str(cwd / program), *request.argv[1:]]
-    return [shutil.which(program, path=path) or program, *request.argv[1:]]
-
-
-def _check_identity(uid: int | None, gid: int | None) -> None:
-    same = uid in (None, os.geteuid()) and gid in (None, os.getegid())
-    if not same and os.geteuid() != 0:
-        raise InvalidRequest(f"this service runs as uid {os.geteuid()} and can start nothing as another user", "uid")
+def _argvs(request: CommandRequest) -> list[tuple[str, ...]]:
+    """What to start, the first that is there."""
+    if request.argv is not None:
+        return [request.argv]
+    return [(shell, "-c", request.line or "") for shell in ("bash", "/bin/bash", "/bin/sh")]

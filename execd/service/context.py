@@ -31,6 +31,14 @@ SERVICE_ENDED = Ending(
     Status.FAILED, Reason.SERVICE_RESTARTED, Error("ServiceEnded", "the service ended before this run did")
 )
 
+SANDBOX_DELETED = Ending(Status.CANCELLED, None, Error("SandboxDeleted", "the sandbox was deleted"))
+SANDBOX_EXPIRED = Ending(
+    Status.FAILED, Reason.SANDBOX_LOST, Error("SandboxExpired", "the time of the sandbox was over before this run was")
+)
+SANDBOX_LOST = Ending(
+    Status.FAILED, Reason.SANDBOX_LOST, Error("SandboxLost", "the processes of the sandbox were ended from outside")
+)
+
 StartKernel = Callable[[KernelSpec, Path], Awaitable[Interpreter]]
 
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from pathlib import Path
 
 import anyio
 import anyio.abc
 import structlog
 
-from execd.errors import ContextNotFound, ShuttingDown, TooManyContexts, WorkingFolderUnusable
+from execd.errors import ContextNotFound, ShuttingDown, TooManyContexts
 from execd.kernel.kernelspec import KernelSpec, Kernelspecs
 from execd.service.context import CONTEXT_DELETED, SERVICE_ENDED, Context, ContextLimits, StartKernel
+from execd.service.run import Ending
+from execd.service.workspace import Workspace
 
 log = structlog.get_logger(__name__)
 
@@ -24,7 +24,7 @@ class Contexts:
         self,
         kernelspecs: Kernelspecs,
         start_kernel: StartKernel,
-        workspace: Path,
+        workspace: Workspace,
         limits: ContextLimits,
         tasks: anyio.abc.TaskGroup,
         identify: Callable[[], str],
@@ -75,7 +75,7 @@ class Contexts:
 
     def default(self, language: str, cwd: str | None = None) -> Context:
         """The language's default context, made when there is none; `cwd` counts only then. Its kernel starts with
-        its first run. Raises UnknownLanguage, TooManyContexts, WorkingFolderUnusable."""
+        its first run. Raises UnknownLanguage, TooManyContexts."""
         spec = self._kernelspecs.get(language)
         if language not in self._defaults:
             self._defaults[language] = self._add(spec, cwd)
@@ -96,19 +96,23 @@ class Contexts:
             if context.state == "idle" and context.idle_seconds() >= idle_timeout:
                 await context.hibernate(f"it was idle for more than {idle_timeout:g} s")
 
-    async def close(self) -> None:
-        """End every context, all at once, and accept no new one."""
+    def busy(self) -> bool:
+        """Whether anything runs or waits here."""
+        return any(context.running is not None or context.waiting for context in self._all.values())
+
+    async def close(self, ending: Ending = SERVICE_ENDED) -> None:
+        """End every context, all at once, and accept no new one; what runs in them ends like this."""
         self._open = False
         async with anyio.create_task_group() as group:
             for context in self.list():
-                group.start_soon(context.close, SERVICE_ENDED)
+                group.start_soon(context.close, ending)
 
     def _add(self, spec: KernelSpec, cwd: str | None) -> Context:
         if not self._open:
             raise ShuttingDown
         if len(self._all) >= self._limits.contexts:
             raise TooManyContexts(self._limits.contexts)
-        folder = usable_folder(self._workspace, cwd)
+        folder = self._workspace.usable(cwd)
         context = Context(self._identify(), spec, folder, self._limits, self._start_kernel)
         self._all[context.id] = context
         self._tasks.start_soon(context.serve)
@@ -121,15 +125,3 @@ class Contexts:
             del self._defaults[context.language]
         await context.close(CONTEXT_DELETED)
         log.info("context_deleted", context_id=context.id)
-
-
-def usable_folder(workspace: Path, cwd: str | None) -> Path:
-    """The folder that a kernel starts in, made when it is missing. Raises WorkingFolderUnusable."""
-    path = workspace if not cwd else workspace / cwd
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        if not os.access(path, os.X_OK):
-            raise PermissionError("it cannot be entered")
-    except (OSError, ValueError) as error:
-        raise WorkingFolderUnusable(str(cwd), getattr(error, "strerror", None) or str(error)) from error
-    return path

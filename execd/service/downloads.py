@@ -10,10 +10,11 @@ import os
 import re
 from dataclasses import dataclass
 from email.utils import formatdate
-from pathlib import Path
+from pathlib import PurePath
 
 from execd.errors import RangeUnsatisfiable
-from execd.service.paths import file_errors, open_regular
+from execd.isolation.root import Root
+from execd.service.paths import file_errors
 
 READ_BYTES = 256 * 1024
 
@@ -52,7 +53,7 @@ def parse_range(header: str, size: int) -> ByteRange:
 class OpenFile:
     """A regular file, open. `close` must be called. `etag` changes whenever the content may have."""
 
-    def __init__(self, fd: int, path: Path) -> None:
+    def __init__(self, fd: int, path: PurePath) -> None:
         self._fd = fd
         self.path = path
         found = os.fstat(fd)
@@ -61,10 +62,10 @@ class OpenFile:
         self.last_modified = formatdate(found.st_mtime, usegmt=True)
 
     @classmethod
-    def open(cls, path: Path) -> OpenFile:
+    def open(cls, root: Root, path: PurePath) -> OpenFile:
         """Raises FileNotFound, NotAFile and the other file errors."""
         with file_errors(path):
-            fd = open_regular(path)
+            fd = root.open_regular(path)
             try:
                 return cls(fd, path)
             except BaseException:

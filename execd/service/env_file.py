@@ -12,11 +12,12 @@ no process can be given. A variable that is not known expands to nothing.
 
 from __future__ import annotations
 
-import os
 import re
-import stat
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import PurePath
+
+from execd.errors import NotAFile
+from execd.isolation.root import Root
 
 MOST_BYTES = 4 * 1024 * 1024
 
@@ -30,21 +31,15 @@ _DOUBLE_QUOTED = re.compile(r"\\(?P<escape>.)|" + _EXPANSION.pattern, re.DOTALL)
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t"}
 
 
-def read_env_file(path: Path) -> str:
+def read_env_file(root: Root, path: PurePath) -> str:
     """The file's text, exactly; bytes that are no UTF-8 are what os.fsencode makes bytes again.
 
     Users' code may write there: what is no plain file, or not there, is empty, and only so much is read.
     """
     try:
-        with open(path, "rb", opener=_open_without_waiting) as file:  # pathlib's knows no opener
-            plain = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
-            return file.read(MOST_BYTES).decode("utf-8", "surrogateescape") if plain else ""
-    except OSError:
+        return root.read_text(path, MOST_BYTES)
+    except (OSError, NotAFile):
         return ""
-
-
-def _open_without_waiting(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def parse_env_file(text: str, known: Mapping[str, str]) -> dict[str, str]:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
-from pathlib import Path
+from pathlib import PurePath
 
 from execd.errors import InvalidRequest
+from execd.isolation.root import Root
 from execd.service.env_file import parse_env_file, read_env_file
 
 _OURS = "EXECD_"
@@ -32,30 +33,20 @@ def sandbox_environment(service: Mapping[str, str], allowed: Iterable[str]) -> d
 
 
 class Environment:
-    """Makes environments. `fixed` are the variables that everything in the sandbox has."""
+    """Makes environments. `fixed` are the variables that everything in the sandbox has; `env_file` is in its `root`."""
 
-    def __init__(self, base: Mapping[str, str], fixed: Mapping[str, str], env_file: Path) -> None:
+    def __init__(self, root: Root, base: Mapping[str, str], fixed: Mapping[str, str], env_file: PurePath) -> None:
+        self._root = root
         self._base = {**base, **fixed, "EXECD_ENVS": str(env_file)}
         self._env_file = env_file
 
-    def build(self, cwd: Path, extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    def build(self, cwd: PurePath, extra: Mapping[str, str] | None = None) -> dict[str, str]:
         """The environment of a process that starts in `cwd`, with a request's `extra` variables."""
         return {**self.lasting(), "PWD": str(cwd), **(extra or {})}
 
     def lasting(self) -> dict[str, str]:
         """The environment without what one process adds to it."""
-        return {**self._base, **parse_env_file(read_env_file(self._env_file), self._base)}
-
-
-def check_folder(folder: Path, field: str) -> None:
-    """Raise InvalidRequest unless there is such a folder."""
-    try:
-        if folder.is_dir():
-            return
-        what = "it is no folder" if folder.exists() else "there is none"
-    except OSError as error:
-        what = f"nothing can be found: {error.strerror}"
-    raise InvalidRequest(f"expected a folder that exists, at {str(folder)!r:.200} {what}", field)
+        return {**self._base, **parse_env_file(read_env_file(self._root, self._env_file), self._base)}
 
 
 def expand_path(path: str, environment: Mapping[str, str], field: str) -> str:

@@ -15,6 +15,8 @@ from execd.service.failures import shortened
 from execd.service.journal import Journal, Slice
 from execd.service.tail import EVENT_OVERHEAD, byte_size
 
+DEFAULT_SANDBOX = "default"
+
 _LATE_BYTES = 256 * 1024
 
 
@@ -25,6 +27,7 @@ class Origin:
     execution_id: str
     context_id: str | None
     language: str
+    sandbox_id: str = DEFAULT_SANDBOX
 
 
 def monotonic_ms() -> int:
@@ -66,6 +69,7 @@ class Execution:
         self.id = origin.execution_id
         self.context_id = origin.context_id
         self.language = origin.language
+        self.sandbox_id = origin.sandbox_id
         self.request = request
         self.journal = journal
         self.status = Status.QUEUED

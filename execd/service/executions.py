@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import structlog
@@ -41,7 +41,7 @@ def oldest_goes(count: int, size: int, oldest_end: int, retention: Retention, no
 
 
 class Executions:
-    """The executions of this service by id, and the folder of their journals."""
+    """The executions of this service by id, and the folder of their journals. What a sandbox sees of them: `of`."""
 
     def __init__(self, settings: Settings, folder: Path, meters: Meters) -> None:
         self._settings = settings
@@ -54,9 +54,24 @@ class Executions:
         self._ended: OrderedDict[str, Execution] = OrderedDict()
         self._sizes: dict[str, int] = {}
         self._ended_size = 0
+        self._last_ends: dict[str, int] = {}
 
     def __len__(self) -> int:
         return len(self._all)
+
+    def of(self, sandbox_id: str) -> SandboxExecutions:
+        """The executions of one sandbox; no other exists for it."""
+        return SandboxExecutions(self, sandbox_id)
+
+    def forget(self, sandbox_id: str) -> None:
+        """Remove the records of a sandbox that is no more. Its executions have ended."""
+        for execution in [found for found in self._ended.values() if found.sandbox_id == sandbox_id]:
+            self._remove(execution, "its sandbox was deleted")
+        self._last_ends.pop(sandbox_id, None)
+
+    def last_end(self, sandbox_id: str) -> int:
+        """When an execution of this sandbox has ended last, in Unix ms; 0 for never."""
+        return self._last_ends.get(sandbox_id, 0)
 
     def new(self, request: ExecuteRequest, origin: Origin) -> Execution:
         """A queued execution, recorded."""
@@ -94,7 +109,7 @@ class Executions:
             finished_at = oldest.finished_at or 0
             if not oldest_goes(len(self._ended), self._ended_size, finished_at, self._retention, now_ms()):
                 return
-            self._remove(oldest)
+            self._remove(oldest, "retention")
 
     def _note_end(self, execution: Execution) -> None:
         reason = execution.complete.reason if execution.complete else None
@@ -102,13 +117,46 @@ class Executions:
         kind = "command" if execution.context_id is None else "code"
         self._meters.execution_ended(kind, execution.language, execution.status.value)
         self._ended[execution.id] = execution
+        self._last_ends[execution.sandbox_id] = execution.finished_at or now_ms()
         # Late output may follow: what is taken off again must be what was added.
         size = self._sizes[execution.id] = execution.journal.size
         self._ended_size += size
         self.prune()
 
-    def _remove(self, execution: Execution) -> None:
+    def _remove(self, execution: Execution, why: str) -> None:
         del self._all[execution.id], self._ended[execution.id]
         self._ended_size -= self._sizes.pop(execution.id)
         execution.journal.remove()
-        log.info("execution_removed", execution_id=execution.id, why="retention")
+        log.info("execution_removed", execution_id=execution.id, why=why)
+
+
+class SandboxExecutions:
+    """The executions of one sandbox, in the store of all."""
+
+    def __init__(self, store: Executions, sandbox_id: str) -> None:
+        self._store = store
+        self._sandbox_id = sandbox_id
+
+    def new(self, request: ExecuteRequest, origin: Origin) -> Execution:
+        """A queued execution of this sandbox, recorded."""
+        return self._store.new(request, replace(origin, sandbox_id=self._sandbox_id))
+
+    def get(self, execution_id: str) -> Execution:
+        """The execution with this id. Raises ExecutionNotFound."""
+        found = self._store.get(execution_id)
+        if found.sandbox_id != self._sandbox_id:
+            raise ExecutionNotFound(execution_id)
+        return found
+
+    def has(self, execution_id: str) -> bool:
+        """Whether this execution's record is still kept."""
+        return self._store.has(execution_id) and self._store.get(execution_id).sandbox_id == self._sandbox_id
+
+    def newest_first(self, context_id: str | None = None, status: Status | None = None) -> Iterator[Execution]:
+        """The executions, optionally of one context or in one status."""
+        found = self._store.newest_first(context_id, status)
+        return (execution for execution in found if execution.sandbox_id == self._sandbox_id)
+
+    def last_end(self) -> int:
+        """When one of them has ended last, in Unix ms; 0 for never."""
+        return self._store.last_end(self._sandbox_id)

@@ -6,10 +6,10 @@ import os
 import stat
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from pathlib import PurePath
 
+from execd.isolation.shown import shown
 from execd.service.ownership import Names, mode_digits
-from execd.service.paths import shown
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST = datetime.min.replace(tzinfo=UTC)
@@ -20,8 +20,8 @@ _TYPES = {stat.S_IFREG: "file", stat.S_IFDIR: "directory", stat.S_IFLNK: "symlin
 
 @dataclass(frozen=True, slots=True)
 class FileInfo:
-    """A file, a folder or a symlink (itself, not what it points to). `created_at` is the inode's change time, for
-    that is what this API has always shown; `mode` is octal digits as a decimal number."""
+    """A file, a folder or a symlink (itself, not what it points to), as the sandbox sees it. `created_at` is the
+    inode's change time, for that is what this API has always shown; `mode` is octal digits as a decimal number."""
 
     path: str
     type: str
@@ -33,12 +33,7 @@ class FileInfo:
     mode: int
 
     @classmethod
-    def read(cls, path: Path, names: Names) -> FileInfo:
-        """What is at this path. Raises OSError."""
-        return cls.of(path, path.lstat(), names)
-
-    @classmethod
-    def of(cls, path: Path | str, found: os.stat_result, names: Names) -> FileInfo:
+    def of(cls, path: PurePath | str, found: os.stat_result, names: Names) -> FileInfo:
         """What an lstat has shown."""
         return cls(
             path=shown(path),

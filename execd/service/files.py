@@ -1,7 +1,8 @@
 """Files of the sandbox: known, deleted, moved, given another mode or owner. And the threads in which all work on files
 is done, for a disk may be slow and the loop has others to serve.
 
-Here the sandbox is the machine as it is: an absolute path is the machine's.
+A path is the sandbox's, and is looked up in its `Root`: what lies there may be made to lead anywhere, and leads nowhere
+but into the sandbox.
 """
 
 from __future__ import annotations
@@ -9,23 +10,25 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import shutil
 import stat
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import partial
-from pathlib import Path
+from pathlib import PurePath
 from typing import TypeVar
 
 import anyio
 import anyio.to_thread
 
 from execd.errors import DestinationExists, NotAFile
-from execd.identifiers import new_id
+from execd.isolation.entry import Entry
+from execd.isolation.identity import Identity
+from execd.isolation.root import Root
+from execd.isolation.shown import kind_of, shown
 from execd.service.fileinfo import FileInfo
-from execd.service.identity import Identity
-from execd.service.landing import TEMPORARY_PREFIX
+from execd.service.moving import move_across
 from execd.service.ownership import Names, Permission, make_folders
-from execd.service.paths import Paths, file_errors, kind_of, open_regular, shown
+from execd.service.paths import Paths, file_errors
 
 _MOST_THREADS = 16
 
@@ -33,113 +36,70 @@ Result = TypeVar("Result")
 
 
 class Files:
-    """Where work on files is done: `paths` finds them, `run` works on them."""
+    """Where work on files is done: in `root`, where `paths` finds them, by `run`."""
 
-    def __init__(self, paths: Paths) -> None:
+    def __init__(self, root: Root, paths: Paths) -> None:
+        self.root = root
         self.paths = paths
         self._threads = anyio.CapacityLimiter(_MOST_THREADS)
 
     async def run(self, work: Callable[[], Result], identity: Identity | None = None) -> Result:
-        """Do blocking work in a thread, as another user if one is given. Raises IdentityRefused, and what it raises.
+        """Do blocking work in a thread, as the sandbox's user, or as another if one is given. Raises IdentityRefused,
+        and what it raises.
 
         Work that has begun is always done to its end: a cancelled caller waits for it.
         """
-        return await anyio.to_thread.run_sync(partial(_act, work, identity), limiter=self._threads)
+        acting = identity.assumed if identity else self.root.acting
+        return await anyio.to_thread.run_sync(partial(_act, work, acting), limiter=self._threads)
 
 
-def _act(work: Callable[[], Result], identity: Identity | None) -> Result:
-    if identity is None:
+def _act(work: Callable[[], Result], acting: Callable[[], AbstractContextManager[None]]) -> Result:
+    with acting():
         return work()
-    with identity.assumed():
-        return work()
 
 
-def info_of(path: Path) -> FileInfo:
+def info_of(root: Root, path: PurePath) -> FileInfo:
     """What is at a path, a symlink itself. Raises FileNotFound and the other file errors."""
-    with file_errors(path):
-        return FileInfo.read(path, Names())
+    with file_errors(path), root.itself(path) as fd:
+        return FileInfo.of(path, os.fstat(fd), Names(root.accounts))
 
 
-def delete(path: Path) -> None:
+def delete(root: Root, path: PurePath) -> None:
     """Delete a file or a symlink; nothing if there is none. Raises NotAFile for a folder."""
-    with file_errors(path):
-        try:
-            mode = path.lstat().st_mode
-        except FileNotFoundError:
-            return
+    with file_errors(path), contextlib.suppress(FileNotFoundError), root.entry(path) as entry:
+        mode = entry.lstat().st_mode
         if stat.S_ISDIR(mode):
             raise NotAFile(shown(path), kind_of(mode))
-        path.unlink(missing_ok=True)
+        entry.unlink()
 
 
-def set_permission(path: Path, permission: Permission) -> None:
+def set_permission(root: Root, path: PurePath, permission: Permission) -> None:
     """Give a file or folder another mode, owner or group. Raises FileNotFound, InvalidRequest, FileForbidden."""
-    with file_errors(path):
-        path.stat()
-        permission.apply(path)
+    with file_errors(path), root.target(path) as fd:
+        permission.apply(fd, root.accounts)
 
 
-def move(source: Path, destination: Path) -> None:
+def move(root: Root, source: PurePath, destination: PurePath) -> None:
     """Move a file or a folder with all that is in it; makes the folders above the destination. From one disk to
     another it is copied first. Raises FileNotFound, DestinationExists and the other file errors."""
-    with file_errors(source):
-        source.lstat()
+    with file_errors(source), root.entry(source) as origin:
+        origin.lstat()
+        _make_room(root, destination)
+        with root.entry(destination) as place:
+            _move_entry(origin, place)
+
+
+def _make_room(root: Root, destination: PurePath) -> None:
     with file_errors(destination):
-        if os.path.lexists(destination):
+        if root.is_there(destination):
             raise DestinationExists(shown(destination))
-        make_folders(destination.parent, Permission())
-    with file_errors(source):
-        try:
-            source.rename(destination)
-        except OSError as error:
-            if error.errno != errno.EXDEV:
-                raise
-            move_across(source, destination)
+        make_folders(root, destination.parent, Permission())
 
 
-def move_across(source: Path, destination: Path) -> None:
-    """Move from one file system to another: the destination appears whole, then the source goes. Raises OSError, and
-    NotAFile for a FIFO, socket or device, which cannot be copied by reading it."""
-    arriving = destination.parent / f"{TEMPORARY_PREFIX}{new_id('')[1:]}"
+def _move_entry(origin: Entry, place: Entry) -> None:
     try:
-        _copy_tree(source, arriving)
-        arriving.rename(destination)
-    except BaseException:
-        _remove(arriving)
-        raise
-    _remove(source)
-
-
-def _copy_tree(source: Path, destination: Path) -> None:
-    if source.is_dir() and not source.is_symlink():
-        shutil.copytree(source, destination, symlinks=True, copy_function=_copy_one)
-        for folder, folders, files in os.walk(destination):
-            # Files have theirs by now; copytree makes folders and symlinks itself.
-            made = [path for name in folders + files if (path := Path(folder, name)).is_symlink()]
-            for path in [Path(folder), *made]:
-                _copy_owner(source / path.relative_to(destination), path)
-    else:
-        _copy_one(source, destination)
-
-
-def _copy_one(source: str | Path, destination: str | Path) -> None:
-    origin, copied = Path(source), Path(destination)
-    if not origin.is_symlink():
-        # Raises NotAFile before anything is read.
-        os.close(open_regular(origin))
-    shutil.copy2(origin, copied, follow_symlinks=False)
-    _copy_owner(origin, copied)
-
-
-def _copy_owner(source: Path, destination: Path) -> None:
-    found = source.lstat()
-    # Who cannot give files away becomes their owner, as with mv(1).
-    with contextlib.suppress(PermissionError):
-        os.chown(destination, found.st_uid, found.st_gid, follow_symlinks=False)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+        origin.rename(place)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        move_across(origin, place)

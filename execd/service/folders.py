@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,18 +11,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from execd.errors import FolderInUse
+from execd.isolation.trees import wipe
 from execd.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
 class Folders:
-    """Where things are while the service runs."""
+    """Where things are while the service runs. What is in `sandboxes` and `runtime` is each somebody's own."""
 
     env_file: Path
     workspace: Path
     journals: Path
     runtime: Path
+    warden: Path
     cache: Path
+    sandboxes: Path
 
     @classmethod
     @contextmanager
@@ -32,11 +34,24 @@ class Folders:
         data = settings.data_dir.absolute()
         data.mkdir(parents=True, exist_ok=True, mode=0o700)
         workspace = settings.workspace_dir.absolute()
-        workspace.mkdir(parents=True, exist_ok=True)
-        with _locked(data), _fresh(data / "journals") as journals, _runtime(data / "runtime") as runtime:
-            env_file = settings.envs or data / "envs"
+        workspace.mkdir(parents=True, exist_ok=True, mode=0o700 if settings.workspace is None else 0o755)
+        env_file = settings.envs or data / "envs"
+        with (
+            _locked(data),
+            _fresh(data / "journals") as journals,
+            _fresh(data / "sandboxes") as sandboxes,
+            _runtime(data / "runtime") as runtime,
+        ):
             env_file.touch(mode=0o600)
-            yield cls(env_file, workspace, journals, runtime, data / "cache")
+            warden = data / "warden"
+            warden.mkdir(mode=0o700, exist_ok=True)
+            yield cls(env_file, workspace, journals, runtime, warden, data / "cache", sandboxes)
+
+    def let_others_pass(self) -> None:
+        """Let other users through to what is theirs in `sandboxes` and `runtime`. What else is in the data folder is
+        closed to them by itself."""
+        for folder in (self.sandboxes.parent, self.sandboxes, self.runtime):
+            folder.chmod(0o711)
 
 
 @contextmanager
@@ -53,13 +68,13 @@ def _locked(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _fresh(folder: Path) -> Iterator[Path]:
-    # What a service left that was killed; its executions are gone with its memory.
-    shutil.rmtree(folder, ignore_errors=True)
+    # What a service left that was killed; what it knew of executions and sandboxes is gone with its memory.
+    wipe(folder)
     folder.mkdir(mode=0o700)
     try:
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        wipe(folder)
 
 
 @contextmanager
@@ -67,12 +82,12 @@ def _runtime(link: Path) -> Iterator[Path]:
     # Directly below /tmp, whatever TMPDIR says: a unix socket's path must be short. The link in the data folder tells
     # the next service what one left that was killed.
     if link.is_symlink():
-        shutil.rmtree(link.readlink(), ignore_errors=True)
+        wipe(link.readlink())
         link.unlink()
     folder = Path(tempfile.mkdtemp(prefix="execd-", dir="/tmp"))
     link.symlink_to(folder)
     try:
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        wipe(folder)
         link.unlink(missing_ok=True)

@@ -14,12 +14,18 @@ import errno
 import os
 import stat
 import tempfile
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import PurePath
 
 from execd.errors import FileFailed, NotAFile
 from execd.identifiers import new_id
+from execd.isolation.entry import Entry, identity
+from execd.isolation.identity import Identity
+from execd.isolation.root import Root
+from execd.isolation.shown import kind_of, shown
 from execd.service.ownership import Permission, make_folders, remove_folders
-from execd.service.paths import file_errors, kind_of, shown
+from execd.service.paths import file_errors
 
 TEMPORARY_PREFIX = ".execd-landing_"
 
@@ -38,59 +44,64 @@ class PendingFile:
     errors of `execd.errors`.
     """
 
-    def __init__(self, target: Path, permission: Permission) -> None:
-        self._given = target
+    def __init__(self, root: Root, target: PurePath, permission: Permission) -> None:
+        self.root = root
+        self.given = target
         self._permission = permission
         self._size = 0
         self._fd = -1
-        self._temporary: Path | None = None
-        self._made: list[Path] = []
-        self.folders: set[Path] = set()
+        self._temporary = ""
+        self._made: list[PurePath] = []
+        self.folders: set[PurePath] = set()
         with file_errors(target):
-            self._before = _regular_or_nothing(target)
+            if root.full:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             # A symlink stays: what it points to is replaced.
-            self.target = target.resolve()
+            self.target = root.followed(target)
             # Before anything is made: is there such an owner?
-            permission.check()
-            self._made = make_folders(self.target.parent, permission)
+            permission.check(root.accounts)
+            self._made = make_folders(root, self.target.parent, permission)
             try:
-                self._open()
+                with root.entry(self.target) as entry:
+                    self._folder = identity(entry.folder)
+                    self._before = _regular_or_nothing(entry)
+                    self._open(entry)
             except BaseException:
-                remove_folders(self._made)
+                remove_folders(root, self._made)
                 raise
 
     def write(self, content: bytes | bytearray | memoryview) -> None:
         """Add to the content."""
-        with file_errors(self._given):
+        with file_errors(self.given):
             write_all(self._fd, content)
         self._size += len(content)
 
     def fill(self, source: int, offset: int, size: int) -> None:
         """Add a stretch of another file, by its descriptor, to the content."""
-        with file_errors(self._given):
+        with file_errors(self.given):
             copy(source, offset, size, self._fd)
         self._size += size
 
     def settle(self, syncing: Syncing) -> None:
         """The content is whole: check its size, give it its permission. It may land once `syncing` has finished."""
-        with file_errors(self._given):
+        with file_errors(self.given):
             written = os.fstat(self._fd).st_size
             if written != self._size:
-                raise FileFailed(f"{shown(self._given)!r}: wrote {self._size} bytes, and {written} are there")
-            if self._temporary is not None:
+                raise FileFailed(f"{shown(self.given)!r}: wrote {self._size} bytes, and {written} are there")
+            if self._temporary:
                 self._inherit()
-                self._permission.apply(self._fd)
+                self._permission.apply(self._fd, self.root.accounts)
                 syncing.add(self._fd)
                 self._close()
 
     def land(self) -> None:
         """Put the content in its place. `folders` are then those to be synced by `sync_folders`."""
-        with file_errors(self._given):
-            if self._temporary is None:
-                self._write_through(self._fd)
+        with file_errors(self.given), self._entry() as entry:
+            if self._temporary:
+                self._replace(entry)
             else:
-                self._replace(self._temporary)
-        self._temporary = None
+                self._write_through(entry, self._fd)
+        self._temporary = ""
         self.folders = {self.target.parent, *(made.parent for made in self._made)}
         self._made = []
         self._close()
@@ -98,29 +109,37 @@ class PendingFile:
     def discard(self) -> None:
         """Leave no trace of content that has not landed. Safe to call twice."""
         self._close()
-        if self._temporary is not None:
-            with contextlib.suppress(OSError):
-                self._temporary.unlink()
-            self._temporary = None
-        remove_folders(self._made)
+        if self._temporary:
+            with contextlib.suppress(OSError), self._entry() as entry:
+                entry.beside(self._temporary).unlink()
+            self._temporary = ""
+        remove_folders(self.root, self._made)
         self._made = []
 
-    def _open(self) -> None:
-        temporary = self.target.parent / f"{TEMPORARY_PREFIX}{new_id('')[1:]}"
+    @contextmanager
+    def _entry(self) -> Iterator[Entry]:
+        # Not kept open: an upload may have any number of files, in as many folders.
+        with self.root.entry(self.target) as entry:
+            if identity(entry.folder) != self._folder:
+                raise OSError(errno.ESTALE, "its folder was replaced by another meanwhile")
+            yield entry
+
+    def _open(self, entry: Entry) -> None:
+        temporary = f"{TEMPORARY_PREFIX}{new_id('')[1:]}"
         try:
-            self._fd = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            self._fd = entry.beside(temporary).create(0o600)
             self._temporary = temporary
         except PermissionError:
-            self._open_elsewhere()
+            self._open_elsewhere(entry)
         except OSError as error:
             if error.errno != errno.EROFS:
                 raise
-            self._open_elsewhere()
+            self._open_elsewhere(entry)
 
-    def _open_elsewhere(self) -> None:
+    def _open_elsewhere(self, entry: Entry) -> None:
         if self._before is None:
             raise PermissionError(errno.EACCES, "its folder is not writable")
-        os.close(os.open(self.target, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC))
+        os.close(entry.open_regular(os.O_WRONLY))
         self._fd = anonymous_file()
 
     def _inherit(self) -> None:
@@ -131,24 +150,25 @@ class PendingFile:
                 os.fchown(self._fd, before.st_uid, before.st_gid)
         os.fchmod(self._fd, _NEW_FILE_MODE if before is None else stat.S_IMODE(before.st_mode))
 
-    def _replace(self, temporary: Path) -> None:
+    def _replace(self, entry: Entry) -> None:
+        temporary = entry.beside(self._temporary)
         try:
-            temporary.replace(self.target)
+            temporary.rename(entry)
         except OSError as error:
             if error.errno != errno.EBUSY:
                 raise
-            source = os.open(temporary, os.O_RDONLY | os.O_CLOEXEC)
+            source = temporary.open_regular(os.O_RDONLY)
             try:
-                self._write_through(source)
+                self._write_through(entry, source)
             finally:
                 os.close(source)
                 temporary.unlink()
 
-    def _write_through(self, source: int) -> None:
-        fd = os.open(self.target, os.O_WRONLY | os.O_TRUNC | os.O_NONBLOCK | os.O_CLOEXEC)
+    def _write_through(self, entry: Entry, source: int) -> None:
+        fd = entry.open_regular(os.O_WRONLY | os.O_TRUNC)
         try:
             copy(source, 0, self._size, fd)
-            self._permission.apply(fd)
+            self._permission.apply(fd, self.root.accounts)
             os.fsync(fd)
         finally:
             os.close(fd)
@@ -159,19 +179,20 @@ class PendingFile:
             self._fd = -1
 
 
-def _regular_or_nothing(path: Path) -> os.stat_result | None:
+def _regular_or_nothing(entry: Entry) -> os.stat_result | None:
     try:
-        found = path.stat()
+        found = entry.lstat()
     except FileNotFoundError:
         return None
     if not stat.S_ISREG(found.st_mode):
-        raise NotAFile(shown(path), kind_of(found.st_mode))
+        raise NotAFile(shown(entry.path), kind_of(found.st_mode))
     return found
 
 
 def anonymous_file() -> int:
     """A descriptor of an empty file that has no name and ends with the descriptor."""
-    with tempfile.TemporaryFile() as file:
+    # The service's, whoever it acts as: the folder for temporary files may be closed to others.
+    with Identity.own().assumed(), tempfile.TemporaryFile() as file:
         return os.dup(file.fileno())
 
 
@@ -226,11 +247,11 @@ class Syncing:
             os.close(self._disks.popitem()[1])
 
 
-def sync_folders(folders: set[Path]) -> None:
+def sync_folders(root: Root, folders: set[PurePath]) -> None:
     """Have the entries of these folders on the disk. A folder that may be written to but not read is left out."""
     for folder in folders:
         try:
-            fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            fd = root.open_folder(folder)
         except OSError:
             continue
         try:

@@ -8,10 +8,9 @@ import fcntl
 import os
 import struct
 import termios
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
 
 COLUMNS = 80
 ROWS = 24
@@ -21,7 +20,8 @@ READ_SIZE = 32 * 1024
 
 _IUTF8 = 0o40000  # termios(3); Python names it from 3.13 on
 
-FileActions = list[tuple[Any, ...]]
+
+OpenPty = Callable[[], tuple[int, int]]
 
 
 class Mode(StrEnum):
@@ -48,33 +48,30 @@ class Line:
 
     @classmethod
     @contextlib.contextmanager
-    def opened(cls, mode: Mode) -> Iterator[tuple[Line, FileActions]]:
-        """A line, and what posix_spawn has to do for the shell's ends of it, which are closed on leaving: the shell
-        has its own by then. Raises OSError where the machine has no more of them."""
-        opener = cls._open_pty if mode is Mode.PTY else cls._open_pipes
-        line, theirs, actions = opener()
+    def opened(cls, mode: Mode, open_pty: OpenPty = os.openpty) -> Iterator[tuple[Line, tuple[int, int, int]]]:
+        """A line, and what the shell has for its stdin, stdout and stderr, which is closed on leaving: the shell has
+        its own by then. Raises OSError where the machine has no more of them."""
+        line, theirs = cls._open_pty(open_pty) if mode is Mode.PTY else cls._open_pipes()
         try:
-            yield line, actions
+            yield line, theirs
         except BaseException:
             line.close()
             raise
         finally:
-            for fd in theirs:
+            for fd in set(theirs):
                 os.close(fd)
 
     @classmethod
-    def _open_pty(cls) -> tuple[Line, list[int], FileActions]:
-        ours, theirs = os.openpty()
+    def _open_pty(cls, open_pty: OpenPty) -> tuple[Line, tuple[int, int, int]]:
+        ours, theirs = open_pty()
         os.set_blocking(ours, False)
         line = cls(Mode.PTY, ours, {ours: Stream.STDOUT})
         line.resize(COLUMNS, ROWS)
         _erase_whole_characters(theirs)
-        # A session leader that opens a terminal without O_NOCTTY gets it as its controlling one (credentials(7)).
-        opening = (os.POSIX_SPAWN_OPEN, 0, os.ttyname(theirs), os.O_RDWR, 0)
-        return line, [theirs], [opening, (os.POSIX_SPAWN_DUP2, 0, 1), (os.POSIX_SPAWN_DUP2, 0, 2)]
+        return line, (theirs, theirs, theirs)
 
     @classmethod
-    def _open_pipes(cls) -> tuple[Line, list[int], FileActions]:
+    def _open_pipes(cls) -> tuple[Line, tuple[int, int, int]]:
         pairs: list[tuple[int, int]] = []
         try:
             pairs.extend(os.pipe() for _ in range(3))
@@ -87,8 +84,7 @@ class Line:
         for fd in (ours_in, ours_out, ours_err):
             os.set_blocking(fd, False)
         line = cls(Mode.PIPE, ours_in, {ours_out: Stream.STDOUT, ours_err: Stream.STDERR})
-        theirs = [stdin, stdout, stderr]
-        return line, theirs, [(os.POSIX_SPAWN_DUP2, fd, number) for number, fd in enumerate(theirs)]
+        return line, (stdin, stdout, stderr)
 
     def resize(self, columns: int, rows: int) -> None:
         """Tell the programs the size of the window (SIGWINCH); pipes have none."""

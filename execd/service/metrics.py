@@ -76,6 +76,11 @@ class Machine:
             return machine.total, machine.total - machine.available
         return limit, min(used, limit)
 
+    def traffic(self) -> tuple[int, int]:
+        """Bytes that came in and went out by the network."""
+        network = psutil.net_io_counters()
+        return network.bytes_recv, network.bytes_sent
+
     def _machine_seconds(self) -> float:
         times = psutil.cpu_times()
         return float(sum(times) - times.idle - times.iowait - times.guest - times.guest_nice)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import grp
 import os
-import pwd
 import stat
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import PurePath
 
 from execd.errors import InvalidRequest, NotADirectory
-from execd.service.paths import kind_of, shown
+from execd.isolation.accounts import Accounts
+from execd.isolation.entry import by_descriptor
+from execd.isolation.root import Root
+from execd.isolation.shown import kind_of, shown
 
 _LEAVE = -1
 
@@ -36,113 +37,79 @@ class Permission:
     owner: str = ""
     group: str = ""
 
-    @property
-    def uid(self) -> int:
-        """The owner's number, -1 to leave it. Raises InvalidRequest for one that the machine does not know."""
-        return _number_of_user(self.owner) if self.owner else _LEAVE
+    def check(self, accounts: Accounts) -> None:
+        """Raise InvalidRequest unless owner and group are known."""
+        self._numbers(accounts)
 
-    @property
-    def gid(self) -> int:
-        """The group's number, -1 to leave it. Raises InvalidRequest for one that the machine does not know."""
-        return _number_of_group(self.group) if self.group else _LEAVE
-
-    def check(self) -> None:
-        """Raise InvalidRequest unless the machine knows owner and group."""
-        _ = self.uid, self.gid
-
-    def apply(self, target: int | Path) -> None:
-        """Give it to a file, by descriptor or path. Raises InvalidRequest or OSError."""
-        uid, gid = self.uid, self.gid
+    def apply(self, fd: int, accounts: Accounts) -> None:
+        """Give it to what a descriptor is open on, with O_PATH too. Raises InvalidRequest or OSError."""
+        target = by_descriptor(fd)
+        uid, gid = self._numbers(accounts)
         if (uid, gid) != (_LEAVE, _LEAVE):
             os.chown(target, uid, gid)
         # After the owner: changing that clears the set-user-id bit.
         if self.mode:
-            os.chmod(target, self.mode)  # noqa: PTH101  # the target may be a descriptor
+            os.chmod(target, self.mode)  # noqa: PTH101  # a descriptor's path
 
-    def apply_owner(self, target: int | Path) -> None:
-        """Only owner and group."""
-        Permission(0, self.owner, self.group).apply(target)
+    def owners(self) -> Permission:
+        """Only owner and group of it."""
+        return Permission(0, self.owner, self.group)
 
-
-def _number_of_user(name: str) -> int:
-    try:
-        return pwd.getpwnam(name).pw_uid
-    except (KeyError, ValueError):
-        return _plain_number(name, "owner", "user")
-
-
-def _number_of_group(name: str) -> int:
-    try:
-        return grp.getgrnam(name).gr_gid
-    except (KeyError, ValueError):
-        return _plain_number(name, "group", "group")
-
-
-def _plain_number(name: str, field: str, what: str) -> int:
-    if name.isascii() and name.isdigit() and int(name[:10]) < 2**32 - 1 and len(name) <= 10:
-        return int(name)
-    raise InvalidRequest(f"there is no {what} {name[:80]!r} on this machine", field)
+    def _numbers(self, accounts: Accounts) -> tuple[int, int]:
+        uid = accounts.uid(self.owner) if self.owner else _LEAVE
+        return uid, accounts.gid(self.group) if self.group else _LEAVE
 
 
 class Names:
-    """The names behind uids and gids, each looked up once; the number where there is no name."""
+    """The names behind uids and gids, each looked up once."""
 
-    def __init__(self) -> None:
+    def __init__(self, accounts: Accounts) -> None:
+        self._accounts = accounts
         self._users: dict[int, str] = {}
         self._groups: dict[int, str] = {}
 
     def user(self, uid: int) -> str:
-        """The user's name."""
+        """The user's name, or its number where there is none."""
         if uid not in self._users:
-            try:
-                self._users[uid] = pwd.getpwuid(uid).pw_name
-            except KeyError:
-                self._users[uid] = str(uid)
+            self._users[uid] = self._accounts.user(uid)
         return self._users[uid]
 
     def group(self, gid: int) -> str:
-        """The group's name."""
+        """The group's name, or its number where there is none."""
         if gid not in self._groups:
-            try:
-                self._groups[gid] = grp.getgrgid(gid).gr_name
-            except KeyError:
-                self._groups[gid] = str(gid)
+            self._groups[gid] = self._accounts.group(gid)
         return self._groups[gid]
 
 
-def make_folders(folder: Path, permission: Permission) -> list[Path]:
+def make_folders(root: Root, folder: PurePath, permission: Permission) -> list[PurePath]:
     """Make a folder and the missing ones above it, all with the permission's owner and group. Returns those that were
     made, the outermost first. Raises NotADirectory where something else is in the way, and OSError."""
-    missing = []
-    above = folder
-    while not above.is_dir():
-        missing.append(above)
-        if above == above.parent:
-            break
-        above = above.parent
-    made: list[Path] = []
+    made: list[PurePath] = []
     try:
-        for path in reversed(missing):
-            _make_folder(path)
-            made.append(path)
-            permission.apply_owner(path)
+        for path in root.missing(folder):
+            if _add_folder(root, path):
+                made.append(path)
+                with root.itself(path) as fd:
+                    permission.owners().apply(fd, root.accounts)
     except BaseException:
-        remove_folders(made)
+        remove_folders(root, made)
         raise
     return made
 
 
-def _make_folder(path: Path) -> None:
+def _add_folder(root: Root, path: PurePath) -> bool:
     try:
-        path.mkdir(exist_ok=True)
+        return root.add_folder(path)
     except FileExistsError:
-        raise NotADirectory(shown(path), kind_of(path.lstat().st_mode)) from None
+        with root.itself(path) as fd:
+            raise NotADirectory(shown(path), kind_of(os.fstat(fd).st_mode)) from None
 
 
-def remove_folders(made: list[Path]) -> None:
+def remove_folders(root: Root, made: list[PurePath]) -> None:
     """Remove folders that `make_folders` made, as far as nothing is in them."""
     for path in reversed(made):
         try:
-            path.rmdir()
+            with root.entry(path) as entry:
+                entry.rmdir()
         except OSError:
             return

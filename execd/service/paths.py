@@ -1,15 +1,12 @@
-"""Paths as callers write them, what they lead to, and what the machine says when they cannot be used."""
+"""Paths as callers write them, and what the machine says when they cannot be used."""
 
 from __future__ import annotations
 
 import errno
-import os
-import pwd
 import re
-import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import PurePath
 
 from execd.errors import (
     ExecdError,
@@ -18,10 +15,11 @@ from execd.errors import (
     FileForbidden,
     FileNotFound,
     InvalidRequest,
-    NotADirectory,
     NotAFile,
     PathUnusable,
 )
+from execd.isolation.accounts import MACHINE, Accounts
+from execd.isolation.shown import shown
 
 _VARIABLE = re.compile(r"\$(?:\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_]*))")
 
@@ -29,29 +27,23 @@ _UNUSABLE = frozenset({errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EIN
 _FORBIDDEN = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY, errno.ETXTBSY})
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
-_KINDS = {
-    stat.S_IFREG: "regular file",
-    stat.S_IFDIR: "directory",
-    stat.S_IFLNK: "symlink",
-    stat.S_IFIFO: "FIFO",
-    stat.S_IFSOCK: "socket",
-    stat.S_IFCHR: "character device",
-    stat.S_IFBLK: "block device",
-}
-
 
 class Paths:
-    """Turns what a caller writes into absolute paths: variables, `~`, and relative paths below the workspace.
+    """Turns what a caller writes into absolute paths of the sandbox: variables, `~`, and relative paths below the
+    workspace.
 
     The variables are the sandbox's, never the service's own. One that is not set stays as it is written, for `$` is
     an ordinary character of file names.
     """
 
-    def __init__(self, workspace: Path, variables: Callable[[], Mapping[str, str]]) -> None:
-        self.workspace = workspace
+    def __init__(
+        self, workspace: PurePath, variables: Callable[[], Mapping[str, str]], accounts: Accounts = MACHINE
+    ) -> None:
+        self.workspace = PurePath(workspace)
         self._variables = variables
+        self._accounts = accounts
 
-    def resolve(self, given: str, home: str | None = None, field: str = "path") -> Path:
+    def resolve(self, given: str, home: str | None = None, field: str = "path") -> PurePath:
         """The absolute path. `home` is what `~` stands for, None: the sandbox's HOME. Raises InvalidRequest."""
         if not given:
             raise InvalidRequest("expected a path, got nothing", field)
@@ -67,49 +59,12 @@ class Paths:
         if not path.startswith("~"):
             return path
         user, slash, rest = path[1:].partition("/")
-        folder = _home_of(user) if user else home or self._variables().get("HOME")
+        folder = self._accounts.home(user) if user else home or self._variables().get("HOME")
         return path if folder is None else folder + slash + rest
 
 
-def _home_of(user: str) -> str | None:
-    try:
-        return pwd.getpwnam(user).pw_dir
-    except KeyError:
-        return None
-
-
-def shown(path: Path | str) -> str:
-    """The path as text that can leave in JSON: bytes that are not UTF-8 become U+FFFD."""
-    return os.fsencode(path).decode("utf-8", "replace")
-
-
-def kind_of(mode: int) -> str:
-    """What a `st_mode` is, for a person."""
-    return _KINDS.get(stat.S_IFMT(mode), "special file")
-
-
-def open_regular(path: Path) -> int:
-    """A descriptor for reading a regular file. Raises NotAFile for anything else, without having opened it: neither
-    a FIFO's writer nor a device notices. Symlinks are followed. Raises OSError."""
-    found = os.open(path, os.O_PATH | os.O_CLOEXEC)
-    try:
-        mode = os.fstat(found).st_mode
-        if not stat.S_ISREG(mode):
-            raise NotAFile(shown(path), kind_of(mode))
-        return os.open(f"/proc/self/fd/{found}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    finally:
-        os.close(found)
-
-
-def check_folder(path: Path) -> None:
-    """Raise NotADirectory unless the path leads to a folder. Raises OSError."""
-    mode = path.stat().st_mode
-    if not stat.S_ISDIR(mode):
-        raise NotADirectory(shown(path), kind_of(mode))
-
-
 @contextmanager
-def file_errors(path: Path | str) -> Iterator[None]:
+def file_errors(path: PurePath | str) -> Iterator[None]:
     """Turn the OSErrors of the block into errors of execd's tree that name this path."""
     try:
         yield

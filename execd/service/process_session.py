@@ -10,24 +10,26 @@ from collections.abc import Iterable, Iterator
 import anyio
 import psutil
 
+from execd.isolation.launch import Started
+
 HANGUP_GRACE = 1.0
 _KILL_PATIENCE = 5.0
 
 
 class ProcessSession:
-    """Everything in the session of `leader`, in all its process groups.
+    """Everything in the session of `leader`, which was started `held`, in all its process groups.
 
-    The leader's number stays the session's as long as the leader is not reaped: only then could another process get
-    it. Whoever made the leader reaps it with `reap`, and not before the session is to be forgotten.
+    The leader's number stays the session's until the leader is released: only then could another process get it.
     """
 
-    def __init__(self, leader: int) -> None:
-        self.leader = leader
-        self._reaped = False
+    def __init__(self, leader: Started) -> None:
+        self.leader = leader.pid
+        self._started = leader
+        self._forgotten = False
 
     def living(self) -> list[int]:
         """The pids of its processes that have not ended, the leader's included."""
-        if self._reaped:
+        if self._forgotten:
             return []
         return [pid for pid in psutil.pids() if _session_of(pid) == self.leader and not _is_zombie(pid)]
 
@@ -51,11 +53,10 @@ class ProcessSession:
                 self.signal(signal.SIGKILL)
                 await self._wait(living)
 
-    def reap(self) -> None:
-        """Give the leader's number back, if it has ended. Safe to call twice."""
-        if not self._reaped:
-            pid, _ = os.waitpid(self.leader, os.WNOHANG)
-            self._reaped = pid == self.leader
+    def forget(self) -> None:
+        """Let the leader's number go; nothing counts as being in the session any more. Safe to call twice."""
+        self._forgotten = True
+        self._started.release()
 
     async def _gone(self) -> None:
         while living := self.living():

@@ -1,4 +1,5 @@
-"""The way to the ports of programs that run in the sandbox: HTTP and WebSocket clients for 127.0.0.1.
+"""The way to the ports of programs that run in a sandbox: HTTP and WebSocket clients for 127.0.0.1, over sockets of
+the network that the sandbox has.
 
 Every request has a connection of its own: nothing of one request can be left over for the next.
 """
@@ -6,7 +7,8 @@ Every request has a connection of its own: nothing of one request can be left ov
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+import socket
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -33,6 +35,7 @@ _HANDSHAKE_PATIENCE = 60.0
 _CLOSE_PATIENCE = 5.0
 
 Headers = Sequence[tuple[str, str]]
+MakeSocket = Callable[[int], socket.socket]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,27 +54,42 @@ class Refusal(Exception):
     response: HandshakeResponse
 
 
+def machine_socket(family: int = socket.AF_INET) -> socket.socket:
+    """A TCP socket of the machine's network."""
+    return socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+
+
 class Proxy:
-    """Reaches ports. `own_port` is the service's, which is refused: a request to it would go in circles."""
+    """Reaches ports, by sockets that `make_socket` makes. `own_port` is the service's where it is in the same network;
+    it is refused, for a request to it would go in circles. To be made in the event loop; `close` must be called."""
 
-    def __init__(self, session: aiohttp.ClientSession, own_port: int) -> None:
-        self._session = session
+    def __init__(self, own_port: int, make_socket: MakeSocket = machine_socket) -> None:
         self._own_port = own_port
-
-    @classmethod
-    @asynccontextmanager
-    async def opened(cls, own_port: int) -> AsyncIterator[Proxy]:
-        """A proxy while the block runs."""
-        async with aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, force_close=True),
+        self._make_socket = make_socket
+        connector = aiohttp.TCPConnector(limit=0, force_close=True, socket_factory=lambda found: make_socket(found[0]))
+        self._session = aiohttp.ClientSession(
+            connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None),
             auto_decompress=False,
             skip_auto_headers=("Accept", "Accept-Encoding", "User-Agent", "Content-Type"),
             max_line_size=_HEADER_LIMIT,
             max_field_size=_HEADER_LIMIT,
-        ) as session:
-            yield cls(session, own_port)
+        )
+
+    @classmethod
+    @asynccontextmanager
+    async def opened(cls, own_port: int) -> AsyncIterator[Proxy]:
+        """A proxy while the block runs."""
+        proxy = cls(own_port)
+        try:
+            yield proxy
+        finally:
+            await proxy.close()
+
+    async def close(self) -> None:
+        """Close every connection. Safe to call twice."""
+        await self._session.close()
 
     def port(self, given: str) -> int:
         """The port that is meant. Raises InvalidPort."""
@@ -124,7 +142,9 @@ class Proxy:
             return ClientConnection(protocol, ping_interval=None, close_timeout=_CLOSE_PATIENCE)
 
         try:
-            transport, made = await asyncio.get_running_loop().create_connection(connection, HOST, target.port)
+            transport, made = await asyncio.get_running_loop().create_connection(
+                connection, sock=await self._connected(target.port)
+            )
         except OSError as error:
             raise PortUnreachable(target.port, _why(error)) from error
         try:
@@ -136,6 +156,16 @@ class Proxy:
                 raise Refusal(error.response) from error
             if isinstance(error, (OSError, InvalidHandshake, EOFError)):
                 raise PortUnreachable(target.port, _why(error)) from error
+            raise
+        return made
+
+    async def _connected(self, port: int) -> socket.socket:
+        made = self._make_socket(socket.AF_INET)
+        try:
+            made.setblocking(False)
+            await asyncio.get_running_loop().sock_connect(made, (HOST, port))
+        except BaseException:
+            made.close()
             raise
         return made
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from pathlib import PurePath
 
+from execd.isolation.root import Root
 from execd.service.landing import PendingFile, Syncing, sync_folders
 from execd.service.ownership import Permission
-from execd.service.paths import file_errors, open_regular
+from execd.service.paths import file_errors
 
 _BLOCK_BYTES = 1024 * 1024
 
@@ -34,21 +35,20 @@ class Replacer:
         return self._held
 
 
-def replace_in(path: Path, old: bytes, new: bytes) -> int:
+def replace_in(root: Root, path: PurePath, old: bytes, new: bytes) -> int:
     """Replace every `old` in a file by `new`; returns how many there were. The file changes in one step, and not at
     all when there are none. Raises NotAFile and the other file errors."""
     with file_errors(path):
-        source = open_regular(path)
+        source = root.open_regular(path)
     try:
-        return _rewrite(source, path, Replacer(old, new))
+        return _rewrite(source, PendingFile(root, path, Permission()), Replacer(old, new))
     finally:
         os.close(source)
 
 
-def _rewrite(source: int, path: Path, replacer: Replacer) -> int:
-    pending = PendingFile(path, Permission())
+def _rewrite(source: int, pending: PendingFile, replacer: Replacer) -> int:
     try:
-        while block := _read(source, path):
+        while block := _read(source, pending.given):
             pending.write(replacer.feed(block))
         if replacer.count:
             pending.write(replacer.end())
@@ -56,12 +56,12 @@ def _rewrite(source: int, path: Path, replacer: Replacer) -> int:
             pending.settle(syncing)
             syncing.finish()
             pending.land()
-            sync_folders(pending.folders)
+            sync_folders(pending.root, pending.folders)
         return replacer.count
     finally:
         pending.discard()
 
 
-def _read(source: int, path: Path) -> bytes:
+def _read(source: int, path: PurePath) -> bytes:
     with file_errors(path):
         return os.read(source, _BLOCK_BYTES)

@@ -233,7 +233,7 @@ class Run:
     def _ending(self) -> Ending:
         died = None if self._kernel.alive or self._request.ended else describe_exit(self._kernel.process.exit_code)
         shown = self._held_error or self._execution.error
-        return ending_of(self._cause, self._timeout, died, self._request.reply, shown)
+        return ending_of(self._cause, self._timeout, died, self._request.reply, shown, oom=self._kernel.process.oom)
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,11 +246,18 @@ class Ending:
 
 
 def ending_of(
-    cause: Cause | None, timeout: float, died: str | None, reply: dict[str, Any] | None, raised: Error | None
+    cause: Cause | None,
+    timeout: float,
+    died: str | None,
+    reply: dict[str, Any] | None,
+    raised: Error | None,
+    *,
+    oom: bool = False,
 ) -> Ending:
     """The status, the reason and the error still to be sent.
 
-    `died` says how the kernel ended, None if it lives; `raised` is the error that the kernel reported on the way.
+    `died` says how the kernel ended, None if it lives, and `oom` that it did since there was no memory left; `raised`
+    is the error that the kernel reported on the way.
     """
     if cause is Cause.TIMEOUT:
         what = _LOST if died else "it was interrupted, and the context keeps its variables"
@@ -259,13 +266,19 @@ def ending_of(
     if cause is Cause.CANCEL:
         return Ending(Status.CANCELLED, error=Error("KeyboardInterrupt", f"cancelled; {_LOST}") if died else None)
     if died is not None:
-        message = f"the kernel ended {died} while the code ran; output so far is kept, variables are lost"
-        return Ending(Status.FAILED, Reason.KERNEL_DIED, Error("KernelDied", message))
+        return _ending_of_the_dead(died, oom=oom)
     if reply is None:
         return Ending(Status.FAILED, Reason.ERROR) if raised else Ending(Status.SUCCEEDED)
     if reply.get("status") == "ok":
         return Ending(Status.SUCCEEDED)
     return Ending(Status.FAILED, Reason.ERROR, None if raised else _untold(reply))
+
+
+def _ending_of_the_dead(died: str, *, oom: bool) -> Ending:
+    if oom:
+        return Ending(Status.FAILED, Reason.OOM, Error("OutOfMemory", f"{OUT_OF_MEMORY}; {_KEPT}"))
+    message = f"the kernel ended {died} while the code ran; {_KEPT}"
+    return Ending(Status.FAILED, Reason.KERNEL_DIED, Error("KernelDied", message))
 
 
 def _untold(reply: dict[str, Any]) -> Error:
@@ -275,4 +288,6 @@ def _untold(reply: dict[str, Any]) -> Error:
         return Error("Error", "the kernel failed to say which")
 
 
+OUT_OF_MEMORY = "the sandbox had no memory left, and the machine killed what used the most of it"
+_KEPT = "output so far is kept, variables are lost"
 _LOST = "its kernel did not survive being stopped, and the context's variables are lost"

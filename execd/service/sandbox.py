@@ -1,53 +1,67 @@
-"""The sandbox: the place that contexts run in. It owns their folders, their environment and the way kernels start."""
+"""The sandbox: the place that contexts run in, with all that lives there."""
 
 from __future__ import annotations
 
 import os
-import time
 import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 
 import anyio
-import zmq
+import anyio.abc
 
 from execd.errors import ContextNotFound
 from execd.identifiers import new_id
-from execd.kernel.bash import BashKernel
-from execd.kernel.interpreter import Interpreter
-from execd.kernel.kernel import Kernel
-from execd.kernel.kernelspec import KernelSpec, Kernelspecs, bundled_kernels
+from execd.kernel.kernelspec import Kernelspecs
 from execd.kernel.request import ExecuteRequest
 from execd.service.commands import Commands
-from execd.service.context import Context, ContextLimits
+from execd.service.context import SERVICE_ENDED, Context, ContextLimits
 from execd.service.contexts import Contexts
 from execd.service.environment import Environment, sandbox_environment
 from execd.service.execution import Execution, Origin
-from execd.service.executions import Executions
+from execd.service.executions import Executions, SandboxExecutions
 from execd.service.files import Files
-from execd.service.folders import Folders
+from execd.service.journal import now_ms
 from execd.service.meters import Meters
 from execd.service.metrics import Metrics
+from execd.service.part_uploads import PartUploads
 from execd.service.paths import Paths
+from execd.service.place import Place
 from execd.service.proxy import Proxy
+from execd.service.record import SandboxRecord
+from execd.service.run import Ending
+from execd.service.starter import KernelStarter, ZmqContext
 from execd.service.terminals import Terminals
+from execd.service.warm import WarmKernels
 from execd.service.watch import Watches
+from execd.service.workspace import Workspace
 from execd.settings import Settings
 
-_ZMQ_MOST_SOCKETS = 65536
-_IDLE_CHECKS_A_TIMEOUT = 4
 
-
-@dataclass(eq=False)
-class Sandbox:
-    """Where code runs: contexts, executions, files and what they share. Made by `open_sandbox`."""
+@dataclass(frozen=True, slots=True)
+class Common:
+    """What the sandboxes of a service share. Whatever runs in them belongs to `tasks`."""
 
     settings: Settings
     kernelspecs: Kernelspecs
     executions: Executions
+    meters: Meters
+    zmq: ZmqContext
+    tasks: anyio.abc.TaskGroup
+
+
+@dataclass(eq=False)
+class Sandbox:
+    """Where code runs: contexts, executions, files and what they share. Made by `furnish`."""
+
+    id: str
+    place: Place
+    settings: Settings
+    kernelspecs: Kernelspecs
+    executions: SandboxExecutions
+    warm: WarmKernels
     contexts: Contexts
     sessions: Contexts
     commands: Commands
@@ -55,8 +69,40 @@ class Sandbox:
     meters: Meters
     terminals: Terminals
     proxy: Proxy
-    watches: Watches = field(default_factory=Watches)
-    metrics: Metrics = field(default_factory=Metrics)
+    metrics: Metrics
+    watches: Watches
+    part_uploads: PartUploads = field(default_factory=PartUploads)
+    gone: anyio.Event = field(default_factory=anyio.Event)
+    _touched_at: int = field(default_factory=now_ms)
+    _visitors: int = 0
+
+    @classmethod
+    def furnish(cls, record: SandboxRecord, place: Place, common: Common) -> Sandbox:
+        """A sandbox in this place. Raises WorkingFolderUnusable when its cwd cannot be made."""
+        settings = common.settings
+        root = place.root
+        cwd = Workspace(root, Workspace(root, place.workspace).usable(record.wanted.cwd))
+        environment = _environment(record, place, settings)
+        executions = common.executions.of(record.id)
+        starter = KernelStarter(common.zmq, place, environment, settings, common.meters, common.tasks)
+        make = partial(Contexts, common.kernelspecs, starter, cwd, _limits(settings), common.tasks)
+        return cls(
+            id=record.id,
+            place=place,
+            settings=settings,
+            kernelspecs=common.kernelspecs,
+            executions=executions,
+            warm=starter.warm,
+            contexts=make(partial(new_id, "ctx")),
+            sessions=make(lambda: str(uuid.uuid4())),
+            commands=Commands(executions, place.launcher, environment, cwd, common.tasks, place.owner),
+            files=Files(root, Paths(cwd.path, environment.lasting, root.accounts)),
+            meters=common.meters,
+            terminals=Terminals(place.launcher, environment, cwd, settings.max_terminals, common.tasks),
+            proxy=Proxy(settings.port if place.shares_network else 0, place.socket),
+            metrics=Metrics(place.machine),
+            watches=Watches(root),
+        )
 
     def submit(self, context: Context, request: ExecuteRequest) -> Execution:
         """A recorded execution at the end of the context's line. Raises what the context's `submit` does."""
@@ -92,116 +138,75 @@ class Sandbox:
         """How many interpreters live, those of sessions included."""
         return self.contexts.count_kernels() + self.sessions.count_kernels()
 
+    @property
+    def busy(self) -> bool:
+        """Whether anything runs here, or anybody is here: a sandbox that is busy is not idle."""
+        return bool(
+            self._visitors
+            or self.commands.count_running()
+            or self.contexts.busy()
+            or self.sessions.busy()
+            or len(self.watches)
+        )
+
+    @property
+    def active_at(self) -> int:
+        """When it was used last, as far as anybody has looked; Unix ms."""
+        if self.busy:
+            self.touch()
+        return max(self._touched_at, self.executions.last_end())
+
+    def touch(self) -> None:
+        """Note that somebody uses the sandbox now."""
+        self._touched_at = now_ms()
+
+    @contextmanager
+    def visited(self) -> Iterator[None]:
+        """Somebody uses the sandbox as long as the block runs."""
+        self._visitors += 1
+        try:
+            yield
+        finally:
+            self._visitors -= 1
+            self.touch()
+
+    async def close(self, ending: Ending = SERVICE_ENDED) -> None:
+        """End every run, command, context, terminal and watch, the runs like this. The place stays, and what comes
+        through the proxy goes on until `leave`. Safe to call twice."""
+        self.watches.close()
+        self.metrics.close()
+        self.part_uploads.close()
+        async with anyio.create_task_group() as group:
+            group.start_soon(self.warm.close)
+            group.start_soon(self.contexts.close, ending)
+            group.start_soon(self.sessions.close, ending)
+            group.start_soon(self.commands.close, ending)
+            group.start_soon(self.terminals.close)
+
+    async def leave(self) -> None:
+        """Close what still comes through the proxy, then the place, with all that is in it. Raises OSError."""
+        await self.proxy.close()
+        await self.place.close()
+
     def _holder(self, identity: str) -> Context:
         return self.sessions.get(identity) if self.sessions.has(identity) else self.contexts.get(identity)
 
-    async def close(self) -> None:
-        """End every run, command, context, terminal and watch. Safe to call twice."""
-        self.watches.close()
-        self.metrics.close()
-        async with anyio.create_task_group() as group:
-            group.start_soon(self.contexts.close)
-            group.start_soon(self.sessions.close)
-            group.start_soon(self.commands.close)
-            group.start_soon(self.terminals.close)
+
+def _environment(record: SandboxRecord, place: Place, settings: Settings) -> Environment:
+    fixed = {
+        # Clients of the code interpreter wait until something listens on this port: we do.
+        "JUPYTER_PORT": str(settings.port),
+        **place.variables,
+        **record.wanted.envs,
+    }
+    return Environment(place.root, sandbox_environment(os.environ, settings.kernel_env), fixed, place.env_file)
 
 
-class KernelStarter:
-    """Starts kernels in one sandbox: its environment, its runtime folder, one ZMQ context for all."""
-
-    def __init__(self, environment: Environment, folders: Folders, timeout: float, meters: Meters) -> None:
-        self._environment = environment
-        self._runtime_dir = folders.runtime
-        self._cache = folders.cache
-        self._timeout = timeout
-        self._meters = meters
-        self._zmq: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self._zmq.set(zmq.MAX_SOCKETS, _ZMQ_MOST_SOCKETS)
-
-    async def __call__(self, spec: KernelSpec, cwd: Path) -> Interpreter:
-        """A ready interpreter, started in `cwd`. Raises KernelStartFailed."""
-        began = time.monotonic()
-        started = await self._start(spec, cwd)
-        self._meters.kernel_started(spec.language, time.monotonic() - began)
-        return started
-
-    async def _start(self, spec: KernelSpec, cwd: Path) -> Interpreter:
-        if spec.engine == "bash":
-            return await BashKernel.start(spec, cwd, self._environment.build(cwd))
-        # Each would otherwise write into the user's home, and matplotlib would say so in the first run's output.
-        private = {"IPYTHONDIR": str(self._runtime_dir / "ipython"), "MPLCONFIGDIR": str(self._cache / "matplotlib")}
-        env = {**private, **self._environment.build(cwd)}
-        return await Kernel.start(self._zmq, spec, self._runtime_dir, cwd, env, self._timeout)
-
-    def close(self) -> None:
-        """Give ZMQ's threads and sockets back."""
-        self._zmq.destroy(linger=0)
-
-
-@asynccontextmanager
-async def open_sandbox(settings: Settings, meters: Meters) -> AsyncIterator[Sandbox]:
-    """The service's sandbox while the block runs; every kernel and folder of its making is gone afterwards. What
-    happens in it is counted by `meters`.
-
-    Raises FolderInUse or OSError when the data folder cannot be used.
-    """
-    kernelspecs = Kernelspecs.read(settings.kernels_dir or bundled_kernels(), settings.kernel_python)
-    limits = ContextLimits(
+def _limits(settings: Settings) -> ContextLimits:
+    return ContextLimits(
         settings.max_contexts,
         settings.max_queue,
         settings.run_timeout,
         settings.run_timeout_max,
         settings.interrupt_grace,
     )
-    with Folders.claim(settings) as folders:
-        environment = _environment(settings, folders)
-        starter = KernelStarter(environment, folders, settings.kernel_start_timeout, meters)
-        executions = Executions(settings, folders.journals, meters)
-        files = Files(Paths(folders.workspace, environment.lasting))
-        try:
-            async with Proxy.opened(settings.port) as proxy, anyio.create_task_group() as tasks:
-                make = partial(Contexts, kernelspecs, starter, folders.workspace, limits, tasks)
-                contexts, sessions = make(partial(new_id, "ctx")), make(lambda: str(uuid.uuid4()))
-                commands = Commands(executions, environment, folders.workspace, tasks)
-                terminals = Terminals(environment, folders.workspace, settings.max_terminals, tasks)
-                sandbox = Sandbox(
-                    settings=settings,
-                    kernelspecs=kernelspecs,
-                    executions=executions,
-                    contexts=contexts,
-                    sessions=sessions,
-                    commands=commands,
-                    files=files,
-                    meters=meters,
-                    terminals=terminals,
-                    proxy=proxy,
-                )
-                meters.show(sandbox.count_waiting, sandbox.count_kernels, commands.count_running)
-                if settings.context_idle_timeout:
-                    tasks.start_soon(_hibernate_idle, contexts, settings.context_idle_timeout)
-                try:
-                    yield sandbox
-                finally:
-                    with anyio.CancelScope(shield=True):
-                        await sandbox.close()
-                    tasks.cancel_scope.cancel()
-        finally:
-            starter.close()
-
-
-def _environment(settings: Settings, folders: Folders) -> Environment:
-    programs = f"{settings.kernel_python.parent}:{os.environ.get('PATH', os.defpath)}"
-    fixed = {
-        # `pip` and `python` are those of the kernels.
-        "PATH": programs,
-        # Clients of the code interpreter wait until something listens on this port: we do.
-        "JUPYTER_PORT": str(settings.port),
-        "HOME": os.environ.get("HOME", str(folders.workspace)),
-    }
-    return Environment(sandbox_environment(os.environ, settings.kernel_env), fixed, folders.env_file)
-
-
-async def _hibernate_idle(contexts: Contexts, idle_timeout: float) -> None:
-    while True:
-        await anyio.sleep(idle_timeout / _IDLE_CHECKS_A_TIMEOUT)
-        await contexts.hibernate_idle(idle_timeout)

@@ -11,6 +11,7 @@ import anyio
 import structlog
 
 from execd.errors import InputRefused, TerminalGone, TerminalInUse, TerminalStartFailed, TerminalTakenOver
+from execd.isolation.launch import Launcher, what_failed
 from execd.service.attachment import Attachment
 from execd.service.line import Line, Mode
 from execd.service.replay import Replay
@@ -31,8 +32,9 @@ class Terminal:
     Everything happens in callbacks of the event loop; there is no task and no thread of its own.
     """
 
-    def __init__(self, terminal_id: str, command: Callable[[Mode], ShellCommand]) -> None:
+    def __init__(self, terminal_id: str, launcher: Launcher, command: Callable[[Mode], ShellCommand]) -> None:
         self.id = terminal_id
+        self._launcher = launcher
         self.created_at = int(time.time() * 1000)
         self.mode: Mode | None = None
         self.exit_code: int | None = None
@@ -116,9 +118,9 @@ class Terminal:
     def _start(self, mode: Mode) -> None:
         self._survived = [shell for shell in self._survived if not shell.forget()]
         try:
-            self._shell = Shell.start(self._command(mode), mode, self._exited)
+            self._shell = Shell.start(self._launcher, self._command(mode), mode, self._exited)
         except OSError as error:
-            raise TerminalStartFailed(self.id, error.strerror or str(error)) from error
+            raise TerminalStartFailed(self.id, what_failed(error)) from error
         self.mode = mode
         self.exit_code = None
         self._input.clear()

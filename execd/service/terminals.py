@@ -11,11 +11,13 @@ import structlog
 
 from execd.errors import ShuttingDown, TerminalNotFound, TooManyTerminals
 from execd.identifiers import new_id
-from execd.service.contexts import usable_folder
+from execd.isolation.launch import Launcher
+from execd.isolation.pseudoterminal import open_pair
 from execd.service.environment import Environment, expand_path
 from execd.service.line import Mode
 from execd.service.shell import ShellCommand
 from execd.service.terminal import Terminal
+from execd.service.workspace import Workspace
 
 log = structlog.get_logger(__name__)
 
@@ -23,7 +25,10 @@ log = structlog.get_logger(__name__)
 class Terminals:
     """Every terminal by id. What ends one belongs to `tasks`, so that it comes to its end whoever asked for it."""
 
-    def __init__(self, environment: Environment, workspace: Path, most: int, tasks: anyio.abc.TaskGroup) -> None:
+    def __init__(
+        self, launcher: Launcher, environment: Environment, workspace: Workspace, most: int, tasks: anyio.abc.TaskGroup
+    ) -> None:
+        self._launcher = launcher
         self._environment = environment
         self._workspace = workspace
         self._most = most
@@ -46,9 +51,9 @@ class Terminals:
         if len(self._all) >= self._most:
             raise TooManyTerminals(self._most)
         expanded = expand_path(cwd, self._environment.lasting(), "cwd") if cwd else None
-        folder = usable_folder(self._workspace, expanded)
+        folder = self._workspace.usable(expanded)
         terminal_id = new_id("pty")
-        terminal = Terminal(terminal_id, partial(self._shell_command, folder, terminal_id, command))
+        terminal = Terminal(terminal_id, self._launcher, partial(self._shell_command, folder, terminal_id, command))
         self._all[terminal_id] = terminal
         log.info("terminal_created", terminal_id=terminal_id)
         return terminal
@@ -76,4 +81,5 @@ class Terminals:
 
     def _shell_command(self, folder: Path, terminal_id: str, command: str, mode: Mode) -> ShellCommand:
         screen = {"TERM": "xterm-256color"} if mode is Mode.PTY else {}
-        return ShellCommand(folder, self._environment.build(folder, screen), terminal_id, command)
+        environment = self._environment.build(folder, screen)
+        return ShellCommand(folder, environment, terminal_id, command, partial(open_pair, self._workspace.root))

@@ -11,12 +11,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import PurePath
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from execd.errors import ContentMissing, InvalidUpload, MetadataMissing
+from execd.isolation.root import Root
 from execd.service.landing import PendingFile, Syncing, anonymous_file, sync_folders, write_all
 from execd.service.ownership import Permission
 from execd.service.paths import file_errors
@@ -32,7 +33,7 @@ _HEADER_COUNT = 32
 class Destination:
     """Where a file goes, and what it shall have there."""
 
-    path: Path
+    path: PurePath
     permission: Permission
 
 
@@ -51,7 +52,8 @@ class Upload:
     """One upload. `feed` the body, then `finish`; `abandon` at the end, whatever happened. All of them block, and
     raise InvalidUpload and the file errors of `execd.errors`; the target files change in `finish` only."""
 
-    def __init__(self, content_type: str, read_metadata: ReadMetadata) -> None:
+    def __init__(self, root: Root, content_type: str, read_metadata: ReadMetadata) -> None:
+        self._root = root
         self._read_metadata = read_metadata
         self._destinations: list[Destination] = []
         self._pending: list[PendingFile] = []
@@ -90,7 +92,7 @@ class Upload:
             for pending in self._pending:
                 pending.land()
         finally:
-            sync_folders(set().union(*(pending.folders for pending in self._pending)))
+            sync_folders(self._root, set().union(*(pending.folders for pending in self._pending)))
 
     def abandon(self) -> None:
         """Remove what has not landed. Safe to call twice."""
@@ -176,7 +178,7 @@ class Upload:
         self._whole = True
 
     def _begin(self, destination: Destination) -> PendingFile:
-        pending = PendingFile(destination.path, destination.permission)
+        pending = PendingFile(self._root, destination.path, destination.permission)
         self._pending.append(pending)
         self._current = pending
         return pending

@@ -1,51 +1,29 @@
-"""Watching a folder: what is created, modified and deleted in it, as it happens (inotify, through watchfiles)."""
+"""Watching folders: what is created, modified and deleted in them, as it happens, as a stream of events."""
 
 from __future__ import annotations
 
 import json
-import os
-import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass
-from enum import IntEnum
 from functools import partial
-from pathlib import Path
-from typing import TypeVar
+from pathlib import PurePath
 
 import anyio
 import anyio.to_thread
-from watchfiles._rust_notify import RustNotify
 
 from execd.errors import TooManyWatches
-from execd.service.arrivals import Arrivals
+from execd.isolation.root import Root
+from execd.isolation.shown import shown
+from execd.service.folder_watch import Change, Changes, FolderWatch
 from execd.service.journal import Slice, now_ms
 from execd.service.landing import TEMPORARY_PREFIX
-from execd.service.paths import check_folder, file_errors, shown
 
 MOST_WATCHES = 64
 
 # A change is told once nothing more has come for a step, or when it has waited for the longest time.
-_STEP_MS = 20
-_LONGEST_MS = 200
-# How long a thread waits before it looks whether it is still wanted.
-_ROUND_MS = 1000
-_POLL_MS = 300
-
-Result = TypeVar("Result")
-
-
-class Change(IntEnum):
-    """What happened to a path, with watchfiles' numbers."""
-
-    CREATED = 1
-    MODIFIED = 2
-    DELETED = 3
-
-    @property
-    def type(self) -> str:
-        """The name that events have."""
-        return f"file_{self.name.lower()}"
+_STEP_SECONDS = 0.02
+_LONGEST_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,18 +35,19 @@ class FileChange:
 
 
 class Watches:
-    """The folders being watched. Each takes a thread of its own, so there may only be so many."""
+    """The folders of a sandbox that are being watched. There may only be so many."""
 
-    def __init__(self, most: int = MOST_WATCHES) -> None:
+    def __init__(self, root: Root, most: int = MOST_WATCHES) -> None:
+        self._root = root
         self._most = most
-        self._threads = anyio.CapacityLimiter(most)
-        self._open: set[threading.Event] = set()
+        self._open: set[FolderWatch] = set()
+        self._waiting: set[anyio.CancelScope] = set()
         self._closed = False
 
     def __len__(self) -> int:
         return len(self._open)
 
-    async def start(self, folder: Path, recursive: bool) -> AsyncIterator[Slice]:
+    async def start(self, folder: PurePath, recursive: bool) -> AsyncIterator[Slice]:
         """Watch a folder; when this returns, no later change is missed. The records are encoded events: `init`, then
         the changes. They end when the folder is gone, or with `close`.
 
@@ -81,33 +60,53 @@ class Watches:
     def close(self) -> None:
         """End every watch."""
         self._closed = True
-        for stop in self._open:
-            stop.set()
+        for scope in self._waiting:
+            scope.cancel()
 
-    async def _records(self, folder: Path, recursive: bool) -> AsyncGenerator[Slice, None]:
+    async def _records(self, folder: PurePath, recursive: bool) -> AsyncGenerator[Slice, None]:
         if len(self._open) >= self._most:
             raise TooManyWatches(self._most)
-        stop = threading.Event()
-        self._open.add(stop)
+        watch = FolderWatch(self._root, folder, recursive)
+        self._open.add(watch)
         try:
-            notify = await self._in_thread(partial(_begin, folder, recursive))
-            arrivals = Arrivals() if recursive else None
+            await anyio.to_thread.run_sync(watch.begin)
             yield Slice(1, [_record("init", shown(folder))])
             seq = 2
-            while not (stop.is_set() or self._closed):
-                changes = await self._in_thread(partial(_wait, notify, stop, arrivals))
+            while not (watch.ended or self._closed):
+                changes = await self._changes(watch)
                 if changes:
                     yield Slice(seq, [_record(change.change.type, change.path) for change in changes])
                     seq += len(changes)
-                if FileChange(Change.DELETED, shown(folder)) in changes:
-                    return
         finally:
-            stop.set()
-            self._open.discard(stop)
+            watch.close()
+            self._open.discard(watch)
 
-    async def _in_thread(self, work: Callable[[], Result]) -> Result:
-        # A cancelled watch does not wait for its thread, which ends by itself once it sees that it should.
-        return await anyio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=self._threads)
+    async def _changes(self, watch: FolderWatch) -> list[FileChange]:
+        found: Changes = set()
+        longest = anyio.current_time() + _LONGEST_SECONDS
+        wait = anyio.CancelScope()
+        while await self._readable(watch, wait):
+            if not found:
+                longest = anyio.current_time() + _LONGEST_SECONDS
+            found |= await anyio.to_thread.run_sync(watch.read)
+            if watch.ended or anyio.current_time() >= longest:
+                break
+            wait = anyio.move_on_after(_STEP_SECONDS)
+        return await anyio.to_thread.run_sync(partial(in_order, found, self._is_there)) if found else []
+
+    async def _readable(self, watch: FolderWatch, wait: anyio.CancelScope) -> bool:
+        if self._closed:
+            return False
+        with wait:
+            self._waiting.add(wait)
+            try:
+                await anyio.wait_readable(watch.fd)
+            finally:
+                self._waiting.discard(wait)
+        return not wait.cancelled_caught
+
+    def _is_there(self, path: str) -> bool:
+        return self._root.is_there(PurePath(path))
 
 
 async def _chained(first: Slice, rest: AsyncGenerator[Slice, None]) -> AsyncIterator[Slice]:
@@ -115,18 +114,6 @@ async def _chained(first: Slice, rest: AsyncGenerator[Slice, None]) -> AsyncIter
         yield first
         async for found in rest:
             yield found
-
-
-def _begin(folder: Path, recursive: bool) -> RustNotify:
-    with file_errors(folder):
-        check_folder(folder)
-        return RustNotify([os.fspath(folder)], False, False, _POLL_MS, recursive, True)
-
-
-def _wait(notify: RustNotify, stop: threading.Event, arrivals: Arrivals | None) -> list[FileChange]:
-    heard = notify.watch(_LONGEST_MS, _STEP_MS, _ROUND_MS, stop)
-    changes = set() if isinstance(heard, str) else heard
-    return in_order(changes if arrivals is None else arrivals.complete(changes), os.path.lexists)
 
 
 def in_order(changes: Iterable[tuple[int, str]], exists: Callable[[str], bool]) -> list[FileChange]:

@@ -1,1 +1,1 @@
-"""The warden: a small process that parents everything in sandboxes, and the service's side of it."""
+"""The warden: the small process that parents zygotes, sandboxes and what runs in them; and the service's side of it."""

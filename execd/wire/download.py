@@ -17,10 +17,10 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from execd.errors import ExecdError
+from execd.isolation.shown import shown
 from execd.service.downloads import READ_BYTES, ByteRange, OpenFile
 from execd.service.files import Files
 from execd.service.lines import LineWindow
-from execd.service.paths import shown
 
 log = structlog.get_logger(__name__)
 

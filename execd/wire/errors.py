@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from pydantic import BaseModel
 from starlette.responses import JSONResponse, Response
 
 from execd.errors import ExecdError, LimitReached
@@ -28,10 +29,12 @@ def code_and_message(rendering: Rendering, message: str) -> Mapping[str, object]
 
 @dataclass(frozen=True, slots=True)
 class ErrorTable:
-    """One dialect's renderings. A class that is not listed is rendered as the nearest one above it that is."""
+    """One dialect's renderings. A class that is not listed is rendered as the nearest one above it that is.
+    `model` documents the body where it is not `{"code", "message"}`."""
 
     renderings: Mapping[type[ExecdError], Rendering]
     body: Body = code_and_message
+    model: type[BaseModel] | None = None
 
     def rendering(self, error: type[ExecdError]) -> Rendering:
         """The rendering of a class of errors. Raises LookupError where the table has none, not even for the root."""
@@ -48,4 +51,4 @@ class ErrorTable:
 
     def overridden(self, renderings: Mapping[type[ExecdError], Rendering]) -> ErrorTable:
         """The same table but for these classes: some routes answer in their own way."""
-        return ErrorTable({**self.renderings, **renderings}, self.body)
+        return ErrorTable({**self.renderings, **renderings}, self.body, self.model)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
-from execd.wire.guard import TOKEN_HEADER
+from execd.wire.dialects import TOKEN_HEADER
 
 Headers = list[tuple[str, str]]
 

@@ -18,12 +18,15 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-TOKEN_HEADER = "X-EXECD-ACCESS-TOKEN"
-TOKEN_MISSING = f"Unauthorized: invalid or missing header {TOKEN_HEADER}"
+from execd.wire.dialects import TOKEN_HEADER, Dialect, dialect_of
+
+API_KEY_HEADER = "OPEN-SANDBOX-API-KEY"
 
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 _HOST = re.compile(r"(\[(?P<address>[^\[\]]*)\]|(?P<name>[^:\[\]]*))(:[0-9]*)?")
-_OPEN_PATHS = frozenset({"/ping"})
+# Whether the service is up is no secret; a signed path is its own key.
+_OPEN_PATHS = re.compile(r"/ping|/opensandbox(/v1)?/health|/v1/signed/[^/]+")
+_BEARER = "bearer "
 
 
 class Verdict(Enum):
@@ -54,8 +57,7 @@ class Policy:
         return Verdict.ADMITTED if self._invited(host, headers) else Verdict.FOREIGN_ORIGIN
 
     def _admit_by_token(self, token: str, path: str, headers: Mapping[str, str]) -> Verdict:
-        given = headers.get(TOKEN_HEADER.lower(), "")
-        if path in _OPEN_PATHS or hmac.compare_digest(given.encode("latin-1"), token.encode()):
+        if _OPEN_PATHS.fullmatch(path) or any(_same(given, token) for given in credentials(headers)):
             return Verdict.ADMITTED
         return Verdict.NO_TOKEN
 
@@ -65,6 +67,18 @@ class Policy:
             return origin in self.origins or _authority(origin) == host
         # A page that only embeds us (an image, a script) sends no Origin, but browsers say where it came from.
         return headers.get("sec-fetch-site", "none") in ("none", "same-origin")
+
+
+def credentials(headers: Mapping[str, str]) -> list[str]:
+    """What a request gives for a token, in any of the ways that the dialects have for it."""
+    authorization = headers.get("authorization", "")
+    bearer = authorization[len(_BEARER) :].strip() if authorization.lower().startswith(_BEARER) else None
+    given = (headers.get(TOKEN_HEADER.lower()), headers.get(API_KEY_HEADER.lower()), bearer)
+    return [value for value in given if value is not None]
+
+
+def _same(given: str, token: str) -> bool:
+    return hmac.compare_digest(given.encode("latin-1"), token.encode())
 
 
 def host_name(host: str) -> str:
@@ -86,11 +100,19 @@ _REFUSALS = {
 }
 
 
-def refusal(verdict: Verdict) -> Response:
-    """The answer to a request that is not admitted."""
+def refusal(verdict: Verdict, dialect: Dialect, given: bool = False) -> Response:
+    """The answer to a request that is not admitted; `given` is whether it came with any token."""
     if verdict is Verdict.NO_TOKEN:
-        return JSONResponse({"error": TOKEN_MISSING}, 401)
-    return JSONResponse({"code": "FORBIDDEN", "message": _REFUSALS[verdict]}, 403)
+        return JSONResponse(dialect.unauthorized(given), 401)
+    return dialect.answer(403, _REFUSALS[verdict])
+
+
+def _keep_token(scope: Scope, token: str) -> None:
+    # Authorization is handed on to programs behind a port, for it may be theirs; ours goes no further than here.
+    ours = f"{_BEARER}{token}".encode().lower()
+    scope["headers"] = [
+        (name, value) for name, value in scope["headers"] if (name, value.lower()) != (b"authorization", ours)
+    ]
 
 
 class Guard:
@@ -105,9 +127,12 @@ class Guard:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        verdict = self._policy.admit(scope["path"], Headers(scope=scope))
+        headers = Headers(scope=scope)
+        verdict = self._policy.admit(scope["path"], headers)
         if verdict is Verdict.ADMITTED:
+            if self._policy.token is not None:
+                _keep_token(scope, self._policy.token)
             await self._app(scope, receive, send)
         else:
             # Starlette's responses speak WebSocket denial too.
-            await refusal(verdict)(scope, receive, send)
+            await refusal(verdict, dialect_of(scope), bool(credentials(headers)))(scope, receive, send)

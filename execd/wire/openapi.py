@@ -12,8 +12,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 import execd
+from execd.wire.dialects import TOKEN_HEADER
 from execd.wire.execd.schemas import ErrorBody
-from execd.wire.guard import TOKEN_HEADER
 from execd.wire.operation import Operation, Parameter, Passage
 
 Json = dict[str, Any]
@@ -93,7 +93,7 @@ def _failures(operation: Operation) -> Json:
         rendering = operation.dialect.rendering(error)
         summary = (error.__doc__ or "").partition("\n")[0]
         by_status.setdefault(rendering.status, []).append(f"{rendering.code}: {summary}")
-    content = _json_content(_ref(ErrorBody))
+    content = _json_content(_ref(operation.dialect.model or ErrorBody))
     return {
         str(status): {"description": " · ".join(dict.fromkeys(texts)), "content": content}
         for status, texts in sorted(by_status.items())
@@ -137,6 +137,8 @@ def _ref(model: type[BaseModel]) -> Json:
 def _schemas(operations: Iterable[Operation]) -> Json:
     wanted: dict[type[BaseModel], JsonSchemaMode] = {ErrorBody: "serialization"}
     for operation in operations:
+        if operation.dialect.model is not None:
+            wanted[operation.dialect.model] = "serialization"
         if operation.body is not None:
             wanted[operation.body] = "validation"
         if operation.answer.model is not None:

@@ -15,6 +15,7 @@ from starlette.websockets import WebSocket
 from execd.errors import ExecdError
 from execd.wire.errors import ErrorTable
 from execd.wire.fallbacks import defect
+from execd.wire.state import enter
 
 WebSocketEndpoint = Callable[[WebSocket], Awaitable[None]]
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -44,7 +45,8 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One method on one path. `errors` are those that callers should expect; `dialect` renders them all."""
+    """One method on one path. `errors` are those that callers should expect; `dialect` renders them all. What works in
+    a sandbox `enters` it first, and finds it by `execd.wire.state.sandbox_of`."""
 
     method: str
     path: str
@@ -60,6 +62,7 @@ class Operation:
     headers: Mapping[str, str] = field(default_factory=dict)
     operation_id: str = ""
     body_type: str = "application/json"
+    enters: bool = False
 
     @property
     def name(self) -> str:
@@ -73,6 +76,8 @@ class Operation:
     async def handle(self, request: Request) -> Response:
         """Serve a request; what execd refuses comes out in the dialect's form."""
         try:
+            if self.enters:
+                await enter(request)
             return await self.endpoint(request)
         except ExecdError as error:
             return self.dialect.response(error)
@@ -99,6 +104,7 @@ class Passage:
     http: ASGIApp | None = None
     parameters: tuple[Parameter, ...] = ()
     errors: tuple[type[ExecdError], ...] = ()
+    enters: bool = False
 
     @property
     def name(self) -> str:
@@ -115,6 +121,10 @@ class Passage:
     async def handle(self, websocket: WebSocket) -> None:
         """Serve a WebSocket; what execd refuses before accepting it is an HTTP answer in the dialect's form."""
         try:
-            await self.websocket(websocket)
+            if not self.enters:
+                await self.websocket(websocket)
+                return
+            with (await enter(websocket)).visited():
+                await self.websocket(websocket)
         except ExecdError as error:
             await websocket.send_denial_response(self.dialect.response(error))

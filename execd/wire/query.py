@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from execd.errors import InvalidRequest
+from execd.errors import InvalidPort, InvalidRequest
 
 
 def whole_number(name: str, given: str, default: int) -> int:
@@ -11,4 +11,11 @@ def whole_number(name: str, given: str, default: int) -> int:
         return default
     if not (given.isascii() and given.isdigit() and len(given) < 19):
         raise InvalidRequest(f"expected a whole number from 0 on, got {given[:40]!r}", name)
+    return int(given)
+
+
+def port_number(given: str) -> int:
+    """A TCP port. Raises InvalidPort."""
+    if not (given.isascii() and given.isdigit() and len(given) < 6 and 1 <= int(given) <= 65535):
+        raise InvalidPort(given, "expected a number from 1 to 65535")
     return int(given)

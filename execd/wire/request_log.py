@@ -26,6 +26,12 @@ def request_id(given: str) -> str:
     return given if _ACCEPTABLE.fullmatch(given) else new_id("req")
 
 
+def current_request_id() -> str | None:
+    """The id of the request that is being served here, None for a WebSocket."""
+    found = structlog.contextvars.get_contextvars().get("request_id")
+    return found if isinstance(found, str) else None
+
+
 class RequestLog:
     """ASGI middleware: echoes or makes the request's id, binds it to the log, logs and counts how the request ended.
 

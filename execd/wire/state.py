@@ -1,13 +1,43 @@
-"""What a request can reach: the sandbox that the application's lifespan opened."""
+"""What a request can reach: the sandboxes that the application's lifespan opened, and the one that it is about."""
 
 from __future__ import annotations
 
 from starlette.requests import HTTPConnection
 
+from execd.service.execution import DEFAULT_SANDBOX
 from execd.service.sandbox import Sandbox
+from execd.service.sandboxes import Sandboxes
+
+SANDBOX_PREFIX = "sb_"
+MACHINE_PREFIX = "mch_"
+
+
+def sandboxes_of(connection: HTTPConnection) -> Sandboxes:
+    """All sandboxes of the service."""
+    sandboxes: Sandboxes = connection.state.sandboxes
+    return sandboxes
+
+
+async def enter(connection: HTTPConnection) -> Sandbox:
+    """The running sandbox that the path names, or else `default`: from now on it is the request's. Raises
+    SandboxNotFound, SandboxNotReady, ShuttingDown, SandboxFailed."""
+    return await enter_sandbox(connection, sandbox_id_of(connection))
+
+
+async def enter_sandbox(connection: HTTPConnection, sandbox_id: str) -> Sandbox:
+    """The same for the sandbox with this id, which the path does not name."""
+    sandbox = await sandboxes_of(connection).enter(sandbox_id)
+    connection.state.sandbox = sandbox
+    return sandbox
+
+
+def sandbox_id_of(connection: HTTPConnection) -> str:
+    """The id of the sandbox that the path names, or else `default`. One API calls sandboxes machines."""
+    given = str(connection.path_params.get("sandbox_id", DEFAULT_SANDBOX))
+    return SANDBOX_PREFIX + given.removeprefix(MACHINE_PREFIX) if given.startswith(MACHINE_PREFIX) else given
 
 
 def sandbox_of(connection: HTTPConnection) -> Sandbox:
-    """The sandbox that this request works in."""
+    """The sandbox that this request has entered."""
     sandbox: Sandbox = connection.state.sandbox
     return sandbox

@@ -10,6 +10,9 @@ def main() -> None:
     if not sys.flags.safe_path:
         del sys.path[0]  # where this script lies
     sys.path.insert(0, folder)
+    from execd_kernel.packages import enter
+
+    enter()
     from execd_kernel.app import KernelApp
 
     sys.path.remove(folder)

@@ -3,20 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from pathlib import PurePosixPath
 
+import httpx
 import pytest
 
 from tests.clients.interpreters import OPENERS, Context, Interpreter
-from tests.clients.lifecycle_double import LifecycleDouble
-from tests.clients.served import served
+from tests.inside import Inside
 from tests.running_service import RunningService
 
 
 @pytest.fixture(scope="session")
-def domain(service: RunningService) -> Iterator[str]:
-    """Host and port of a lifecycle server whose sandboxes are the running service."""
-    with served(LifecycleDouble(service.authority).app()) as authority:
-        yield authority
+def service(walled_service: RunningService) -> RunningService:
+    """The service that clients talk to has walls, as that of users has."""
+    return walled_service
+
+
+@pytest.fixture
+def inside(client: httpx.Client) -> Inside:
+    """The sandbox named default, looked at from inside."""
+    return Inside(client)
+
+
+@pytest.fixture
+def folder(inside: Inside) -> Iterator[PurePosixPath]:
+    """A folder in the workspace of that sandbox."""
+    with inside.new_folder() as path:
+        yield PurePosixPath(path)
+
+
+@pytest.fixture(scope="session")
+def domain(service: RunningService) -> str:
+    """Where the running service speaks OpenSandbox's lifecycle API."""
+    return f"{service.authority}/opensandbox"
 
 
 @pytest.fixture(params=OPENERS)

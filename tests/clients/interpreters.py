@@ -117,20 +117,21 @@ class SyncInterpreter:
 
 
 @asynccontextmanager
-async def open_async(domain: str, **options: Any) -> AsyncIterator[Interpreter]:
+async def open_async(domain: str, api_key: str | None = None, **options: Any) -> AsyncIterator[Interpreter]:
     """An async interpreter in a sandbox of its own. `options` go to `CodeInterpreter.create`, which checks both."""
     async with AsyncExitStack() as stack:
-        sandbox = await Sandbox.create(IMAGE, connection_config=ConnectionConfig(domain=domain))
+        config = ConnectionConfig(domain=domain, api_key=api_key)
+        sandbox = await Sandbox.create(IMAGE, connection_config=config)
         stack.push_async_callback(sandbox.destroy)
         interpreter = await stack.enter_async_context(await CodeInterpreter.create(sandbox, **options))
         yield AsyncInterpreter(interpreter)
 
 
 @asynccontextmanager
-async def open_sync(domain: str, **options: Any) -> AsyncIterator[Interpreter]:
+async def open_sync(domain: str, api_key: str | None = None, **options: Any) -> AsyncIterator[Interpreter]:
     """The same, sync."""
     async with AsyncExitStack() as stack:
-        config = ConnectionConfigSync(domain=domain)
+        config = ConnectionConfigSync(domain=domain, api_key=api_key)
         sandbox = await to_thread.run_sync(partial(SandboxSync.create, IMAGE, connection_config=config))
         stack.push_async_callback(to_thread.run_sync, sandbox.destroy)
         interpreter = await to_thread.run_sync(partial(CodeInterpreterSync.create, sandbox, **options))

@@ -25,8 +25,13 @@ class AsyncSandbox:
         self._sandbox = sandbox
 
     async def call(self, service: str, method: str, *given: Any, **named: Any) -> Any:
-        """What a method of one of the sandbox's services returns."""
-        return await getattr(getattr(self._sandbox, service), method)(*given, **named)
+        """What a method of one of the sandbox's services returns; "sandbox" is itself."""
+        held = self._sandbox if service == "sandbox" else getattr(self._sandbox, service)
+        return await getattr(held, method)(*given, **named)
+
+    async def info(self) -> Any:
+        """`Sandbox.get_info`."""
+        return await self._sandbox.get_info()
 
     def handlers(self, heard: Heard) -> ExecutionHandlers:
         """Handlers that tell `heard`."""
@@ -40,8 +45,13 @@ class SyncSandbox:
         self._sandbox = sandbox
 
     async def call(self, service: str, method: str, *given: Any, **named: Any) -> Any:
-        """What a method of one of the sandbox's services returns."""
-        return await to_thread.run_sync(partial(getattr(getattr(self._sandbox, service), method), *given, **named))
+        """What a method of one of the sandbox's services returns; "sandbox" is itself."""
+        held = self._sandbox if service == "sandbox" else getattr(self._sandbox, service)
+        return await to_thread.run_sync(partial(getattr(held, method), *given, **named))
+
+    async def info(self) -> Any:
+        """`Sandbox.get_info`."""
+        return await to_thread.run_sync(self._sandbox.get_info)
 
     def handlers(self, heard: Heard) -> ExecutionHandlersSync:
         """Handlers that tell `heard`."""
@@ -52,8 +62,9 @@ AnySandbox = AsyncSandbox | SyncSandbox
 
 
 @asynccontextmanager
-async def _open_async(domain: str) -> AsyncIterator[AnySandbox]:
-    sandbox = await Sandbox.create(IMAGE, connection_config=ConnectionConfig(domain=domain))
+async def _open_async(domain: str, by_server: bool = False, **options: Any) -> AsyncIterator[AnySandbox]:
+    config = ConnectionConfig(domain=domain, use_server_proxy=by_server)
+    sandbox = await Sandbox.create(IMAGE, connection_config=config, **options)
     try:
         yield AsyncSandbox(sandbox)
     finally:
@@ -61,16 +72,16 @@ async def _open_async(domain: str) -> AsyncIterator[AnySandbox]:
 
 
 @asynccontextmanager
-async def _open_sync(domain: str) -> AsyncIterator[AnySandbox]:
-    config = ConnectionConfigSync(domain=domain)
-    sandbox = await to_thread.run_sync(partial(SandboxSync.create, IMAGE, connection_config=config))
+async def _open_sync(domain: str, by_server: bool = False, **options: Any) -> AsyncIterator[AnySandbox]:
+    config = ConnectionConfigSync(domain=domain, use_server_proxy=by_server)
+    sandbox = await to_thread.run_sync(partial(SandboxSync.create, IMAGE, connection_config=config, **options))
     try:
         yield SyncSandbox(sandbox)
     finally:
         await to_thread.run_sync(sandbox.destroy)
 
 
-SANDBOXES: dict[str, Callable[[str], AbstractAsyncContextManager[AnySandbox]]] = {
+SANDBOXES: dict[str, Callable[..., AbstractAsyncContextManager[AnySandbox]]] = {
     "async": _open_async,
     "sync": _open_sync,
 }

@@ -9,9 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.clients.environments import python_environment
+from tests.inside import Inside
 from tests.live.waiting import eventually
 
 Osb = Callable[..., subprocess.CompletedProcess[str]]
@@ -60,8 +62,8 @@ def test_argv_is_taken_literally(osb: Osb, sandbox_id: str) -> None:
     assert (done.returncode, done.stdout) == (0, "$HOME a  b *\n")
 
 
-def test_in_a_folder(osb: Osb, sandbox_id: str, tmp_path: Path) -> None:
-    assert osb("command", "run", "-w", str(tmp_path), sandbox_id, "--", "pwd").stdout == f"{tmp_path}\n"
+def test_in_a_folder(osb: Osb, sandbox_id: str) -> None:
+    assert osb("command", "run", "-w", "/home/user", sandbox_id, "--", "pwd").stdout == "/home/user\n"
     assert "there is none" in osb("command", "run", "-w", "/no/such/folder", sandbox_id, "--", "pwd").stderr
 
 
@@ -93,21 +95,23 @@ def test_a_bash_session(osb: Osb, sandbox_id: str) -> None:
     assert osb("command", "session", "delete", sandbox_id, session_id).returncode == 0
 
 
-def test_a_file_s_life(osb: Osb, sandbox_id: str, tmp_path: Path) -> None:
+def test_a_file_s_life(osb: Osb, sandbox_id: str, client: httpx.Client, tmp_path: Path) -> None:
+    inside = Inside(client, sandbox_id)
+
     def file(command: str, *arguments: str) -> str:
         done = osb("file", command, sandbox_id, *arguments)
         assert done.returncode == 0, done
         return done.stdout
 
-    local, path = tmp_path / "local", str(tmp_path / "below" / "one.txt")
+    local, path = tmp_path / "local", "/workspace/below/one.txt"
     local.write_bytes(bytes(range(256)) * 100)
     file("write", path, "--content", "one ü\n", "--mode", "0640")
-    assert Path(path).stat().st_mode & 0o777 == 0o640
+    assert inside.mode(path) == 0o640
     file("replace", path, "--old", "one", "--new", "two")
     assert file("cat", path) == "two ü\n"
     file("upload", str(local), f"{path}.bin")
     file("download", f"{path}.bin", str(tmp_path / "back"))
     assert (tmp_path / "back").read_bytes() == local.read_bytes()
-    assert f"{path}.bin" in file("search", str(tmp_path), "--pattern", "*.bin", "-o", "json")
+    assert f"{path}.bin" in file("search", "/workspace", "--pattern", "*.bin", "-o", "json")
     file("rm", path, f"{path}.bin")
-    assert list((tmp_path / "below").iterdir()) == []
+    assert inside.names("/workspace/below") == []

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import anyio
@@ -67,11 +65,17 @@ async def test_what_cannot_be_started(sandbox: AnySandbox) -> None:
     assert execution.error.value == "no-such-program: No such file or directory"
 
 
-async def test_folder_variables_and_identity(sandbox: AnySandbox, tmp_path: Path) -> None:
-    identity = {"uid": os.geteuid(), "gid": os.getegid()}
-    line = "pwd; echo $A; id -u; id -g"
-    execution = await run(sandbox, line, working_directory=str(tmp_path), envs={"A": "x y"}, **identity)
-    assert lines(execution) == [str(tmp_path), "x y", str(os.geteuid()), str(os.getegid())]
+async def test_folder_variables_and_identity(sandbox: AnySandbox) -> None:
+    line = "pwd; echo $A; id -u; id -g; id -un"
+    execution = await run(sandbox, line, working_directory="/tmp", envs={"A": "x y"}, uid=1000, gid=1000)
+    assert lines(execution) == ["/tmp", "x y", "1000", "1000", "user"]
+
+
+@pytest.mark.parametrize("identity", [{"uid": 0}, {"uid": 1001}, {"uid": 1000, "gid": 0}])
+async def test_there_is_nobody_else_to_be(sandbox: AnySandbox, identity: dict[str, int]) -> None:
+    with pytest.raises(SandboxApiException, match="this sandbox has one user, uid 1000, gid 1000") as caught:
+        await run(sandbox, "id", **identity)
+    assert (caught.value.status_code, caught.value.error.code) == (400, "INVALID_REQUEST_BODY")
 
 
 async def test_a_folder_that_is_not_there(sandbox: AnySandbox) -> None:
@@ -109,26 +113,23 @@ class TestSetEnv:
         assert lines(await run(sandbox, "echo $LASTING", envs={"LASTING": "mine"})) == ["mine"]
 
     async def test_where_it_cannot_be_written_it_fails(self, sandbox: AnySandbox) -> None:
-        # The SDK gives `run` no variables here, so the file itself is taken away.
-        await run(sandbox, "mv $EXECD_ENVS kept && mkdir $EXECD_ENVS")
-        try:
-            with pytest.raises(SandboxException, match="set_env failed"):
-                await sandbox.call("commands", "set_env", "LASTING", "lost")
-        finally:
-            await run(sandbox, "rmdir $EXECD_ENVS && mv kept $EXECD_ENVS")
+        # The SDK gives `run` no variables here, so the file itself becomes something else.
+        await run(sandbox, "rm -f $EXECD_ENVS && mkdir $EXECD_ENVS")
+        with pytest.raises(SandboxException, match="set_env failed"):
+            await sandbox.call("commands", "set_env", "LASTING", "lost")
 
 
 class TestInTheBackground:
-    async def test_status_and_logs(self, sandbox: AnySandbox, tmp_path: Path) -> None:
+    async def test_status_and_logs(self, sandbox: AnySandbox) -> None:
         line = "echo begun; until [ -e go ]; do sleep 0.02; done; echo ended >&2; exit 5"
-        started = await run(sandbox, line, background=True, working_directory=str(tmp_path))
+        started = await run(sandbox, line, background=True, working_directory="/tmp")
         assert started.exit_code is None
         ask = partial(sandbox.call, "commands", "get_background_command_logs", started.id)
         logs = await eventually_found(ask, lambda found: bool(found.content))
         assert (logs.content, logs.cursor) == ("begun\n", 6)
         status = await sandbox.call("commands", "get_command_status", started.id)
         assert (status.id, status.content, status.running, status.exit_code) == (started.id, line, True, None)
-        (tmp_path / "go").touch()
+        await run(sandbox, "touch /tmp/go")
         ask = partial(sandbox.call, "commands", "get_command_status", started.id)
         status = await eventually_found(ask, lambda found: not found.running)
         assert (status.exit_code, status.error) == (5, "exit status 5")

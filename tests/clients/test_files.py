@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import AsyncIterator
-from pathlib import Path
+from pathlib import PurePosixPath
 
 import pytest
 from opensandbox.exceptions import SandboxException
@@ -19,11 +19,10 @@ from opensandbox.models.filesystem import (
 )
 
 from tests.clients.filesystems import OPENERS, Machine
+from tests.inside import Inside
 from tests.running_service import RunningService
 
 pytestmark = pytest.mark.anyio
-
-ROOT = os.geteuid() == 0
 
 
 @pytest.fixture(params=[False, True], ids=["direct", "proxied"])
@@ -33,59 +32,61 @@ async def machine(service: RunningService, variant: str, request: pytest.Fixture
         yield opened
 
 
-async def test_what_is_written_is_read(machine: Machine, tmp_path: Path) -> None:
-    path = str(tmp_path / "a/ü \u2028.txt")
+async def test_what_is_written_is_read(machine: Machine, folder: PurePosixPath, inside: Inside) -> None:
+    path = str(folder / "a/ü \u2028.txt")
     await machine.files("write_file", path, "grün\r\nzwei\n")
     assert await machine.files("read_file", path) == "grün\r\nzwei\n"
     assert await machine.files("read_bytes", path, range_header="bytes=0-2") == b"gr" + "ü".encode()[:1]
     assert await machine.files("read_file", path, offset=2, limit=1) == "zwei"
     found = (await machine.files("get_file_info", [path]))[path]
     assert (found.mode, found.size, found.entry_type) == (755, 12, "file")
-    assert found.modified_at.timestamp() == pytest.approx(Path(path).stat().st_mtime, abs=1e-3)
+    assert found.modified_at.timestamp() == pytest.approx(float(inside.out("stat", "-c", "%.Y", path)), abs=1e-3)
+    assert (found.owner, found.group) == ("user", "user")
 
 
-async def test_files_of_every_kind_in_one_request(machine: Machine, tmp_path: Path) -> None:
+async def test_files_of_every_kind_in_one_request(machine: Machine, folder: PurePosixPath, inside: Inside) -> None:
     content = os.urandom(400_000)
     await machine.files(
         "write_files",
         [
-            WriteEntry(path=str(tmp_path / "text"), data="text", mode=644),
-            WriteEntry(path=str(tmp_path / "bytes"), data=content, mode=600),
-            WriteEntry(path=str(tmp_path / "stream"), data=io.BytesIO(content), mode=640, owner=str(os.geteuid())),
+            WriteEntry(path=str(folder / "text"), data="text", mode=644),
+            WriteEntry(path=str(folder / "bytes"), data=content, mode=600),
+            WriteEntry(path=str(folder / "stream"), data=io.BytesIO(content), mode=640, owner="user"),
         ],
     )
-    assert [(tmp_path / name).read_bytes() for name in ("text", "bytes", "stream")] == [b"text", content, content]
-    assert [(tmp_path / name).stat().st_mode & 0o777 for name in ("text", "bytes", "stream")] == [0o644, 0o600, 0o640]
+    paths = [f"{folder}/{name}" for name in ("text", "bytes", "stream")]
+    assert [inside.read(path) for path in paths] == [b"text", content, content]
+    assert [inside.mode(path) for path in paths] == [0o644, 0o600, 0o640]
 
 
-async def test_the_streaming_read(machine: Machine, variant: str, tmp_path: Path) -> None:
-    content = os.urandom(1_000_000)
-    (tmp_path / "file").write_bytes(content)
-    chunks = await machine.files("read_bytes_stream", str(tmp_path / "file"))
+async def test_the_streaming_read(machine: Machine, variant: str, folder: PurePosixPath, inside: Inside) -> None:
+    inside.out(f"head -c 1000000 /dev/urandom >{folder}/file")
+    content = inside.read(f"{folder}/file")
+    chunks = await machine.files("read_bytes_stream", str(folder / "file"))
     received = [chunk async for chunk in chunks] if variant == "async" else list(chunks)
     assert b"".join(received) == content
 
 
-async def test_folders(machine: Machine, tmp_path: Path) -> None:
-    folder = tmp_path / "a/b"
-    await machine.files("create_directories", [WriteEntry(path=str(folder), mode=750)])
-    await machine.files("write_file", str(folder / "file.py"), "x")
-    listed = await machine.files("list_directory", DirectoryListEntry(path=str(tmp_path), depth=3))
+async def test_folders(machine: Machine, folder: PurePosixPath, inside: Inside) -> None:
+    inner = folder / "a/b"
+    await machine.files("create_directories", [WriteEntry(path=str(inner), mode=750)])
+    await machine.files("write_file", str(inner / "file.py"), "x")
+    listed = await machine.files("list_directory", DirectoryListEntry(path=str(folder), depth=3))
     assert [(found.path, found.entry_type) for found in listed] == [
-        (str(tmp_path / "a"), "directory"),
-        (str(folder), "directory"),
-        (str(folder / "file.py"), "file"),
+        (str(folder / "a"), "directory"),
+        (str(inner), "directory"),
+        (str(inner / "file.py"), "file"),
     ]
     assert listed[1].mode == 750
-    found = await machine.files("search", SearchEntry(path=str(tmp_path), pattern="*.py"))
-    assert [entry.path for entry in found] == [str(folder / "file.py")]
-    await machine.files("delete_directories", [str(tmp_path / "a")])
-    assert list(tmp_path.iterdir()) == []
-    assert await machine.files("list_directory", DirectoryListEntry(path=str(tmp_path))) == []
+    found = await machine.files("search", SearchEntry(path=str(folder), pattern="*.py"))
+    assert [entry.path for entry in found] == [str(inner / "file.py")]
+    await machine.files("delete_directories", [str(folder / "a")])
+    assert inside.names(str(folder)) == []
+    assert await machine.files("list_directory", DirectoryListEntry(path=str(folder))) == []
 
 
-async def test_moving_changing_deleting(machine: Machine, tmp_path: Path) -> None:
-    a, b = str(tmp_path / "a"), str(tmp_path / "folder/b")
+async def test_moving_changing_deleting(machine: Machine, folder: PurePosixPath, inside: Inside) -> None:
+    a, b = str(folder / "a"), str(folder / "folder/b")
     await machine.files("write_file", a, "one two one")
     await machine.files("move_files", [MoveEntry(src=a, dest=b)])
     await machine.files("set_permissions", [SetPermissionEntry(path=b, mode=600)])
@@ -93,10 +94,10 @@ async def test_moving_changing_deleting(machine: Machine, tmp_path: Path) -> Non
     await machine.files("replace_contents", [ContentReplaceEntry(path=b, old_content="two", new_content="2")])
     [result] = await machine.files("replace_contents_detailed", [replacement])
     assert (result.path, result.replaced_count) == (b, 2)
-    assert Path(b).read_text() == "1 2 1"
-    assert Path(b).stat().st_mode & 0o777 == 0o600
+    assert inside.read(b) == b"1 2 1"
+    assert inside.mode(b) == 0o600
     await machine.files("delete_files", [b, a])
-    assert not Path(b).exists()
+    assert not inside.ok(f"test -e {b}")
 
 
 @pytest.mark.parametrize(
@@ -112,29 +113,25 @@ async def test_moving_changing_deleting(machine: Machine, tmp_path: Path) -> Non
     ],
 )
 async def test_what_goes_wrong_is_understood(
-    machine: Machine, tmp_path: Path, method: str, argument: object, said: str
+    machine: Machine, folder: PurePosixPath, inside: Inside, method: str, argument: object, said: str
 ) -> None:
     if isinstance(argument, str):
-        argument = argument.format(tmp_path)
+        argument = argument.format(folder)
     elif isinstance(argument, list):
-        argument = [given.format(tmp_path) if isinstance(given, str) else given for given in argument]
+        argument = [given.format(folder) if isinstance(given, str) else given for given in argument]
     with pytest.raises(SandboxException, match=said):
         await machine.files(method, argument)
 
 
-async def test_as_another_user(machine: Machine, public_folder: Path) -> None:
-    public_folder.chmod(0o777)
-    (public_folder / "ours").write_text("secret")
-    (public_folder / "ours").chmod(0o600)
-    uid, gid = (54321, 54322) if ROOT else (os.geteuid(), os.getegid())
-    theirs = machine.files_as(uid, gid)
-    await theirs("write_file", str(public_folder / "a/b"), "x")
-    found = (await theirs("get_file_info", [str(public_folder / "a")]))[str(public_folder / "a")]
-    assert (public_folder / "a/b").stat().st_uid == uid
-    assert found.entry_type == "directory"
-    refused = machine.files_as(54321, 54322)
-    with pytest.raises(SandboxException, match="403"):
-        await refused("read_file", str(public_folder / "ours"))
+async def test_as_the_sandbox_s_user(machine: Machine, folder: PurePosixPath, inside: Inside) -> None:
+    theirs = machine.files_as(1000, 1000)
+    await theirs("write_file", str(folder / "a/b"), "x")
+    found = (await theirs("get_file_info", [str(folder / "a")]))[str(folder / "a")]
+    assert (found.entry_type, found.owner) == ("directory", "user")
+    assert inside.out("stat", "-c", "%u", f"{folder}/a/b") == "1000"
+    for uid, gid in ((0, 0), (54321, 54322)):
+        with pytest.raises(SandboxException, match="403"):
+            await machine.files_as(uid, gid)("read_file", str(folder / "a/b"))
 
 
 async def test_metrics(machine: Machine) -> None:

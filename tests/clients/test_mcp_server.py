@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.clients.dialogue import Dialogue, dialogue
 from tests.clients.environments import python_environment
+from tests.inside import Inside
 
 CALLS = Path(__file__).parent / "mcp_calls.py"
 
@@ -59,39 +61,41 @@ def test_a_command_that_fails(tools: Dialogue, sandbox_id: str) -> None:
     assert (found["exit_code"], found["error"]["name"], found["error"]["value"]) == (3, "CommandExecError", "3")
 
 
-def test_in_a_folder(tools: Dialogue, sandbox_id: str, tmp_path: Path) -> None:
-    assert texts(run(tools, sandbox_id, "pwd", working_directory=str(tmp_path))["logs"]["stdout"]) == [str(tmp_path)]
+def test_in_a_folder(tools: Dialogue, sandbox_id: str) -> None:
+    assert texts(run(tools, sandbox_id, "pwd", working_directory="/tmp")["logs"]["stdout"]) == ["/tmp"]
     refused = run(tools, sandbox_id, "pwd", working_directory="/no/such/folder")
     assert refused == {"error": "Error executing tool command_run"}
 
 
-def test_one_in_the_background_is_interrupted(tools: Dialogue, sandbox_id: str, tmp_path: Path) -> None:
-    line = f"trap 'touch {tmp_path}/ended; exit' TERM; touch {tmp_path}/begun; while :; do sleep 0.02; done"
+def test_one_in_the_background_is_interrupted(tools: Dialogue, sandbox_id: str) -> None:
+    line = "trap 'touch /tmp/ended; exit' TERM; touch /tmp/begun; while :; do sleep 0.02; done"
     command_id = run(tools, sandbox_id, line, background=True)["id"]
-    run(tools, sandbox_id, f"until [ -e {tmp_path}/begun ]; do sleep 0.02; done")
+    run(tools, sandbox_id, "until [ -e /tmp/begun ]; do sleep 0.02; done")
     tools.ask("command_interrupt", {"sandbox_id": sandbox_id, "execution_id": command_id})
-    assert (tmp_path / "ended").exists()
+    assert run(tools, sandbox_id, "test -e /tmp/ended")["exit_code"] == 0
     again = tools.ask("command_interrupt", {"sandbox_id": sandbox_id, "execution_id": command_id})
     # The server keeps the reason to itself.
     assert again == {"error": "Error executing tool command_interrupt"}
 
 
-def test_a_file_s_life(tools: Dialogue, sandbox_id: str, tmp_path: Path) -> None:
+def test_a_file_s_life(tools: Dialogue, sandbox_id: str, client: httpx.Client) -> None:
+    inside, folder = Inside(client, sandbox_id), PurePosixPath("/workspace/life")
+
     def ask(tool: str, **given: Any) -> Any:
         return tools.ask(tool, {"sandbox_id": sandbox_id, **given})
 
-    old, new = str(tmp_path / "below" / "one ü.txt"), str(tmp_path / "moved" / "two.txt")
-    ask("file_create_directories", entries=[{"path": str(tmp_path / "below"), "mode": 700}])
-    assert (tmp_path / "below").stat().st_mode & 0o777 == 0o700
+    old, new = str(folder / "below" / "one ü.txt"), str(folder / "moved" / "two.txt")
+    ask("file_create_directories", entries=[{"path": str(folder / "below"), "mode": 700}])
+    assert inside.mode(f"{folder}/below") == 0o700
     ask("file_write", path=old, content="one\nü\n", mode=640)
-    assert Path(old).read_text() == "one\nü\n"
-    assert Path(old).stat().st_mode & 0o777 == 0o640
+    assert inside.read(old) == "one\nü\n".encode()
+    assert inside.mode(old) == 0o640
     ask("file_replace_contents", entries=[{"path": old, "old_content": "one", "new_content": "two"}])
     ask("file_move", entries=[{"source": old, "destination": new}])
     assert ask("file_read", path=new)["content"] == "two\nü\n"
-    found = ask("file_search", path=str(tmp_path), pattern="*.txt")
+    found = ask("file_search", path=str(folder), pattern="*.txt")
     assert [entry["path"] for entry in found["result"]] == [new]
     ask("file_delete", paths=[new])
-    ask("file_delete_directories", paths=[str(tmp_path / "moved")])
-    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["below"]
+    ask("file_delete_directories", paths=[str(folder / "moved")])
+    assert inside.names(str(folder)) == ["below"]
     assert ask("file_read", path=new) == {"error": "Error executing tool file_read"}

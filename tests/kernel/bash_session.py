@@ -10,6 +10,7 @@ from pathlib import Path
 import anyio
 
 from execd.events import Event, Output
+from execd.isolation.launch import Launcher
 from execd.kernel.bash import BashKernel
 from execd.kernel.kernelspec import Kernelspecs, bundled_kernels
 from execd.kernel.request import ExecuteRequest, PendingRequest
@@ -116,10 +117,10 @@ class Session:
 
 
 @asynccontextmanager
-async def bash_session(cwd: Path, env: Mapping[str, str] = ENVIRONMENT) -> AsyncIterator[Session]:
+async def bash_session(launcher: Launcher, cwd: Path, env: Mapping[str, str] = ENVIRONMENT) -> AsyncIterator[Session]:
     """A session in this folder; nothing of it is left afterwards."""
     spec = Kernelspecs.read(bundled_kernels(), Path("python")).get("bash")
-    kernel = await BashKernel.start(spec, cwd, env)
+    kernel = await BashKernel.start(launcher, spec, cwd, env)
     try:
         yield Session(kernel)
     finally:

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from execd.isolation.launch import Launcher
 from tests.kernel.bash_session import Session, bash_session
 
 
 @pytest.fixture
-async def session(tmp_path: Path) -> AsyncIterator[Session]:
+async def session(launcher: Launcher, tmp_path: Path) -> AsyncIterator[Session]:
     """A bash session in the test's folder."""
-    async with bash_session(tmp_path) as opened:
+    async with bash_session(launcher, tmp_path) as opened:
         yield opened

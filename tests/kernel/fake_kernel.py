@@ -71,6 +71,7 @@ class FakeProcess:
     def __init__(self) -> None:
         self.dead = anyio.Event()
         self.exit_code: int | None = None
+        self.oom = False
 
     @property
     def pid(self) -> int | None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from execd.isolation.launch import Launcher
 from tests.kernel.bash_session import ENVIRONMENT, Session, bash_session
 
 BIG = 1024 * 1024
@@ -123,14 +124,14 @@ async def test_nothing_of_a_session_is_a_file_that_it_could_remove(session: Sess
     assert listed == "0\n"
 
 
-async def test_two_sessions_share_nothing(session: Session, tmp_path: Path) -> None:
-    async with bash_session(tmp_path) as other:
+async def test_two_sessions_share_nothing(launcher: Launcher, session: Session, tmp_path: Path) -> None:
+    async with bash_session(launcher, tmp_path) as other:
         await session.says("x=5; export y=6; f() { :; }; alias a=b; cd /; umask 077; set -f; trap : USR1")
         asked = "echo [$x$y]; type f a 2>&1 | grep -c found; pwd; umask; echo ${-//[^f]}; trap"
         assert await other.says(asked) == f"[]\n2\n{tmp_path}\n0022\n\n"
         assert other.pid != session.pid
 
 
-async def test_a_session_begins_with_its_environment(tmp_path: Path) -> None:
-    async with bash_session(tmp_path, {**ENVIRONMENT, "ODD": "a\n'b'"}) as other:
+async def test_a_session_begins_with_its_environment(launcher: Launcher, tmp_path: Path) -> None:
+    async with bash_session(launcher, tmp_path, {**ENVIRONMENT, "ODD": "a\n'b'"}) as other:
         assert await other.says('echo "$ODD"; echo $0 $#; echo ${-//[^eux]}') == "a\n'b'\nbash 0\n\n"

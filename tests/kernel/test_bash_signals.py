@@ -15,28 +15,31 @@ from tests.live.waiting import eventually, is_gone
 IGNORE = "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); print('on', flush=True); time.sleep(600)"
 POLITE = "import time\ntry:\n    print('on', flush=True); time.sleep(600)\nexcept KeyboardInterrupt: pass"
 
+# It says so itself that it is there: a shell that is about to start it may miss the signal.
+SLEEP = "sh -c 'echo on; exec sleep 600'"
+
 # What a run does when it is interrupted.
 SOFT = {
-    "external command": "echo on; sleep 600; echo not reached",
+    "external command": f"{SLEEP}; echo not reached",
     "loop of builtins": "echo on; while :; do :; done",
     "loop of commands": "echo on; while :; do sleep 0.01; done",
     "function": "f() { local x=inner; while :; do :; done; }; echo on; f",
-    "substitution": "echo on; y=$(sleep 600)",
+    "substitution": "exec 7>&1; y=$(echo on >&7; exec sleep 600)",
     "subshell": "echo on; (while :; do :; done)",
     "pipe": "echo on; yes | cat >/dev/null; echo not reached",
     "wait": "sleep 600 & echo on; wait",
     "open of a fifo": "mkfifo fifo; echo on; read y <fifo",
     "read of a fifo": "mkfifo fifo; exec 7<>fifo; echo on; read y <&7",
     "program that exits well": f'python3 -c "{POLITE}"; echo not reached',
-    "errexit": "set -e; echo on; sleep 600",
-    "exit trap": "trap 'echo cleanup' EXIT; echo on; sleep 600",
+    "errexit": f"set -e; {SLEEP}",
+    "exit trap": f"trap 'echo cleanup' EXIT; {SLEEP}",
 }
 HARD = {
     "program that ignores it": f'python3 -c "{IGNORE}"; echo not reached',
     "shell that ignores it": "trap '' INT; echo on; sleep 600; echo not reached; while :; do :; done",
     "shell that ignores it in a loop": "trap '' INT; echo on; while :; do sleep 0.01; done",
     "shell that handles it": "trap 'echo handled' INT; echo on; while :; do :; done",
-    "job control": "set -m; echo on; sleep 600; echo not reached",
+    "job control": f"set -m; {SLEEP}; echo not reached",
 }
 
 

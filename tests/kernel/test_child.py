@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import resource
 import signal
 import sys
 import uuid
@@ -15,6 +14,7 @@ import anyio
 import psutil
 import pytest
 
+from execd.isolation.launch import Launcher
 from execd.kernel.child import ChildProcess, ChildSpec
 from execd.kernel.tree import MARKER, kill_marked
 from tests.live.waiting import eventually
@@ -58,7 +58,8 @@ class Heard:
 class Starter:
     """Starts processes of one test."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, launcher: Launcher, folder: Path) -> None:
+        self.launcher = launcher
         self.folder = folder
         self.mark = uuid.uuid4().hex
         self.heard = Heard()
@@ -67,7 +68,9 @@ class Starter:
         self, *argv: str, merge_stderr: bool = False, uid: int | None = None, gid: int | None = None
     ) -> ChildProcess:
         env = {"PATH": os.environ["PATH"]}
-        return ChildProcess(ChildSpec(argv, self.folder, env, self.mark, uid, gid, merge_stderr), self.heard)
+        return ChildProcess(
+            self.launcher, ChildSpec(argv, self.folder, env, self.mark, uid, gid, merge_stderr), self.heard
+        )
 
     def shell(self, line: str, merge_stderr: bool = False) -> ChildProcess:
         """A shell line."""
@@ -79,9 +82,9 @@ class Starter:
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Starter]:
+def start(launcher: Launcher, tmp_path: Path) -> Iterator[Starter]:
     """Starts processes that end with the test."""
-    starter = Starter(tmp_path)
+    starter = Starter(launcher, tmp_path)
     yield starter
     kill_marked(starter.mark)
 
@@ -126,28 +129,17 @@ class TestTheEnd:
     async def test_on_exit_is_called_when_all_output_is_in(self, tmp_path: Path, start: Starter) -> None:
         seen: list[int] = []
         spec = ChildSpec(["sh", "-c", "head -c 500000 /dev/zero"], tmp_path, dict(os.environ), start.mark)
-        child = ChildProcess(spec, start.heard, lambda: seen.append(len(start.heard.stdout)))
+        child = ChildProcess(start.launcher, spec, start.heard, lambda: seen.append(len(start.heard.stdout)))
         await child.exited.wait()
         assert seen == [500000]
 
-    async def test_cpu_time_is_measured(self, start: Starter) -> None:
-        child = start.python("import time\nwhile time.process_time() < 0.05: pass")
+    async def test_what_it_used_is_told(self, start: Starter) -> None:
+        size = 200 * 2**20
+        child = start.python(f"import time\nheld = b'x' * {size}\nwhile time.process_time() < 0.05: pass")
         await child.exited.wait()
-        assert child.usage is not None
-        assert child.usage.ru_utime + child.usage.ru_stime >= 0.05
-
-    async def test_a_peak_of_memory_above_our_own_is_the_program_s(self, start: Starter) -> None:
-        size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 + 64 * 2**20
-        child = start.python(f"held = b'x' * {size}")
-        await child.exited.wait()
-        assert child.peak_memory is not None
-        assert size < child.peak_memory < size + 64 * 2**20
-
-    async def test_our_own_memory_is_not_reported_as_the_program_s(self, start: Starter) -> None:
-        child = start("true")
-        assert child.peak_memory is None
-        await child.exited.wait()
-        assert child.peak_memory is None
+        assert child.exit is not None
+        assert (child.exit.cpu_seconds or 0) >= 0.05
+        assert size < (child.exit.peak_memory or 0) < 2 * size
 
 
 class TestOutput:

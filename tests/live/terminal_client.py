@@ -21,10 +21,12 @@ PATIENCE = 30.0
 class TerminalClient:
     """One attachment. `screen` is what was not yet waited for; `offset` what a later attachment would ask for."""
 
-    def __init__(self, service: RunningService, terminal_id: str, query: str = "", **options: Any) -> None:
+    def __init__(
+        self, service: RunningService, terminal_id: str, query: str = "", base: str = "", **options: Any
+    ) -> None:
         self._open = ExitStack()
         self._socket: ClientConnection = self._open.enter_context(
-            connect(f"ws://{service.authority}/pty/{terminal_id}/ws{query}", max_size=None, **options)
+            connect(f"ws://{service.authority}{base}/pty/{terminal_id}/ws{query}", max_size=None, **options)
         )
         self.screen = bytearray()
         self.errors = bytearray()

@@ -96,7 +96,7 @@ class TestStarting:
         (workspace / "below" / "program").write_text("#!/bin/sh\necho $0 $1\n")
         (workspace / "below" / "program").chmod(0o755)
         found = printed(client, argv=["./program", "x"], cwd="below")
-        assert found == [f"{workspace}/below/program x"]
+        assert found == ["./program x"]
 
     def test_a_bare_program_is_looked_for_in_the_command_s_path(self, client: httpx.Client, tmp_path: Path) -> None:
         (tmp_path / "only-here").write_text("#!/bin/sh\necho found\n")

@@ -128,14 +128,16 @@ def test_a_grandchild_that_goes_on_holds_nothing_up(client: httpx.Client, contex
 def test_a_forked_child_that_holds_the_kernels_descriptors_holds_nothing_up(
     client: httpx.Client, context_id: str
 ) -> None:
-    code = "import os, time\nif os.fork() == 0:\n    os.setsid()\n    time.sleep(600)\nos._exit(7)"
-    code = f"import os\n{code}".replace("os.setsid()", "os.setsid(); open('forked', 'w').write(str(os.getpid()))")
+    code = (
+        "import os, time\nready, said = os.pipe()\nif os.fork() == 0:\n    os.setsid()\n"
+        "    open('forked', 'w').write(str(os.getpid()))\n    os.write(said, b'.')\n    time.sleep(600)\n"
+        "os.read(ready, 1)\nos._exit(7)"
+    )
     folder = Path(text_of(run(client, "import os\nprint(os.getcwd())", id=context_id)).strip())
     try:
         assert end_of(run(client, code, id=context_id)) == ("failed", "kernel_died")
         assert end_of(run(client, "1", id=context_id)) == SUCCEEDED
     finally:
-        eventually(lambda: (folder / "forked").exists() and (folder / "forked").read_text() != "")
         os.kill(int((folder / "forked").read_text()), signal.SIGKILL)
         (folder / "forked").unlink()
 

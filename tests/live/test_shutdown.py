@@ -84,7 +84,11 @@ def connected(service: RunningService) -> socket.socket:
 
 
 def test_killed_it_leaves_no_kernel_and_starts_again(tmp_path: Path) -> None:
-    with running_service(tmp_path) as service, service.client() as client, running(client, WHERE) as stream:
+    with (
+        running_service(tmp_path, warden_patience=1) as service,
+        service.client() as client,
+        running(client, WHERE) as stream,
+    ):
         pid, folder = stream.first_line().split()
         service.stop(signal.SIGKILL)
         with pytest.raises(httpx.RemoteProtocolError):

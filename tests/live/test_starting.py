@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -17,8 +18,11 @@ from tests.live.reading import run, text_of
 from tests.running_service import RunningService, running_service
 
 
-def serve(data_dir: Path, *options: str) -> subprocess.CompletedProcess[str]:
+def serve(data_dir: Path, *options: str, path: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """What came of it, with the programs of this folder, if there is one, before all others."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("EXECD_")}
+    if path is not None:
+        environment["PATH"] = f"{path}:{environment['PATH']}"
     command = [sys.executable, "-m", "execd", "serve", "--data-dir", str(data_dir), *options]
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
 
@@ -48,6 +52,64 @@ def test_a_data_folder_that_cannot_be(tmp_path: Path) -> None:
 
 def test_an_address_that_is_not_ours(tmp_path: Path) -> None:
     assert_one_line(serve(tmp_path, "--host", "192.0.2.1", "--port", "0"), "192.0.2.1", "--host")
+
+
+@pytest.fixture
+def forbidden(tmp_path: Path) -> Path:
+    """A folder with a bubblewrap that makes no sandboxes."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    (folder / "bwrap").symlink_to("/bin/false")
+    return folder
+
+
+def test_walls_that_are_not_to_be_had(forbidden: Path, tmp_path: Path) -> None:
+    ended = serve(tmp_path / "data", "--port", "0", "--isolation", "bwrap", path=forbidden)
+    assert_one_line(ended, "bwrap: bubblewrap has ended without a word", "deploy/README.md", "EXECD_ISOLATION=process")
+    assert_no_warden_is_left(tmp_path / "data")
+
+
+def assert_no_warden_is_left(data_dir: Path) -> None:
+    with (data_dir / "warden" / "warden.lock").open() as lock:
+        # It holds the lock as long as it lives, and is let go only after it has hung up.
+        signal.alarm(30)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        signal.alarm(0)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--kernel-python", "/no/python"), "EXECD_KERNEL_PYTHON: /no/python does not run: No such file"),
+        (("--kernel-python", "/bin/true"), "EXECD_KERNEL_PYTHON: /bin/true does not run: it is no Python"),
+        (("--egress-allow", '["not a host"]'), "EXECD_EGRESS_ALLOW: expected a name"),
+        (("--isolation", "landlock", "--network", "full"), "EXECD_NETWORK=full is not to be had: in the mode landlock"),
+        (("--isolation", "process", "--network", "proxy"), "EXECD_NETWORK=proxy is not to be had: without walls"),
+    ],
+)
+def test_what_no_sandbox_could_be_made_with(options: tuple[str, ...], said: str, tmp_path: Path) -> None:
+    assert_one_line(serve(tmp_path / "data", "--port", "0", *options), said)
+
+
+def test_a_warden_that_does_not_start(tmp_path: Path) -> None:
+    (tmp_path / "data" / "warden" / "warden.sock").mkdir(parents=True)
+    assert_one_line(serve(tmp_path / "data", "--port", "0"), "the warden did not start", "Is a directory", "warden.log")
+
+
+def test_a_data_folder_that_every_sandbox_would_see(tmp_path: Path) -> None:
+    (tmp_path / "kernels").mkdir()
+    data_dir = tmp_path / "kernels" / "data"
+    assert_one_line(serve(data_dir, "--port", "0", "--kernels-dir", str(tmp_path / "kernels")), str(data_dir))
+
+
+@pytest.mark.parametrize("mode", ["bwrap", "landlock", "process"])
+def test_it_says_which_walls_there_are(mode: str, public_folder: Path) -> None:
+    with running_service(public_folder, 0 if os.geteuid() == 0 else None, isolation=mode) as service:
+        lines = [json.loads(line) for line in service.log_file.read_text().splitlines()]
+    assert [line["isolation"] for line in lines if line["event"] == "serving"] == [mode]
+    assert ["no_walls" in line["event"] for line in lines].count(True) == (mode == "process")
+    assert service.process.returncode == 0
+    assert not any(json.loads(line)["level"] == "error" for line in service.log_file.read_text().splitlines())
 
 
 @pytest.mark.parametrize("options", [("--port", "none"), ("--allowed-hosts", "not json"), ("--run-timeout", "-1")])

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import anyio
 
+from execd.isolation.launch import Launcher
 from execd.service.attachment import Attachment
 from execd.service.line import Mode, Stream
 from execd.service.shell import ShellCommand
@@ -66,9 +67,9 @@ class Probe:
 
 
 @asynccontextmanager
-async def open_terminal(folder: Path, command: str = "") -> AsyncIterator[Terminal]:
+async def open_terminal(launcher: Launcher, folder: Path, command: str = "") -> AsyncIterator[Terminal]:
     """A terminal that ends with the block."""
-    terminal = Terminal("pty_test", lambda _mode: shell_command(folder, command, f"pty_test_{folder.name}"))
+    terminal = Terminal("pty_test", launcher, lambda _mode: shell_command(folder, command, f"pty_test_{folder.name}"))
     try:
         yield terminal
     finally:

@@ -9,22 +9,26 @@ import anyio
 import pytest
 
 from execd.errors import InvalidRequest
+from execd.isolation.launch import Launcher
 from execd.service.commands import CommandRequest, Commands
 from execd.service.environment import Environment
 from execd.service.executions import Executions
 from execd.service.meters import Meters
+from execd.service.workspace import Workspace
 from execd.settings import Settings
+from tests.machine import MACHINE
 
 
 @pytest.mark.parametrize(("uid", "gid"), [(1001, None), (1000, 1001), (0, None), (0, 0)])
 async def test_one_who_is_not_root_cannot_become_somebody_else(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uid: int, gid: int | None
+    launcher: Launcher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uid: int, gid: int | None
 ) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     monkeypatch.setattr(os, "getegid", lambda: 1000)
     executions = Executions(Settings(data_dir=tmp_path), tmp_path, Meters())
     async with anyio.create_task_group() as tasks:
-        commands = Commands(executions, Environment({}, {}, tmp_path / "envs"), tmp_path, tasks)
-        with pytest.raises(InvalidRequest, match="runs as uid 1000 and can start nothing as another user"):
+        environment = Environment(MACHINE, {}, {}, tmp_path / "envs")
+        commands = Commands(executions.of("sb_1"), launcher, environment, Workspace(MACHINE, tmp_path), tasks)
+        with pytest.raises(InvalidRequest, match="can start nothing as another user"):
             commands.start(CommandRequest("true", uid=uid, gid=gid))
     assert len(executions) == 0

@@ -20,8 +20,10 @@ from execd.errors import (
     WorkingFolderUnusable,
 )
 from execd.kernel.kernelspec import Kernelspecs
-from execd.service.contexts import Contexts, usable_folder
+from execd.service.contexts import Contexts
+from execd.service.workspace import Workspace
 from tests.kernel.fake_kernel import SPEC, FakeKernels
+from tests.machine import MACHINE
 from tests.service.context_stage import LIMITS
 from tests.service.stage import ending, new_execution, types_of
 
@@ -46,7 +48,9 @@ async def opened(folder: Path, *failures: Exception) -> AsyncIterator[Stage]:
     with anyio.fail_after(30):
         async with anyio.create_task_group() as tasks:
             limits = replace(LIMITS, contexts=3)
-            contexts = Contexts(SPECS, kernels, folder, limits, tasks, lambda: f"ctx_{next(numbers)}")
+            contexts = Contexts(
+                SPECS, kernels, Workspace(MACHINE, folder), limits, tasks, lambda: f"ctx_{next(numbers)}"
+            )
             yield Stage(contexts, kernels, folder)
             await contexts.close()
             await contexts.close()
@@ -175,12 +179,12 @@ async def test_only_the_idle_are_put_to_sleep(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("cwd", "folder"), [(None, ""), ("", ""), ("a/b", "a/b"), ("../beside", "../beside")])
 def test_a_folder_is_made_below_the_workspace(tmp_path: Path, cwd: str | None, folder: str) -> None:
     workspace = tmp_path / "workspace"
-    assert usable_folder(workspace, cwd) == workspace / folder
+    assert Workspace(MACHINE, workspace).usable(cwd) == workspace / folder
     assert (workspace / folder).is_dir()
 
 
 def test_a_folder_may_be_anywhere(tmp_path: Path) -> None:
-    assert usable_folder(tmp_path / "workspace", str(tmp_path / "else")) == tmp_path / "else"
+    assert Workspace(MACHINE, tmp_path / "workspace").usable(str(tmp_path / "else")) == tmp_path / "else"
 
 
 @pytest.mark.parametrize(
@@ -189,4 +193,4 @@ def test_a_folder_may_be_anywhere(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be(tmp_path: Path, cwd: str, why: str) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(WorkingFolderUnusable, match=why):
-        usable_folder(tmp_path, cwd)
+        Workspace(MACHINE, tmp_path).usable(cwd)

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from execd.errors import FileForbidden, FileNotFound, InvalidRequest, NotADirectory
+from execd.isolation.identity import Identity
 from execd.service.directories import listed, make, remove, searched
 from execd.service.globs import Glob
-from execd.service.identity import Identity
 from execd.service.ownership import Permission
+from tests.machine import MACHINE
 
 ROOT = os.geteuid() == 0
 
@@ -34,7 +35,7 @@ def tree(tmp_path: Path) -> Path:
 
 
 def found(root: Path, depth: int) -> list[str]:
-    return [os.path.relpath(info.path, root) for info in listed(root, depth)]
+    return [os.path.relpath(info.path, root) for info in listed(MACHINE, root, depth)]
 
 
 def test_a_folder_is_listed_by_name(tree: Path) -> None:
@@ -52,7 +53,7 @@ def test_depth_0_shows_nothing(tree: Path) -> None:
 
 def test_types(tree: Path) -> None:
     os.mkfifo(tree / "fifo")
-    types = {Path(info.path).name: info.type for info in listed(tree, 1)}
+    types = {Path(info.path).name: info.type for info in listed(MACHINE, tree, 1)}
     assert types == {
         "B.txt": "file",
         "a.py": "file",
@@ -69,7 +70,7 @@ def test_types(tree: Path) -> None:
 )
 def test_what_is_no_folder_is_not_listed(tree: Path, name: str, error: type[Exception]) -> None:
     with pytest.raises(error):
-        listed(tree / name, 0)
+        listed(MACHINE, tree / name, 0)
 
 
 @pytest.mark.parametrize(
@@ -85,22 +86,22 @@ def test_what_is_no_folder_is_not_listed(tree: Path, name: str, error: type[Exce
     ],
 )
 def test_a_search_compares_base_names_of_files(tree: Path, pattern: str, names: list[str]) -> None:
-    assert [os.path.relpath(info.path, tree) for info in searched(tree, Glob(pattern))] == names
+    assert [os.path.relpath(info.path, tree) for info in searched(MACHINE, tree, Glob(pattern))] == names
 
 
 @pytest.mark.parametrize(("name", "error"), [("a.py", NotADirectory), ("missing", FileNotFound)])
 def test_what_is_no_folder_is_not_searched(tree: Path, name: str, error: type[Exception]) -> None:
     with pytest.raises(error):
-        searched(tree / name, Glob("*"))
+        searched(MACHINE, tree / name, Glob("*"))
 
 
 def test_a_search_may_begin_at_a_symlink(tree: Path) -> None:
-    assert [info.path for info in searched(tree / "out", Glob("*"))] == [str(tree / "out/secret.py")]
+    assert [info.path for info in searched(MACHINE, tree / "out", Glob("*"))] == [str(tree / "out/secret.py")]
 
 
 def test_names_that_are_not_utf_8_are_shown(tmp_path: Path) -> None:
     (tmp_path / os.fsdecode(b"x\xff")).touch()
-    assert [info.path for info in listed(tmp_path, 1)] == [f"{tmp_path}/x\ufffd"]
+    assert [info.path for info in listed(MACHINE, tmp_path, 1)] == [f"{tmp_path}/x\ufffd"]
 
 
 def test_a_tree_deeper_than_a_path_can_name_is_listed_as_far_as_it_goes(tmp_path: Path) -> None:
@@ -113,8 +114,8 @@ def test_a_tree_deeper_than_a_path_can_name_is_listed_as_far_as_it_goes(tmp_path
         descriptors.append(folder)
     for descriptor in descriptors:
         os.close(descriptor)
-    assert 10 < len(list(listed(tmp_path, -1))) < depth
-    remove(tmp_path)
+    assert 10 < len(list(listed(MACHINE, tmp_path, -1))) < depth
+    remove(MACHINE, tmp_path)
     assert not tmp_path.exists()
 
 
@@ -127,21 +128,21 @@ def test_what_cannot_be_read_is_left_out(public_folder: Path) -> None:
     with (Identity(54321, 54321) if ROOT else Identity.own()).assumed():
         assert found(tmp_path, 5) == ["closed", "open"]
         with pytest.raises(FileForbidden):
-            listed(tmp_path / "closed", 1)
+            listed(MACHINE, tmp_path / "closed", 1)
         with pytest.raises(FileForbidden):
-            remove(tmp_path / "closed")
+            remove(MACHINE, tmp_path / "closed")
     (tmp_path / "closed").chmod(0o700)
 
 
 def test_a_folder_is_made_with_those_above(tmp_path: Path) -> None:
-    make(tmp_path / "a/b", Permission(0o711))
+    make(MACHINE, tmp_path / "a/b", Permission(0o711))
     assert stat.S_IMODE((tmp_path / "a/b").stat().st_mode) == 0o711
     assert stat.S_IMODE((tmp_path / "a").stat().st_mode) != 0o711
 
 
 def test_a_folder_that_is_there_stays_as_it_is(tmp_path: Path) -> None:
     tmp_path.chmod(0o750)
-    make(tmp_path, Permission(0o700, "nobody-of-this-name"))
+    make(MACHINE, tmp_path, Permission(0o700, "nobody-of-this-name"))
     assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o750
 
 
@@ -149,26 +150,26 @@ def test_what_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for path in [tmp_path / "file", tmp_path / "file/below"]:
         with pytest.raises(NotADirectory):
-            make(path, Permission())
+            make(MACHINE, path, Permission())
     with pytest.raises(InvalidRequest):
-        make(tmp_path / "a", Permission(0, "nobody-of-this-name"))
+        make(MACHINE, tmp_path / "a", Permission(0, "nobody-of-this-name"))
     assert not (tmp_path / "a").exists()
 
 
 def test_everything_in_a_folder_is_removed_and_nothing_that_it_points_to(tree: Path) -> None:
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(tree / "s"))
-        remove(tree)
+        remove(MACHINE, tree)
     assert not tree.exists()
     assert (tree.parent / "outside/secret.py").exists()
 
 
 def test_what_is_not_there_needs_no_removing(tmp_path: Path) -> None:
-    remove(tmp_path / "missing")
+    remove(MACHINE, tmp_path / "missing")
 
 
 def test_a_symlink_is_removed_itself(tree: Path) -> None:
-    remove(tree / "out")
+    remove(MACHINE, tree / "out")
     assert not (tree / "out").is_symlink()
     assert (tree.parent / "outside/secret.py").exists()
 
@@ -176,4 +177,4 @@ def test_a_symlink_is_removed_itself(tree: Path) -> None:
 @pytest.mark.parametrize("path", ["/", "/.", "/usr/.."])
 def test_the_root_is_not_removed(path: str) -> None:
     with pytest.raises(FileForbidden, match="root of everything"):
-        remove(Path(path))
+        remove(MACHINE, Path(path))

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from execd.errors import FileNotFound, NotAFile, RangeUnsatisfiable
 from execd.service.downloads import ByteRange, OpenFile, parse_range
+from tests.machine import MACHINE
 
 BYTES = bytes(range(100))
 
@@ -79,7 +80,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_bytes_are_read_wherever_they_are(file: Path) -> None:
-    opened = OpenFile.open(file)
+    opened = OpenFile.open(MACHINE, file)
     try:
         assert opened.size == 100
         assert opened.read(10, 5) == BYTES[10:15]
@@ -94,7 +95,7 @@ def test_bytes_are_read_wherever_they_are(file: Path) -> None:
 
 
 def test_it_stays_one_file_whatever_becomes_of_its_name(file: Path) -> None:
-    opened = OpenFile.open(file)
+    opened = OpenFile.open(MACHINE, file)
     file.unlink()
     file.write_bytes(b"another")
     assert opened.read(0, 200) == BYTES
@@ -103,7 +104,7 @@ def test_it_stays_one_file_whatever_becomes_of_its_name(file: Path) -> None:
 
 def test_the_etag_changes_with_the_content(file: Path) -> None:
     def etag() -> str:
-        opened = OpenFile.open(file)
+        opened = OpenFile.open(MACHINE, file)
         opened.close()
         return opened.etag
 
@@ -124,7 +125,7 @@ def test_the_etag_changes_with_the_content(file: Path) -> None:
 def test_what_cannot_be_downloaded(tmp_path: Path) -> None:
     before = len(list(Path("/proc/self/fd").iterdir()))
     with pytest.raises(NotAFile):
-        OpenFile.open(tmp_path)
+        OpenFile.open(MACHINE, tmp_path)
     with pytest.raises(FileNotFound):
-        OpenFile.open(tmp_path / "missing")
+        OpenFile.open(MACHINE, tmp_path / "missing")
     assert len(list(Path("/proc/self/fd").iterdir())) == before

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from opensandbox.adapters.converter.env_entry import build_set_env_command
 
 from execd.service.env_file import MOST_BYTES, parse_env_file, read_env_file
+from tests.machine import MACHINE
 
 KNOWN = {"HOME": "/home/me", "EMPTY": ""}
 
@@ -80,7 +81,7 @@ def test_what_the_sdk_writes_comes_back(tmp_path: Path, written: list[tuple[str,
     for name, value in written:
         command = build_set_env_command(name, value)
         subprocess.run(["bash", "-c", command], env={**os.environ, "EXECD_ENVS": str(file)}, check=True)
-    assert parse_env_file(read_env_file(file), {}) == dict(written)
+    assert parse_env_file(read_env_file(MACHINE, file), {}) == dict(written)
 
 
 @given(VALUES)
@@ -91,26 +92,26 @@ def test_a_value_without_a_single_quote_is_literal_dollars_included(value: str) 
 
 class TestReading:
     def test_no_file_is_an_empty_one(self, tmp_path: Path) -> None:
-        assert read_env_file(tmp_path / "envs") == ""
+        assert read_env_file(MACHINE, tmp_path / "envs") == ""
 
     def test_line_ends_stay_as_they_are(self, tmp_path: Path) -> None:
         (tmp_path / "envs").write_bytes(b"A='x\ry\r\nz'\n")
-        assert read_env_file(tmp_path / "envs") == "A='x\ry\r\nz'\n"
+        assert read_env_file(MACHINE, tmp_path / "envs") == "A='x\ry\r\nz'\n"
 
     def test_bytes_that_are_no_utf_8_reach_the_process_as_they_are(self, tmp_path: Path) -> None:
         (tmp_path / "envs").write_bytes(b"A=\xff\n")
-        assert os.fsencode(parse_env_file(read_env_file(tmp_path / "envs"), {})["A"]) == b"\xff"
+        assert os.fsencode(parse_env_file(read_env_file(MACHINE, tmp_path / "envs"), {})["A"]) == b"\xff"
 
     def test_a_pipe_in_its_place_is_not_waited_for(self, tmp_path: Path) -> None:
         os.mkfifo(tmp_path / "envs")
-        assert read_env_file(tmp_path / "envs") == ""
+        assert read_env_file(MACHINE, tmp_path / "envs") == ""
 
     @pytest.mark.parametrize("target", ["/dev/zero", "/", "/proc/self/mem"])
     def test_what_is_no_plain_file_is_an_empty_one(self, tmp_path: Path, target: str) -> None:
         (tmp_path / "envs").symlink_to(target)
-        assert read_env_file(tmp_path / "envs") == ""
+        assert read_env_file(MACHINE, tmp_path / "envs") == ""
 
     def test_no_more_is_read_than_a_bound(self, tmp_path: Path) -> None:
         with (tmp_path / "envs").open("wb") as file:
             file.truncate(MOST_BYTES + 10)
-        assert len(read_env_file(tmp_path / "envs")) == MOST_BYTES
+        assert len(read_env_file(MACHINE, tmp_path / "envs")) == MOST_BYTES

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from execd.errors import InvalidRequest
-from execd.service.environment import Environment, check_folder, expand_path, sandbox_environment
+from execd.service.environment import Environment, expand_path, sandbox_environment
+from execd.service.workspace import check_folder
+from tests.machine import MACHINE
 
 SERVICE = {
     "PATH": "/bin",
@@ -44,7 +46,7 @@ def envs(tmp_path: Path) -> Path:
 @pytest.fixture
 def environment(envs: Path) -> Environment:
     """An environment over that file."""
-    return Environment({"PATH": "/bin", "A": "base"}, {"A": "fixed", "B": "fixed", "PWD": "/wrong"}, envs)
+    return Environment(MACHINE, {"PATH": "/bin", "A": "base"}, {"A": "fixed", "B": "fixed", "PWD": "/wrong"}, envs)
 
 
 def test_it_is_layered(environment: Environment, envs: Path) -> None:
@@ -110,8 +112,8 @@ def test_without_a_home_there_is_the_root() -> None:
 class TestFolder:
     def test_one_that_is_there(self, tmp_path: Path) -> None:
         (tmp_path / "link").symlink_to(tmp_path)
-        check_folder(tmp_path, "cwd")
-        check_folder(tmp_path / "link", "cwd")
+        check_folder(MACHINE, tmp_path, "cwd")
+        check_folder(MACHINE, tmp_path / "link", "cwd")
 
     @pytest.mark.parametrize(
         ("name", "why"),
@@ -128,5 +130,5 @@ class TestFolder:
         (tmp_path / "file").touch()
         (tmp_path / "loop").symlink_to("loop")
         with pytest.raises(InvalidRequest, match=why) as caught:
-            check_folder(tmp_path / name, "cwd")
+            check_folder(MACHINE, tmp_path / name, "cwd")
         assert caught.value.field == "cwd"

@@ -21,11 +21,13 @@ from execd.errors import (
     NotAFile,
     PathUnusable,
 )
+from execd.isolation.identity import Identity
 from execd.service.fileinfo import FileInfo, moment
-from execd.service.files import Files, delete, info_of, move, move_across, set_permission
-from execd.service.identity import Identity
+from execd.service.files import Files, delete, info_of, move, set_permission
+from execd.service.moving import move_across
 from execd.service.ownership import Names, Permission
 from execd.service.paths import Paths
+from tests.machine import MACHINE
 
 ROOT = os.geteuid() == 0
 PLAIN = Identity(54321, 54321) if ROOT else Identity.own()
@@ -41,8 +43,8 @@ def file(tmp_path: Path) -> Path:
 
 def test_what_is_known_of_a_file(file: Path) -> None:
     os.utime(file, ns=(0, 1_700_000_000_123_456_789))
-    found = info_of(file)
-    names = Names()
+    found = info_of(MACHINE, file)
+    names = Names(MACHINE.accounts)
     expected = FileInfo(
         path=str(file),
         type="file",
@@ -59,7 +61,7 @@ def test_what_is_known_of_a_file(file: Path) -> None:
 def test_a_symlink_is_shown_itself(file: Path) -> None:
     link = file.with_name("link")
     link.symlink_to("nowhere")
-    assert (info_of(link).type, info_of(link).path) == ("symlink", str(link))
+    assert (info_of(MACHINE, link).type, info_of(MACHINE, link).path) == ("symlink", str(link))
 
 
 @pytest.mark.parametrize(("nanoseconds", "year"), [(10**30, 9999), (-(10**30), 1), (-1, 1969)])
@@ -75,28 +77,28 @@ def test_times_that_no_calendar_has(nanoseconds: int, year: int) -> None:
 def test_paths_that_lead_nowhere(file: Path, name: str, error: type[Exception]) -> None:
     (file.parent / "loop").symlink_to("loop")
     with pytest.raises(error):
-        info_of(file.parent / name)
+        info_of(MACHINE, file.parent / name)
 
 
 def test_files_and_symlinks_are_deleted_and_folders_are_not(file: Path) -> None:
     link = file.with_name("link")
     link.symlink_to(file.parent)
-    delete(link)
+    delete(MACHINE, link)
     assert file.exists()
-    delete(file)
-    delete(file)
+    delete(MACHINE, file)
+    delete(MACHINE, file)
     assert not file.exists()
     with pytest.raises(NotAFile, match="is a directory"):
-        delete(file.parent)
+        delete(MACHINE, file.parent)
 
 
 def test_modes_are_set_and_what_is_missing_is_told(file: Path) -> None:
-    set_permission(file, Permission(0o600))
+    set_permission(MACHINE, file, Permission(0o600))
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     with pytest.raises(FileNotFound):
-        set_permission(file.with_name("missing"), Permission(0o600))
+        set_permission(MACHINE, file.with_name("missing"), Permission(0o600))
     with pytest.raises(InvalidRequest):
-        set_permission(file, Permission(0, "nobody-of-this-name"))
+        set_permission(MACHINE, file, Permission(0, "nobody-of-this-name"))
 
 
 def test_others_files_may_not_be_changed(public_folder: Path) -> None:
@@ -105,21 +107,21 @@ def test_others_files_may_not_be_changed(public_folder: Path) -> None:
         target.touch()
     with PLAIN.assumed():
         with pytest.raises(FileForbidden):
-            set_permission(target, Permission(0o777))
+            set_permission(MACHINE, target, Permission(0o777))
         with pytest.raises(FileForbidden):
-            delete(target)
+            delete(MACHINE, target)
 
 
 class TestMove:
     """Files and folders get another path."""
 
     def test_a_file_and_the_folders_above_its_new_place(self, file: Path) -> None:
-        move(file, file.parent / "a/b/c")
+        move(MACHINE, file, file.parent / "a/b/c")
         assert (file.parent / "a/b/c").read_bytes() == b"12345"
         assert not file.exists()
 
     def test_a_folder_with_all_that_is_in_it(self, file: Path) -> None:
-        move(file.parent, file.parent.with_name(f"{file.parent.name}-moved"))
+        move(MACHINE, file.parent, file.parent.with_name(f"{file.parent.name}-moved"))
         assert (file.parent.with_name(f"{file.parent.name}-moved") / "file").exists()
 
     @pytest.mark.parametrize("name", ["file", "link", "folder"])
@@ -127,24 +129,24 @@ class TestMove:
         file.with_name("link").symlink_to("nowhere")
         file.with_name("folder").mkdir()
         with pytest.raises(DestinationExists, match=f"{name}'"):
-            move(file, file.with_name(name))
+            move(MACHINE, file, file.with_name(name))
         assert file.read_bytes() == b"12345"
 
     def test_what_is_missing_is_told_and_no_folder_made(self, file: Path) -> None:
         with pytest.raises(FileNotFound, match="missing'"):
-            move(file.with_name("missing"), file.parent / "a/b")
+            move(MACHINE, file.with_name("missing"), file.parent / "a/b")
         assert not (file.parent / "a").exists()
 
     def test_a_folder_cannot_be_moved_into_itself(self, file: Path) -> None:
         with pytest.raises(PathUnusable):
-            move(file.parent, file.parent / "below")
+            move(MACHINE, file.parent, file.parent / "below")
         assert file.exists()
 
     def test_a_file_is_no_folder_to_move_into(self, file: Path) -> None:
         other = file.with_name("other")
         other.touch()
         with pytest.raises((NotADirectory, PathUnusable)):
-            move(other, file / "below")
+            move(MACHINE, other, file / "below")
 
 
 class TestMoveAcross:
@@ -162,14 +164,14 @@ class TestMoveAcross:
                 os.chown(path, 54321, 54322, follow_symlinks=False)
         names = [source, source / "folder", source / "folder/file", source / "link"]
         before = [self.facts(path) for path in names]
-        move_across(source, tmp_path / "destination")
+        self.move(source, tmp_path / "destination")
         assert [self.facts(tmp_path / "destination" / path.relative_to(source)) for path in names] == before
         assert (tmp_path / "destination/folder/file").read_bytes() == b"12345"
         assert sorted(path.name for path in tmp_path.iterdir()) == ["destination"]
 
     def test_a_file(self, file: Path) -> None:
         before = self.facts(file)
-        move_across(file, file.with_name("moved"))
+        self.move(file, file.with_name("moved"))
         assert self.facts(file.with_name("moved")) == before
         assert not file.exists()
 
@@ -179,9 +181,13 @@ class TestMoveAcross:
         (source / "a").touch()
         os.mkfifo(source / "fifo")
         with pytest.raises(NotAFile, match="is a FIFO"):
-            move_across(source, file.with_name("moved"))
+            self.move(source, file.with_name("moved"))
         assert sorted(path.name for path in file.parent.iterdir()) == ["file", "source"]
         assert sorted(path.name for path in source.iterdir()) == ["a", "fifo"]
+
+    def move(self, source: Path, destination: Path) -> None:
+        with MACHINE.entry(source) as origin, MACHINE.entry(destination) as place:
+            move_across(origin, place)
 
     def facts(self, path: Path) -> tuple[int, ...]:
         found = path.lstat()
@@ -194,7 +200,7 @@ class TestFiles:
 
     @pytest.fixture
     def files(self) -> Files:
-        return Files(Paths(Path("/"), dict))
+        return Files(MACHINE, Paths(Path("/"), dict))
 
     @pytest.mark.anyio
     async def test_not_in_the_loops_thread(self, files: Files) -> None:

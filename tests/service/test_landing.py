@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from execd.errors import FileFailed, FileForbidden, InvalidRequest, NotAFile, PathUnusable
-from execd.service.identity import Identity
+from execd.isolation.identity import Identity
 from execd.service.landing import PendingFile, Syncing, anonymous_file, copy, sync_folders, write_all
 from execd.service.ownership import Permission
+from tests.machine import MACHINE
 
 ROOT = os.geteuid() == 0
 PLAIN = Identity(54321, 54321) if ROOT else Identity.own()
@@ -23,7 +24,7 @@ PLAIN = Identity(54321, 54321) if ROOT else Identity.own()
 @contextmanager
 def pending(target: Path, permission: Permission | None = None) -> Iterator[PendingFile]:
     """A pending file, discarded in the end."""
-    found = PendingFile(target, permission or Permission())
+    found = PendingFile(MACHINE, target, permission or Permission())
     try:
         yield found
     finally:
@@ -37,7 +38,7 @@ def land(file: PendingFile, content: bytes = b"new") -> None:
     file.settle(syncing)
     syncing.finish()
     file.land()
-    sync_folders(file.folders)
+    sync_folders(MACHINE, file.folders)
 
 
 def open_descriptors() -> int:
@@ -118,7 +119,7 @@ def test_what_a_symlink_points_to_is_replaced(tmp_path: Path, there: bool) -> No
 def test_a_symlink_loop_is_refused(tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to("loop")
     with pytest.raises(PathUnusable):
-        PendingFile(tmp_path / "loop", Permission())
+        PendingFile(MACHINE, tmp_path / "loop", Permission())
 
 
 @pytest.mark.parametrize("kind", ["directory", "FIFO", "character device"])
@@ -129,12 +130,12 @@ def test_what_is_no_file_is_not_replaced(tmp_path: Path, kind: str) -> None:
     elif kind == "FIFO":
         os.mkfifo(target)
     with pytest.raises(NotAFile, match=f"is a {kind}"):
-        PendingFile(target, Permission())
+        PendingFile(MACHINE, target, Permission())
 
 
 def test_an_unknown_owner_is_refused_before_anything_is_made(tmp_path: Path) -> None:
     with pytest.raises(InvalidRequest):
-        PendingFile(tmp_path / "a/file", Permission(0, "nobody-of-this-name"))
+        PendingFile(MACHINE, tmp_path / "a/file", Permission(0, "nobody-of-this-name"))
     assert names(tmp_path) == []
 
 
@@ -176,23 +177,23 @@ class TestFolderThatIsNotWritable:
 
     def test_nothing_new_can_be_made(self, forbidding: Path) -> None:
         with PLAIN.assumed(), pytest.raises(FileForbidden, match="new'"):
-            PendingFile(forbidding / "new", Permission())
+            PendingFile(MACHINE, forbidding / "new", Permission())
 
     def test_a_file_that_is_not_writable_is_refused_at_once(self, forbidding: Path) -> None:
         (forbidding / "file").chmod(0o444)
         with PLAIN.assumed(), pytest.raises(FileForbidden):
-            PendingFile(forbidding / "file", Permission())
+            PendingFile(MACHINE, forbidding / "file", Permission())
 
 
 def test_a_mount_point_is_written_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def busy(*_: object) -> None:
+    def busy(*_: object, **__: object) -> None:
         raise OSError(errno.EBUSY, "Device or resource busy")
 
     target = tmp_path / "file"
     target.write_text("something that is longer")
     before = target.stat().st_ino
     with pending(target, Permission(0o600)) as file, monkeypatch.context() as patched:
-        patched.setattr(Path, "replace", busy)
+        patched.setattr(os, "replace", busy)
         land(file)
     assert (target.read_text(), target.stat().st_ino) == ("new", before)
     assert stat.S_IMODE(target.stat().st_mode) == 0o600

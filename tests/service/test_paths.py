@@ -12,7 +12,10 @@ from pathlib import Path
 import pytest
 
 from execd import errors
-from execd.service.paths import Paths, check_folder, file_errors, kind_of, open_regular, shown, translated
+from execd.isolation.entry import reopen_folder
+from execd.isolation.shown import kind_of, shown
+from execd.service.paths import Paths, file_errors, translated
+from tests.machine import MACHINE
 
 VARIABLES = {"HOME": "/home/sandbox", "DATA": "/data", "NAME": "x y"}
 OWN = pwd.getpwuid(0)
@@ -68,7 +71,7 @@ def test_names_that_are_not_utf_8_can_be_shown() -> None:
 def test_a_regular_file_is_opened_through_symlinks(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"content")
     (tmp_path / "link").symlink_to("file")
-    fd = open_regular(tmp_path / "link")
+    fd = MACHINE.open_regular(tmp_path / "link")
     try:
         assert os.read(fd, 100) == b"content"
     finally:
@@ -89,7 +92,7 @@ def test_what_is_no_regular_file_is_not_opened(tmp_path: Path, kind: str) -> Non
             case _:
                 path = Path("/dev/zero")
         with pytest.raises(errors.NotAFile, match=f"is a {kind}"):
-            open_regular(path)
+            MACHINE.open_regular(path)
 
 
 def test_the_writer_of_a_fifo_does_not_notice(tmp_path: Path) -> None:
@@ -104,7 +107,7 @@ def test_the_writer_of_a_fifo_does_not_notice(tmp_path: Path) -> None:
     writer = threading.Thread(target=write)
     writer.start()
     with pytest.raises(errors.NotAFile):
-        open_regular(fifo)
+        MACHINE.open_regular(fifo)
     assert not opened.is_set()
     os.close(os.open(fifo, os.O_RDONLY))
     writer.join()
@@ -113,9 +116,10 @@ def test_the_writer_of_a_fifo_does_not_notice(tmp_path: Path) -> None:
 
 def test_a_folder_is_checked(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    check_folder(tmp_path)
-    with pytest.raises(errors.NotADirectory, match="regular file"):
-        check_folder(tmp_path / "file")
+    with MACHINE.target(tmp_path) as found:
+        os.close(reopen_folder(found, tmp_path))
+    with MACHINE.target(tmp_path / "file") as found, pytest.raises(errors.NotADirectory, match="regular file"):
+        reopen_folder(found, tmp_path / "file")
 
 
 @pytest.mark.parametrize(
@@ -150,7 +154,7 @@ def test_a_symlink_loop_is_told(tmp_path: Path) -> None:
     loop = tmp_path / "loop"
     loop.symlink_to("loop")
     with pytest.raises(errors.PathUnusable, match="symbolic links"), file_errors(loop):
-        open_regular(loop)
+        MACHINE.open_regular(loop)
 
 
 def test_kinds_have_names() -> None:

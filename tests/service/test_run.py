@@ -107,6 +107,14 @@ def test_how_it_ends(
     assert ending_of(cause, 2.5, died, reply, raised) == ends
 
 
+def test_a_kernel_that_had_no_memory_left_ends_so() -> None:
+    ends = ending_of(None, 2.5, DIED, None, None, oom=True)
+    assert (ends.status, ends.reason) == (Status.FAILED, Reason.OOM)
+    assert ends.error is not None
+    assert "no memory left" in ends.error.evalue
+    assert ending_of(TIMEOUT, 2.5, DIED, None, None, oom=True).reason is Reason.TIMEOUT
+
+
 class Running:
     """A run of a fake kernel, to be carried out."""
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from execd.errors import ContentMissing, ExecdError, FileForbidden, InvalidUpload, MetadataMissing, NotAFile
 from execd.service.ownership import Permission
 from execd.service.uploads import Destination, Upload
+from tests.machine import MACHINE
 
 TYPE = "multipart/form-data; boundary=xyz"
 
@@ -43,7 +44,7 @@ def metadata(path: Path) -> Part:
 
 def upload(raw: bytes, size: int = 65536) -> None:
     """The whole life of an upload, its body coming in chunks of a size."""
-    found = Upload(TYPE, destination)
+    found = Upload(MACHINE, TYPE, destination)
     try:
         found.feed([raw[start : start + size] for start in range(0, len(raw), size)])
         found.finish()
@@ -102,7 +103,7 @@ def test_more_than_a_thousand_pairs(tmp_path: Path) -> None:
 
 def test_memory_holds_a_batch_and_not_a_file(tmp_path: Path) -> None:
     chunk = os.urandom(64 * 1024)
-    found = Upload(TYPE, destination)
+    found = Upload(MACHINE, TYPE, destination)
     tracemalloc.start()
     try:
         found.feed([body([metadata(tmp_path / "a"), ("file", b"")], b"").removesuffix(b"\r\n")])
@@ -164,16 +165,16 @@ def test_a_body_that_is_cut_off_anywhere(tmp_path: Path, cut: int) -> None:
 )
 def test_another_content_type_is_refused(content_type: str) -> None:
     with pytest.raises(InvalidUpload, match="expected multipart/form-data with a boundary"):
-        Upload(content_type, destination)
+        Upload(MACHINE, content_type, destination)
 
 
 def test_a_boundary_may_not_be_of_any_length() -> None:
     with pytest.raises(InvalidUpload, match="Boundary length"):
-        Upload(f"multipart/form-data; boundary={'x' * 300}", destination)
+        Upload(MACHINE, f"multipart/form-data; boundary={'x' * 300}", destination)
 
 
 def test_a_boundary_may_be_quoted(tmp_path: Path) -> None:
-    found = Upload('multipart/form-data; boundary="xyz"', destination)
+    found = Upload(MACHINE, 'multipart/form-data; boundary="xyz"', destination)
     found.feed([body([metadata(tmp_path / "a"), A])])
     found.finish()
     found.abandon()

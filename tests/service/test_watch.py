@@ -12,17 +12,19 @@ import anyio
 import pytest
 
 from execd.errors import FileNotFound, NotADirectory, TooManyWatches
+from execd.service.folder_watch import Change
 from execd.service.journal import Slice
 from execd.service.landing import PendingFile, Syncing
 from execd.service.ownership import Permission
-from execd.service.watch import Change, FileChange, Watches, in_order
+from execd.service.watch import FileChange, Watches, in_order
+from tests.machine import MACHINE
 
 pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
 def watches() -> Watches:
-    return Watches()
+    return Watches(MACHINE)
 
 
 async def until(records: AsyncIterator[Slice], kind: str, path: Path) -> list[dict[str, Any]]:
@@ -111,7 +113,7 @@ async def test_a_folder_that_is_moved_in_is_told_with_its_content(watches: Watch
 
 async def test_content_on_its_way_is_not_told_of(watches: Watches, tmp_path: Path) -> None:
     records = await watches.start(tmp_path, recursive=False)
-    pending = PendingFile(tmp_path / "file", Permission())
+    pending = PendingFile(MACHINE, tmp_path / "file", Permission())
     pending.write(b"x")
     pending.settle(Syncing())
     pending.land()
@@ -141,7 +143,7 @@ async def test_it_ends_with_the_service(watches: Watches, tmp_path: Path) -> Non
 
 
 async def test_a_cancelled_reader_gives_its_place_back(tmp_path: Path) -> None:
-    watches = Watches(most=1)
+    watches = Watches(MACHINE, most=1)
     records = await watches.start(tmp_path, recursive=False)
     with pytest.raises(TooManyWatches):
         await watches.start(tmp_path, recursive=False)
@@ -156,7 +158,7 @@ async def test_a_cancelled_reader_gives_its_place_back(tmp_path: Path) -> None:
 
 
 async def test_a_watch_that_nobody_reads_gives_its_place_back(tmp_path: Path) -> None:
-    watches = Watches(most=1)
+    watches = Watches(MACHINE, most=1)
     await watches.start(tmp_path, recursive=False)
     with anyio.fail_after(60):
         while len(watches):

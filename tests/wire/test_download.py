@@ -18,6 +18,7 @@ from execd.service.downloads import ByteRange, OpenFile
 from execd.service.files import Files
 from execd.service.paths import Paths
 from execd.wire.download import Download, byte_pieces, content_disposition
+from tests.machine import MACHINE
 
 pytestmark = pytest.mark.anyio
 
@@ -38,7 +39,7 @@ def test_every_name_survives_its_header(name: str) -> None:
 @pytest.fixture
 def opened(tmp_path: Path) -> OpenFile:
     (tmp_path / "file").write_bytes(b"0123456789")
-    return OpenFile.open(tmp_path / "file")
+    return OpenFile.open(MACHINE, tmp_path / "file")
 
 
 async def waiting() -> Message:
@@ -65,7 +66,7 @@ async def sent(download: Download) -> list[Message]:
 
 
 async def test_everything_is_sent_and_the_file_closed(opened: OpenFile) -> None:
-    pieces = byte_pieces(Files(Paths(Path("/"), dict)), opened, ByteRange(2, 5))
+    pieces = byte_pieces(Files(MACHINE, Paths(Path("/"), dict)), opened, ByteRange(2, 5))
     start, *body = await sent(Download(opened, pieces, 206, {"Content-Length": "4"}))
     assert (start["status"], dict(start["headers"])[b"content-length"]) == (206, b"4")
     assert b"".join(bytes(message["body"]) for message in body) == b"2345"
@@ -74,7 +75,7 @@ async def test_everything_is_sent_and_the_file_closed(opened: OpenFile) -> None:
 
 
 async def test_a_body_that_cannot_be_whole_has_no_end(opened: OpenFile) -> None:
-    pieces = byte_pieces(Files(Paths(Path("/"), dict)), opened, ByteRange(5, 50))
+    pieces = byte_pieces(Files(MACHINE, Paths(Path("/"), dict)), opened, ByteRange(5, 50))
     _, *body = await sent(Download(opened, pieces, 200, {"Content-Length": "46"}))
     assert [message["more_body"] for message in body] == [True]
     assert not is_open(opened)

@@ -11,7 +11,8 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient, WebSocketDenialResponse
 from starlette.websockets import WebSocket
 
-from execd.wire.guard import TOKEN_HEADER, Guard, Policy, Verdict, host_name
+from execd.wire.dialects import TOKEN_HEADER
+from execd.wire.guard import Guard, Policy, Verdict, host_name
 
 ADMITTED, NO_TOKEN = Verdict.ADMITTED, Verdict.NO_TOKEN
 FOREIGN_HOST, FOREIGN_ORIGIN = Verdict.FOREIGN_HOST, Verdict.FOREIGN_ORIGIN
@@ -32,7 +33,14 @@ OPEN = Policy(hosts=frozenset({"box.example"}), origins=frozenset({"https://app.
         ("/code", {TOKEN: "secret "}, NO_TOKEN),
         ("/code", {TOKEN: "secre"}, NO_TOKEN),
         ("/code", {TOKEN: "sécret"}, NO_TOKEN),
-        ("/code", {"authorization": "Bearer secret"}, NO_TOKEN),
+        ("/code", {"authorization": "Bearer secret"}, ADMITTED),
+        ("/code", {"authorization": "bearer secret"}, ADMITTED),
+        ("/code", {"authorization": "Bearer guess"}, NO_TOKEN),
+        ("/code", {"authorization": "Basic secret"}, NO_TOKEN),
+        ("/code", {"open-sandbox-api-key": "secret"}, ADMITTED),
+        ("/code", {"open-sandbox-api-key": "guess", TOKEN: "secret"}, ADMITTED),
+        ("/opensandbox/v1/health", {}, ADMITTED),
+        ("/opensandbox/v1/sandboxes", {}, NO_TOKEN),
         ("/ping", {}, ADMITTED),
         ("/ping", {TOKEN: "wrong"}, ADMITTED),
         ("/ping/", {}, NO_TOKEN),

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from pathlib import Path
-from typing import TypeVar
+from pathlib import PurePath
+from typing import Protocol, TypeVar
 
 from starlette.requests import Request
 
 from execd.errors import IdentityRefused, InvalidRequest, MissingQuery
-from execd.service.identity import NO_ID, Identity
+from execd.isolation.identity import NO_ID, Identity
+from execd.isolation.root import Root
+from execd.service.files import Files
 from execd.wire.operation import Operation
 from execd.wire.state import sandbox_of
 
@@ -22,27 +24,38 @@ _PREFIX = "/v1/filesystem/{uid}/{gid}"
 Result = TypeVar("Result")
 
 
+class Hand(Protocol):
+    """What works on the files of a sandbox for a request, as whoever the request acts as."""
+
+    files: Files
+
+    async def run(self, work: Callable[[], Result]) -> Result:
+        """Do blocking work on files."""
+
+
 class Acting:
-    """A request's hand on the files of its sandbox. Raises InvalidRequest when its path names no possible user."""
+    """A request's hand on the files of its sandbox. Raises InvalidRequest when its path names no possible
+    user, UserNotInside when the sandbox has no such user."""
 
     def __init__(self, request: Request) -> None:
         self.files = sandbox_of(request).files
-        self.identity = _identity(request)
+        self.root = self.files.root
+        self.identity = _identity(request, self.root)
         self._home = None if self.identity is None else self.identity.home
         self._query = request.query_params
 
-    def path(self, given: str, field: str = "path") -> Path:
+    def path(self, given: str, field: str = "path") -> PurePath:
         """The absolute path that is meant. Raises InvalidRequest."""
         return self.files.paths.resolve(given, self._home, field)
 
-    def queried_path(self) -> Path:
+    def queried_path(self) -> PurePath:
         """The one that the query names. Raises MissingQuery, InvalidRequest."""
         given = self._query.get("path", "")
         if not given:
             raise MissingQuery("path", "a path")
         return self.path(given)
 
-    def queried_paths(self) -> list[tuple[str, Path]]:
+    def queried_paths(self) -> list[tuple[str, PurePath]]:
         """All that the query names, each as it is written and as it is meant."""
         return [(given, self.path(given)) for given in self._query.getlist("path")]
 
@@ -65,11 +78,11 @@ def as_user(operations: Iterable[Operation]) -> tuple[Operation, ...]:
     )
 
 
-def _identity(request: Request) -> Identity | None:
+def _identity(request: Request, root: Root) -> Identity | None:
     given = request.path_params
     if "uid" not in given:
         return None
-    return Identity(_number("uid", given["uid"]), _number("gid", given["gid"]))
+    return Identity.inside(root.accounts, _number("uid", given["uid"]), _number("gid", given["gid"]))
 
 
 def _number(name: str, given: str) -> int:

@@ -23,7 +23,7 @@ async def list_directory(request: Request) -> Response:
     acting = Acting(request)
     folder = acting.queried_path()
     depth = _depth(request.query_params.get("depth", ""))
-    return await infos_response(acting, await acting.run(partial(listed, folder, depth)))
+    return await infos_response(acting, await acting.run(partial(listed, acting.root, folder, depth)))
 
 
 async def make_directories(request: Request) -> Response:
@@ -32,7 +32,7 @@ async def make_directories(request: Request) -> Response:
     body = await read_model(request, PermissionsByPath, sandbox_of(request).settings.max_body)
     wanted = [(acting.path(given), asked.permission()) for given, asked in body.root.items()]
     for folder, permission in wanted:
-        await acting.run(partial(make, folder, permission))
+        await acting.run(partial(make, acting.root, folder, permission))
     return Response()
 
 
@@ -40,7 +40,7 @@ async def delete_directories(request: Request) -> Response:
     """Remove folders with all that is in them; those that are not there are no failure."""
     acting = Acting(request)
     for _, folder in acting.queried_paths():
-        await acting.run(partial(remove, folder))
+        await acting.run(partial(remove, acting.root, folder))
     return Response()
 
 

@@ -27,10 +27,13 @@ from execd.errors import (
     NotADirectory,
     NotAFile,
     NotFound,
+    NotOffered,
     NotRunning,
     PathUnusable,
     PortUnreachable,
     RangeUnsatisfiable,
+    SandboxExpired,
+    SandboxNotFound,
     SessionNotFound,
     ShuttingDown,
     StorageFull,
@@ -70,6 +73,8 @@ class Code(StrEnum):
     START_FAILED = "START_FAILED"
     STDIN_WRITE_FAILED = "STDIN_WRITE_FAILED"
     INVALID_FRAME = "INVALID_FRAME"
+    SANDBOX_NOT_FOUND = "SANDBOX_NOT_FOUND"
+    NOT_SUPPORTED = "NOT_SUPPORTED"
     UNKNOWN = "UNKNOWN"
 
 
@@ -98,6 +103,9 @@ EXECD_ERRORS = ErrorTable(
         RangeUnsatisfiable: Rendering(416, Code.UNKNOWN),
         IdentityRefused: Rendering(403, Code.FORBIDDEN),
         IsolationUnavailable: Rendering(503, Code.SERVICE_UNAVAILABLE),
+        SandboxNotFound: Rendering(404, Code.SANDBOX_NOT_FOUND),
+        SandboxExpired: Rendering(410, Code.SANDBOX_NOT_FOUND),
+        NotOffered: Rendering(501, Code.NOT_SUPPORTED),
         TerminalNotFound: Rendering(404, Code.CONTEXT_NOT_FOUND),
         Conflict: Rendering(409, Code.CONFLICT),
         LimitReached: Rendering(429, Code.LIMIT_REACHED),

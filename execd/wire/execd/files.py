@@ -45,7 +45,8 @@ _FOLDER = Parameter("path", "A folder.", required=True)
 async def get_files_info(request: Request) -> Response:
     """What is at each of the paths."""
     acting = Acting(request)
-    found = {given: shown(await acting.run(partial(info_of, path))) for given, path in acting.queried_paths()}
+    paths = acting.queried_paths()
+    found = {given: shown(await acting.run(partial(info_of, acting.root, path))) for given, path in paths}
     return JSONResponse(found)
 
 
@@ -53,7 +54,7 @@ async def delete_files(request: Request) -> Response:
     """Delete files; those that are not there are no failure."""
     acting = Acting(request)
     for _, path in acting.queried_paths():
-        await acting.run(partial(delete, path))
+        await acting.run(partial(delete, acting.root, path))
     return Response()
 
 
@@ -63,7 +64,7 @@ async def set_permissions(request: Request) -> Response:
     body = await read_model(request, PermissionsByPath, sandbox_of(request).settings.max_body)
     wanted = [(acting.path(given), asked.permission()) for given, asked in body.root.items()]
     for path, permission in wanted:
-        await acting.run(partial(set_permission, path, permission))
+        await acting.run(partial(set_permission, acting.root, path, permission))
     return Response()
 
 
@@ -73,7 +74,7 @@ async def move_files(request: Request) -> Response:
     body = await read_model(request, Moves, sandbox_of(request).settings.max_body)
     moves = [(acting.path(asked.src, "src"), acting.path(asked.dest, "dest")) for asked in body.root]
     for source, destination in moves:
-        await acting.run(partial(move, source, destination))
+        await acting.run(partial(move, acting.root, source, destination))
     return Response()
 
 
@@ -82,7 +83,7 @@ async def search_files(request: Request) -> Response:
     acting = Acting(request)
     folder = acting.queried_path()
     glob = Glob(request.query_params.get("pattern") or "**")
-    return await infos_response(acting, await acting.run(partial(searched, folder, glob)))
+    return await infos_response(acting, await acting.run(partial(searched, acting.root, folder, glob)))
 
 
 async def replace_in_files(request: Request) -> Response:
@@ -92,7 +93,7 @@ async def replace_in_files(request: Request) -> Response:
     wanted = [(given, acting.path(given), asked.old.encode(), asked.new.encode()) for given, asked in body.root.items()]
     counts: dict[str, dict[str, int]] = {}
     for given, path, old, new in wanted:
-        counts[given] = {"replacedCount": await acting.run(partial(replace_in, path, old, new))}
+        counts[given] = {"replacedCount": await acting.run(partial(replace_in, acting.root, path, old, new))}
     return JSONResponse(counts) if _is_true(request.query_params.get("verbose", "")) else Response()
 
 

@@ -15,7 +15,7 @@ from execd.service.metrics import Metrics
 from execd.wire.execd.errors import EXECD_ERRORS
 from execd.wire.execd.file_schemas import MetricsBody
 from execd.wire.operation import Answer, Operation
-from execd.wire.state import sandbox_of
+from execd.wire.state import sandbox_of, sandboxes_of
 
 
 async def get_metrics(request: Request) -> Response:
@@ -30,7 +30,7 @@ async def watch_metrics(request: Request) -> Response:
 
 async def get_prometheus_metrics(request: Request) -> Response:
     """Everything that is counted, in Prometheus' text format."""
-    return Response(sandbox_of(request).meters.exposition(), media_type=CONTENT_TYPE)
+    return Response(sandboxes_of(request).meters.exposition(), media_type=CONTENT_TYPE)
 
 
 async def _lines(metrics: Metrics) -> AsyncIterator[bytes]:

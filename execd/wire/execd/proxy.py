@@ -21,7 +21,7 @@ from execd.wire.execd.proxied import raw, refusal, route_of, target_of
 from execd.wire.execd.proxied_websocket import proxied_websocket
 from execd.wire.forwarding import Route, request_headers, response_headers
 from execd.wire.operation import Passage
-from execd.wire.state import sandbox_of
+from execd.wire.state import enter
 
 log = structlog.get_logger(__name__)
 
@@ -32,9 +32,11 @@ class HttpProxy:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         connection = HTTPConnection(scope)
-        proxy = sandbox_of(connection).proxy
         try:
-            await Exchange(connection, receive, send).carry_out(proxy, target_of(connection, proxy))
+            sandbox = await enter(connection)
+            target = target_of(connection, sandbox.proxy)
+            with sandbox.visited():
+                await Exchange(connection, receive, send).carry_out(sandbox.proxy, target)
         except ExecdError as error:
             await refusal(error)(scope, receive, send)
 

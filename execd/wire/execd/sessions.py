@@ -8,8 +8,8 @@ from starlette.responses import JSONResponse, Response
 from execd.errors import ContextNotFound, InvalidRequest, KernelFailed, LimitReached, SessionNotFound
 from execd.kernel.request import ExecuteRequest
 from execd.service.context import Context
-from execd.service.environment import check_folder
 from execd.service.sandbox import Sandbox
+from execd.service.workspace import check_folder
 from execd.wire.body import check_json_type, parse_model, read_bytes, read_model
 from execd.wire.execd.answers import EXECUTION_HEADER, command_stream
 from execd.wire.execd.errors import EXECD_ERRORS, RUN_ERRORS
@@ -40,7 +40,7 @@ async def run_in_session(request: Request) -> Response:
         raise InvalidRequest("expected no NUL bytes", "command")
     folder = session.cwd / body.cwd if body.cwd else None
     if folder is not None:
-        check_folder(folder, "cwd")
+        check_folder(sandbox.files.root, folder, "cwd")
     timeout = body.timeout / 1000 if body.timeout else None
     execution = sandbox.submit(session, ExecuteRequest(body.command, timeout, cwd=str(folder) if folder else None))
     return command_stream(request, execution)

@@ -23,13 +23,14 @@ from execd.errors import (
     RangeUnsatisfiable,
     StorageFull,
 )
+from execd.isolation.shown import shown
 from execd.service.downloads import READ_BYTES, ByteRange, OpenFile, parse_range
 from execd.service.lines import LineWindow
-from execd.service.paths import shown
 from execd.service.uploads import BATCH_BYTES, Destination, Upload
 from execd.wire.body import parse_model
 from execd.wire.download import Download, byte_pieces, content_disposition, line_pieces, pieces_to_end, read
-from execd.wire.execd.acting import Acting
+from execd.wire.errors import ErrorTable
+from execd.wire.execd.acting import Acting, Hand
 from execd.wire.execd.errors import EXECD_ERRORS
 from execd.wire.execd.file_schemas import FileMetadata, UploadForm
 from execd.wire.operation import Answer, Operation, Parameter
@@ -38,7 +39,7 @@ from execd.wire.operation import Answer, Operation, Parameter
 async def upload_files(request: Request) -> Response:
     """Take files; each is in its place, whole and on the disk, when this answers."""
     acting = Acting(request)
-    upload = Upload(request.headers.get("content-type", ""), partial(_destination, acting))
+    upload = Upload(acting.root, request.headers.get("content-type", ""), partial(_destination, acting))
     try:
         async for batch in _batches(request):
             await acting.run(partial(upload.feed, batch))
@@ -56,16 +57,11 @@ async def download_file(request: Request) -> Response:
     acting = Acting(request)
     path = acting.queried_path()
     window = _window(request)
-    opened = await acting.run(partial(OpenFile.open, path))
+    opened = await acting.run(partial(OpenFile.open, acting.root, path))
     try:
         if window is not None:
             return _lines(acting, opened, window)
-        return await _bytes(request, acting, opened)
-    except RangeUnsatisfiable as error:
-        opened.close()
-        refused = EXECD_ERRORS.response(error)
-        refused.headers["Content-Range"] = f"bytes */{error.size}"
-        return refused
+        return await file_answer(request, acting, opened, EXECD_ERRORS)
     except BaseException:
         opened.close()
         raise
@@ -112,7 +108,18 @@ def _lines(acting: Acting, opened: OpenFile, window: LineWindow) -> Response:
     return Download(opened, line_pieces(acting.files, opened, window), 200, headers)
 
 
-async def _bytes(request: Request, acting: Acting, opened: OpenFile) -> Response:
+async def file_answer(request: Request, hand: Hand, opened: OpenFile, dialect: ErrorTable) -> Response:
+    """The file, or what the Range header asks of it; 304 for what the client has already. The answer closes it."""
+    try:
+        return await _bytes(request, hand, opened)
+    except RangeUnsatisfiable as error:
+        opened.close()
+        refused = dialect.response(error)
+        refused.headers["Content-Range"] = f"bytes */{error.size}"
+        return refused
+
+
+async def _bytes(request: Request, hand: Hand, opened: OpenFile) -> Response:
     headers = {"ETag": opened.etag, "Last-Modified": opened.last_modified, "Accept-Ranges": "bytes"}
     if _has_it_already(request.headers.get("if-none-match", ""), opened.etag):
         opened.close()
@@ -120,15 +127,15 @@ async def _bytes(request: Request, acting: Acting, opened: OpenFile) -> Response
     headers["Content-Type"] = "application/octet-stream"
     headers["Content-Disposition"] = content_disposition(shown(opened.path.name))
     asked = request.headers.get("range")
-    if await _tells_no_size(acting, opened):
-        return Download(opened, pieces_to_end(acting.files, opened), 200, headers)
+    if await _tells_no_size(hand, opened):
+        return Download(opened, pieces_to_end(hand.files, opened), 200, headers)
     if asked is None or request.headers.get("if-range", opened.etag) not in (opened.etag, opened.last_modified):
         wanted, status = ByteRange(0, opened.size - 1), 200
     else:
         wanted, status = parse_range(asked, opened.size), 206
         headers["Content-Range"] = f"bytes {wanted.first}-{wanted.last}/{opened.size}"
     headers["Content-Length"] = str(wanted.size)
-    return Download(opened, byte_pieces(acting.files, opened, wanted), status, headers)
+    return Download(opened, byte_pieces(hand.files, opened, wanted), status, headers)
 
 
 def _has_it_already(if_none_match: str, etag: str) -> bool:
@@ -136,15 +143,15 @@ def _has_it_already(if_none_match: str, etag: str) -> bool:
     return "*" in known or etag in known
 
 
-async def _tells_no_size(acting: Acting, opened: OpenFile) -> bool:
+async def _tells_no_size(hand: Hand, opened: OpenFile) -> bool:
     # Files of /proc say that they are empty, files of /sys that they have a page.
     if opened.size > READ_BYTES:
         return False
     wanted = opened.size + 1
-    if len(await read(acting.files, opened, 0, wanted)) == opened.size:
+    if len(await read(hand.files, opened, 0, wanted)) == opened.size:
         return False
     # What is in memory may be less than what there is.
-    return len(await acting.run(partial(opened.read, 0, wanted))) != opened.size
+    return len(await hand.run(partial(opened.read, 0, wanted))) != opened.size
 
 
 OPERATIONS = (

@@ -13,11 +13,16 @@ from ipykernel.kernelapp import IPKernelApp
 from ipykernel.kernelbase import Kernel
 from traitlets import DottedObjectName, Type, default
 
-from execd_kernel import startup
+from execd_kernel import entering, startup
 from execd_kernel.interrupts import Interrupts
 from execd_kernel.profile import ReadOnlyProfile
 from execd_kernel.session import KernelSession
 from execd_kernel.shell import ZMQInteractiveShell
+
+READY = "EXECD_READY_FD"
+"""The variable that names the descriptor on which a service waits for the kernel; the service watches the process."""
+
+ENTER, ENTERED = "execd_enter_request", "execd_enter_reply"
 
 SEND_QUEUE = 32
 """How many iopub messages may wait for the subscriber before the kernel waits with them."""
@@ -39,6 +44,14 @@ class PythonKernel(IPythonKernel):
     """ipykernel's kernel with the shell of this package, whose interrupts are the cells' alone."""
 
     shell_class = Type(ZMQInteractiveShell)
+    msg_types = [*IPythonKernel.msg_types, ENTER]  # noqa: RUF012 - as stock has it
+
+    def execd_enter_request(self, stream: Any, ident: Any, parent: Any) -> None:
+        """Be a kernel that was started in another folder, now, before it has run anything. `entered` in the reply says
+        whether it is what a new one would be."""
+        entered = entering.enter(self, parent["content"])
+        session: Any = self.session
+        session.send(stream, ENTERED, {"status": "ok", "entered": entered}, parent, ident)
 
     def pre_handler_hook(self) -> None:
         """Handle SIGINT, whatever the last cell has made of it."""
@@ -83,6 +96,23 @@ class KernelApp(IPKernelApp):
     def _profile_dir_default(self) -> ReadOnlyProfile:
         usual = str(Path(self.ipython_dir, f"profile_{self.profile}"))
         return ReadOnlyProfile(parent=self, location=self.config.ProfileDir.get("location", usual))
+
+    def initialize(self, argv: Any = None) -> None:
+        """Prepare everything, and say so on the descriptor that `EXECD_READY_FD` names."""
+        super().initialize(argv)  # type: ignore[no-untyped-call]
+        self.announce()
+
+    def announce(self) -> None:
+        """Say that the sockets are bound."""
+        descriptor = os.environ.pop(READY, None)
+        if descriptor is not None:
+            os.write(int(descriptor), b"R")
+            os.close(int(descriptor))
+
+    def init_heartbeat(self) -> None:
+        """Answer heartbeats, unless whoever started us says that it hears of our end in another way."""
+        if READY not in os.environ:
+            super().init_heartbeat()  # type: ignore[no-untyped-call]
 
     def init_profile_dir(self) -> None:
         """Read the profile where IPython would look for it, without making one."""

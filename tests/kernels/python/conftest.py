@@ -1,4 +1,5 @@
-"""Kernels started from the kernelspec folder, as any Jupyter client starts one, and what a cell gave."""
+"""Kernels started from the kernelspec folder, as any Jupyter client starts one, and what a cell gave. Each test runs
+twice: with a kernel that is a new process, and with one that a warden's zygote has forked."""
 
 import json
 import os
@@ -11,10 +12,15 @@ from pathlib import Path
 from queue import Empty
 from typing import Any
 
+import anyio
 import pytest
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_client.manager import KernelManager
+
+from execd.isolation.plan import Mode, Plan
+from execd.warden.client import Warden
+from execd.warden.line import Line
 
 FOLDER = Path(__file__).parents[3] / "kernels" / "python"
 DEADLINE = 60.0
@@ -110,14 +116,31 @@ class Kernel:
 
 
 class OneFolder(KernelSpecManager):
-    """Finds the kernelspec of one folder under every name. (jupyter_client takes "python" for its own "python3".)"""
+    """Finds the kernelspec of one folder under every name. (jupyter_client takes "python" for its own "python3".) With
+    a `warden`, which has a sandbox of the name below, its kernels are forks."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, warden: Path | None, *, zygote: bool) -> None:
         super().__init__()
         self._folder = folder
+        self._warden = warden
+        self._zygote = zygote
 
     def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
-        return KernelSpec.from_resource_dir(str(self._folder))
+        spec = KernelSpec.from_resource_dir(str(self._folder))
+        if self._warden is not None:
+            config = {"warden": str(self._warden), "sandbox": SANDBOX, "zygote": self._zygote}
+            spec.metadata["kernel_provisioner"] = {"provisioner_name": "execd", "config": config}
+        return spec
+
+
+SANDBOX = "sb_kernels"
+
+
+async def open_sandbox(folder: Path) -> None:
+    """Have a warden in the folder, and in it a sandbox that is the machine as it is."""
+    warden = await Warden.reach(folder, DEADLINE)
+    await warden.open(Plan(SANDBOX, Mode.PROCESS, None, "/tmp", os.environ.get("HOME", "/")))
+    warden.hang_up()
 
 
 def strict_json(data: bytes) -> Any:
@@ -133,11 +156,19 @@ StartKernel = Callable[..., Kernel]
 
 
 @contextmanager
-def running(folder: Path | None, env: dict[str, str], stderr: Path | None = None) -> Iterator[Kernel]:
-    """A kernel over ipc from a kernelspec folder, or a stock one, in an environment of its own."""
+def running(
+    folder: Path | None,
+    env: dict[str, str],
+    stderr: Path | None = None,
+    warden: Path | None = None,
+    *,
+    zygote: bool = True,
+) -> Iterator[Kernel]:
+    """A kernel over ipc from a kernelspec folder, or a stock one, in an environment of its own. What a warden starts is
+    a fork of its zygote, or is executed."""
     with ExitStack() as stack:
         place = stack.enter_context(tempfile.TemporaryDirectory(prefix="kern-"))  # short: a socket's path has 107 bytes
-        specs = OneFolder(folder) if folder else KernelSpecManager()
+        specs = OneFolder(folder, warden, zygote=zygote) if folder else KernelSpecManager()
         socket, connection = f"{place}/k", f"{place}/c.json"
         manager = KernelManager(transport="ipc", ip=socket, connection_file=connection, kernel_spec_manager=specs)
         err = stack.enter_context((stderr or Path(os.devnull)).open("wb"))
@@ -158,22 +189,38 @@ def kernel_env(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return {"PATH": os.environ["PATH"], "HOME": str(home), "LANG": "C.UTF-8"}
 
 
+@pytest.fixture(scope="session")
+def forking(wardens: Path) -> Iterator[Path]:
+    """The folder of a warden with a sandbox to fork kernels in, which lives on as long as somebody is connected."""
+    anyio.run(open_sandbox, wardens)
+    line = Line(wardens)
+    yield wardens
+    line.close()
+
+
+@pytest.fixture(scope="module", params=["new", "forked"])
+def warden(request: pytest.FixtureRequest) -> Path | None:
+    """The folder of the warden that kernels come from, None for kernels that are new processes."""
+    found: Path | None = request.getfixturevalue("forking") if request.param == "forked" else None
+    return found
+
+
 @pytest.fixture(scope="module")
-def kernel(kernel_env: dict[str, str]) -> Iterator[Kernel]:
+def kernel(kernel_env: dict[str, str], warden: Path | None) -> Iterator[Kernel]:
     """One kernel for the tests of a module that leave its state alone."""
-    with running(FOLDER, kernel_env) as kernel:
+    with running(FOLDER, kernel_env, warden=warden) as kernel:
         yield kernel
 
 
 @pytest.fixture
-def start_kernel(kernel_env: dict[str, str]) -> Iterator[StartKernel]:
+def start_kernel(kernel_env: dict[str, str], warden: Path | None) -> Iterator[StartKernel]:
     """Start more kernels, with a test's own kernelspec folder (None: stock), environment or stderr."""
     with ExitStack() as stack:
 
         def start(
             *, folder: Path | None = FOLDER, env: dict[str, str] | None = None, stderr: Path | None = None
         ) -> Kernel:
-            return stack.enter_context(running(folder, env or kernel_env, stderr))
+            return stack.enter_context(running(folder, env or kernel_env, stderr, warden))
 
         yield start
 

@@ -27,6 +27,7 @@ def test_namespace_and_path_are_those_of_a_stock_kernel(start_kernel: "StartKern
     assert json.loads(ours.run(LOOK).text("stdout")) == json.loads(stock.run(LOOK).text("stdout"))
 
 
+@pytest.mark.parametrize("warden", ["new"], indirect=True)
 def test_no_heavy_library_is_imported_at_start(start_kernel: "StartKernel") -> None:
     code = "import sys; print({'numpy', 'pandas', 'matplotlib', 'plotly', 'altair', 'execd'} & set(sys.modules))"
     assert start_kernel().run(code).text("stdout") == "set()\n"

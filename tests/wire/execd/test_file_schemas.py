@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from execd.errors import InvalidRequest
-from execd.service.fileinfo import FileInfo
+from execd.service.files import info_of
 from execd.service.metrics import Reading
-from execd.service.ownership import Names, Permission
+from execd.service.ownership import Permission
 from execd.wire.body import parse_model
 from execd.wire.execd.file_schemas import (
     FileInfoBody,
@@ -24,10 +24,11 @@ from execd.wire.execd.file_schemas import (
     Replacements,
 )
 from execd.wire.execd.infos import shown
+from tests.machine import MACHINE
 
 
 def test_files_are_shown_as_the_document_says() -> None:
-    found = FileInfo.read(Path("/"), Names())
+    found = info_of(MACHINE, Path("/"))
     body = shown(found)
     assert list(body) == list(FileInfoBody.model_fields)
     assert FileInfoBody.model_validate(body).model_dump() == asdict(found)

@@ -46,7 +46,8 @@ class Figures:
         """The cell has ended: close what was put out as it is, and show what the backend would not."""
         pyplot: Any = sys.modules.get("matplotlib.pyplot")
         if pyplot is not None:
-            self._close_published(pyplot)
+            if self._published:
+                self._close_published(pyplot)
             if pyplot.get_fignums() and is_agg():
                 self._show_open()
         self._formatting.clear()

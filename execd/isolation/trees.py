@@ -1,0 +1,163 @@
+"""Folders with all that is below them, walked through without following a symlink and with few descriptors, however
+deep they are and whatever is moved about in them meanwhile."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+from execd.isolation.entry import FOLDER, Entry, by_descriptor, identity
+from execd.isolation.openat2 import open_beneath
+
+
+class Tree:
+    """A folder and those below it, for reading, by their paths relative to it; "" is the folder itself. It takes the
+    folder's descriptor over, and holds one more. Raises OSError."""
+
+    def __init__(self, base: int) -> None:
+        self._base = base
+        self._at = ""
+        self._fd = -1
+
+    def folder(self, relative: str) -> int:
+        """A descriptor of a folder, good until the next call."""
+        if not relative:
+            return self._base
+        if relative != self._at:
+            fd = open_beneath(self._base, relative, FOLDER)
+            self._leave()
+            self._at, self._fd = relative, fd
+        return self._fd
+
+    def entries(self, relative: str) -> list[tuple[str, bool]]:
+        """What is in a folder, by name, and whether each is a folder."""
+        with os.scandir(self.folder(relative)) as found:
+            return sorted((entry.name, entry.is_dir(follow_symlinks=False)) for entry in found)
+
+    def close(self) -> None:
+        """Give the descriptors back. Safe to call twice."""
+        self._leave()
+        if self._base >= 0:
+            os.close(self._base)
+            self._base = -1
+
+    def _leave(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._at, self._fd = "", -1
+
+    # Whoever walks may be given up at any time.
+    __del__ = close
+
+
+def joined(relative: str, name: str) -> str:
+    """The path of a name in a folder of a tree."""
+    return f"{relative}/{name}" if relative else name
+
+
+@dataclass(slots=True)
+class _Level:
+    """A folder on the way down: which one it is, and which folders in it are still to be removed."""
+
+    identity: tuple[int, int]
+    folders: list[str]
+
+
+def remove_entry(entry: Entry) -> None:
+    """Remove whatever is there, a folder with all that is in it. What is not there, or others have removed meanwhile,
+    is no failure. What is mounted in it stays as it is, and is told. Raises OSError."""
+    with suppress(FileNotFoundError):
+        if stat.S_ISDIR(entry.lstat().st_mode):
+            entry.check_unmounted()
+            _clear(os.open(entry.name, FOLDER, dir_fd=entry.folder))
+            entry.rmdir()
+        else:
+            entry.unlink()
+
+
+def wipe(path: Path) -> None:
+    """Remove a folder that is done with, and all that is in it, however deep it is and whatever its owner, who has
+    gone, has forbidden; nothing where there is none. What cannot be removed stays."""
+    with suppress(OSError):
+        place = os.open(path.parent, os.O_PATH | FOLDER)
+        try:
+            _clear(_opened(place, path.name, insist=True), insist=True)
+            os.rmdir(path.name, dir_fd=place)
+        finally:
+            os.close(place)
+
+
+def _opened(folder: int, name: str, *, insist: bool) -> int:
+    if not insist:
+        return os.open(name, FOLDER, dir_fd=folder)
+    found = os.open(name, os.O_PATH | FOLDER, dir_fd=folder)
+    try:
+        with suppress(PermissionError):
+            os.chmod(by_descriptor(found), stat.S_IRWXU)
+        return os.open(by_descriptor(found), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    finally:
+        os.close(found)
+
+
+def _clear(here: int, *, insist: bool = False) -> None:
+    try:
+        levels = [_cleared(here)]
+        while True:
+            if levels[-1].folders:
+                here = _into(here, levels, insist=insist)
+                continue
+            levels.pop()
+            if not levels:
+                break
+            here = _out(here, levels[-1])
+    finally:
+        os.close(here)
+
+
+def _cleared(here: int) -> _Level:
+    folders = []
+    with os.scandir(here) as found:
+        entries = list(found)
+    for entry in entries:
+        with suppress(FileNotFoundError):
+            if entry.is_dir(follow_symlinks=False):
+                folders.append(entry.name)
+            else:
+                _in(here, entry.name).unlink()
+    return _Level(identity(here), folders)
+
+
+def _in(folder: int, name: str) -> Entry:
+    return Entry(folder, name, PurePath(name))
+
+
+def _into(here: int, levels: list[_Level], *, insist: bool) -> int:
+    try:
+        _in(here, levels[-1].folders[-1]).check_unmounted()
+        deeper = _opened(here, levels[-1].folders[-1], insist=insist)
+    except FileNotFoundError:
+        levels[-1].folders.pop()
+        return here
+    try:
+        levels.append(_cleared(deeper))
+    except BaseException:
+        os.close(deeper)
+        raise
+    os.close(here)
+    return deeper
+
+
+def _out(here: int, level: _Level) -> int:
+    above = os.open("..", FOLDER, dir_fd=here)
+    if identity(above) != level.identity:
+        # `..` is somewhere else now, perhaps above the tree.
+        os.close(above)
+        raise OSError(errno.ESTALE, "a folder in it was moved while it was removed")
+    os.close(here)
+    with suppress(FileNotFoundError):
+        _in(above, level.folders.pop()).rmdir()
+    return above

@@ -1,0 +1,91 @@
+"""The opening of a service: folders claimed, kernels known, sandboxes to be had; and its end, which leaves nothing."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import PurePath
+
+import anyio
+import anyio.abc
+import structlog
+
+from execd.kernel.kernelspec import Kernelspecs, bundled_kernels
+from execd.service.egress import Egress
+from execd.service.egress_addresses import Resolver
+from execd.service.egress_policy import Policy
+from execd.service.executions import Executions
+from execd.service.folders import Folders
+from execd.service.meters import Meters
+from execd.service.place import MachinePlaces
+from execd.service.preflight import find_walls
+from execd.service.sandbox import Common
+from execd.service.sandboxes import Sandboxes
+from execd.service.starter import open_zmq
+from execd.service.timekeeper import hibernate_idle, keep_time
+from execd.service.users import Users
+from execd.service.walled import WalledPlaces
+from execd.service.walls import Walls
+from execd.service.watchdog import Watchdog
+from execd.settings import Settings
+from execd.warden.keeper import Keeper
+
+log = structlog.get_logger(__name__)
+
+
+@asynccontextmanager
+async def open_sandboxes(settings: Settings, meters: Meters) -> AsyncIterator[Sandboxes]:
+    """The service's sandboxes while the block runs; every kernel and folder of their making is gone afterwards. What
+    happens in them is counted by `meters`.
+
+    Raises CannotServe, or OSError when the data folder cannot be used.
+    """
+    kernelspecs = Kernelspecs.read(settings.kernels_dir or bundled_kernels(), settings.kernel_python)
+    with Folders.claim(settings) as folders:
+        zmq = open_zmq()
+        keeper = Keeper(folders.warden, settings.warden_patience)
+        try:
+            walls = await find_walls(settings, folders, keeper)
+            async with anyio.create_task_group() as tasks:
+                executions = Executions(settings, folders.journals, meters)
+                common = Common(settings, kernelspecs, executions, meters, zmq, tasks)
+                tasks.start_soon(_prepare, keeper, kernelspecs)
+                places = _places(settings, folders, keeper, walls, tasks)
+                sandboxes = Sandboxes(common, places)
+                meters.show(sandboxes.count_waiting, sandboxes.count_kernels, sandboxes.count_commands)
+                tasks.start_soon(keep_time, sandboxes, tasks)
+                if settings.context_idle_timeout:
+                    tasks.start_soon(hibernate_idle, sandboxes, settings.context_idle_timeout)
+                try:
+                    yield sandboxes
+                finally:
+                    with anyio.CancelScope(shield=True):
+                        await sandboxes.remove()
+                    tasks.cancel_scope.cancel()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await keeper.end()
+            zmq.destroy(linger=0)
+
+
+async def _prepare(keeper: Keeper, kernelspecs: Kernelspecs) -> None:
+    """Have what kernels are forked from started now: it takes a second, and the first kernel would wait for it."""
+    for language in kernelspecs.languages:
+        spec = kernelspecs.get(language)
+        if spec.engine == "zygote":
+            try:
+                await (await keeper.warden()).prepare(spec.command(PurePath("/")))
+            except OSError as error:
+                log.warning("zygote_not_started", language=language, why=str(error))
+
+
+def _places(
+    settings: Settings, folders: Folders, keeper: Keeper, walls: Walls | None, tasks: anyio.abc.TaskGroup
+) -> MachinePlaces | WalledPlaces:
+    if walls is None:
+        return MachinePlaces(settings, folders, keeper)
+    egress = partial(Egress, Policy.parse(settings.egress_allow, settings.port), Resolver())
+    watchdog = Watchdog()
+    tasks.start_soon(watchdog.run)
+    return WalledPlaces(settings, folders, keeper, walls, Users(settings.data_dir), egress, watchdog, tasks)

@@ -1,0 +1,373 @@
+"""All sandboxes of a service: made, found, listed, changed, ended, and by whom their time is kept.
+
+create ──▶ creating ──▶ running ◀──▶ paused ──▶ ended (its record is remembered for a while)
+                           └── its time is over: deleted, or paused if that was asked for
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import anyio
+import structlog
+from anyio import to_thread
+
+from execd.errors import (
+    ExecdError,
+    FreezeUnavailable,
+    SandboxExpired,
+    SandboxFailed,
+    SandboxNotFound,
+    SandboxNotReady,
+    ShuttingDown,
+    TooManySandboxes,
+)
+from execd.identifiers import new_id
+from execd.service.capabilities import Capabilities
+from execd.service.context import SANDBOX_DELETED, SANDBOX_EXPIRED, SANDBOX_LOST, SERVICE_ENDED
+from execd.service.copying import copy_tree
+from execd.service.execution import DEFAULT_SANDBOX
+from execd.service.expiry import bounded, expires_at
+from execd.service.journal import now_ms
+from execd.service.links import Links
+from execd.service.network import check_change, choose_network
+from execd.service.place import Place, Places
+from execd.service.record import EndReason, Network, SandboxRecord, SandboxRequest, SandboxStatus, TimeoutAction
+from execd.service.run import Ending
+from execd.service.sandbox import Common, Sandbox
+from execd.waiting import first_of
+
+log = structlog.get_logger(__name__)
+
+_REMEMBERED = 1000
+
+Change = Callable[[SandboxRecord], SandboxRecord]
+
+
+class Sandboxes:
+    """Every sandbox by id. `default` is made on its first use, never expires, and stands in no list."""
+
+    def __init__(self, common: Common, places: Places) -> None:
+        self.settings = common.settings
+        self.meters = common.meters
+        self.links = Links()
+        self._common = common
+        self._places = places
+        self._records: dict[str, SandboxRecord] = {}
+        self._living: dict[str, Sandbox] = {}
+        self._ended: OrderedDict[str, SandboxRecord] = OrderedDict()
+        self._keys: OrderedDict[str, str] = OrderedDict()
+        self._making_default = anyio.Lock()
+        self._turns: dict[str, anyio.Lock] = {}
+        self._changed = anyio.Event()
+        self._open = True
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the places are in which sandboxes are made."""
+        return self._places.capabilities
+
+    @property
+    def languages(self) -> list[str]:
+        """The languages that contexts can be in."""
+        return self._common.kernelspecs.languages
+
+    def records(self) -> list[SandboxRecord]:
+        """Those that exist, but for `default`, from the oldest to the newest."""
+        return [record for record in self._records.values() if record.id != DEFAULT_SANDBOX]
+
+    def get(self, sandbox_id: str) -> SandboxRecord:
+        """What is known about a sandbox. Raises SandboxNotFound; SandboxExpired when its time is over."""
+        if sandbox_id in self._records:
+            return self._records[sandbox_id]
+        ended = self._ended.get(sandbox_id)
+        if ended is None or ended.end is EndReason.DELETED:
+            raise SandboxNotFound(sandbox_id)
+        raise SandboxExpired(sandbox_id, ended.end or EndReason.LOST)
+
+    def active_at(self, sandbox_id: str) -> int:
+        """When a sandbox was used last, in Unix ms. Raises SandboxNotFound."""
+        record = self.get(sandbox_id)
+        sandbox = self._living.get(sandbox_id)
+        return record.created_at if sandbox is None else sandbox.active_at
+
+    async def enter(self, sandbox_id: str) -> Sandbox:
+        """The running sandbox with this id, used from now on. Raises SandboxNotFound, SandboxNotReady; ShuttingDown
+        and SandboxFailed for `default`, which is made when there is none."""
+        if sandbox_id == DEFAULT_SANDBOX and sandbox_id not in self._living:
+            await self._make_default()
+        record = self.get(sandbox_id)
+        if record.status is not SandboxStatus.RUNNING:
+            raise SandboxNotReady(sandbox_id, record.status)
+        sandbox = self._living[sandbox_id]
+        sandbox.touch()
+        return sandbox
+
+    async def create(self, wanted: SandboxRequest, key: str = "") -> SandboxRecord:
+        """A new, running sandbox; one that was made with the same key is returned again, if it still is. Raises
+        InvalidRequest, NotOffered, TooManySandboxes, SandboxFailed, ShuttingDown."""
+        known = self._records.get(self._keys.get(key, ""))
+        if known is not None:
+            return known
+        return await self._create(self._new_record(wanted), key)
+
+    async def fork(self, sandbox_id: str, change: Change = lambda record: record, key: str = "") -> SandboxRecord:
+        """A new sandbox with a copy of this one's workspace, made for what it was made for but for what `change` makes
+        of that. What runs is not copied. Raises what `get` and `create` do."""
+        origin = self.get(sandbox_id)
+        known = self._records.get(self._keys.get(key, ""))
+        if known is not None:
+            return known
+        if sandbox_id not in self._living:
+            raise SandboxNotReady(sandbox_id, origin.status)
+        wanted = replace(origin.wanted, metadata=origin.metadata, network=origin.network)
+        record = change(replace(self._new_record(wanted), origin=sandbox_id))
+        return await self._create(record, key, self._living[sandbox_id].place)
+
+    def renew(self, sandbox_id: str, until: int | None) -> SandboxRecord:
+        """Let a sandbox live until then (Unix ms), or as long as the settings allow. Raises SandboxNotFound."""
+        now = now_ms()
+        asked = 0 if until is None else max(until - now, 1) / 1000
+        return self._give_time(sandbox_id, asked, now)
+
+    def set_timeout(self, sandbox_id: str, timeout: float | None, action: TimeoutAction | None) -> SandboxRecord:
+        """Let a sandbox live this long from now on (None: for ever), or as long as the settings allow. Raises
+        SandboxNotFound, and FreezeUnavailable for a pause that could not be done."""
+        self.get(sandbox_id)
+        if action is TimeoutAction.PAUSE and not self.capabilities.freeze:
+            raise FreezeUnavailable
+        record = self._give_time(sandbox_id, timeout or 0, now_ms())
+        return record if action is None else self._change(sandbox_id, timeout_action=action)
+
+    def set_network(self, sandbox_id: str, network: Network) -> SandboxRecord:
+        """Change what a sandbox may reach. Raises SandboxNotFound, SandboxNotReady, NotOffered."""
+        record = self.get(sandbox_id)
+        check_change(network, record.reach, self.capabilities.networks)
+        if sandbox_id not in self._living:
+            raise SandboxNotReady(sandbox_id, record.status)
+        self._living[sandbox_id].place.narrow(network.rules)
+        return self._change(sandbox_id, network=network)
+
+    def set_metadata(self, sandbox_id: str, changes: Mapping[str, Any]) -> SandboxRecord:
+        """Change metadata; what is None is removed. Raises SandboxNotFound."""
+        merged = {**self.get(sandbox_id).metadata, **changes}
+        return self._change(sandbox_id, metadata={name: value for name, value in merged.items() if value is not None})
+
+    async def pause(self, sandbox_id: str) -> SandboxRecord:
+        """Stop every process of a sandbox; nothing for one that is paused. Raises SandboxNotFound, FreezeUnavailable,
+        SandboxNotReady, SandboxFailed."""
+        return await self._turn(sandbox_id, SandboxStatus.PAUSED, SandboxStatus.RUNNING)
+
+    async def resume(self, sandbox_id: str) -> SandboxRecord:
+        """Let the processes of a paused sandbox go on; nothing for one that runs. Raises the same."""
+        return await self._turn(sandbox_id, SandboxStatus.RUNNING, SandboxStatus.PAUSED)
+
+    async def delete(self, sandbox_id: str) -> SandboxRecord:
+        """End a sandbox with everything in it; returns when it is gone. Raises SandboxNotFound, and SandboxNotReady
+        while it is being made."""
+        if self.get(sandbox_id).status is SandboxStatus.CREATING:
+            raise SandboxNotReady(sandbox_id, SandboxStatus.CREATING)
+        return await self._end(sandbox_id, EndReason.DELETED)
+
+    async def close(self) -> None:
+        """End what runs in all sandboxes, and make no new ones. Their places stay until `remove`. Safe to call
+        twice."""
+        self._open = False
+        async with anyio.create_task_group() as group:
+            for sandbox in self._living.values():
+                group.start_soon(sandbox.close)
+
+    async def remove(self) -> None:
+        """End all sandboxes, with their places."""
+        await self.close()
+        async with anyio.create_task_group() as group:
+            for sandbox_id in list(self._living):
+                group.start_soon(self._end, sandbox_id, EndReason.SERVICE_ENDED)
+
+    def living(self) -> list[Sandbox]:
+        """Those that run or are paused."""
+        return list(self._living.values())
+
+    async def until_changed(self) -> None:
+        """Return when any record has changed."""
+        await self._changed.wait()
+
+    async def time_is_over(self, sandbox_id: str, reason: EndReason) -> None:
+        """Pause or end a sandbox, as was asked for; nothing for one that is no more."""
+        try:
+            record = self.get(sandbox_id)
+            # Not due again while this is being done.
+            self._change(sandbox_id, expires_at=None, idle_timeout=None)
+            if record.timeout_action is TimeoutAction.PAUSE and record.status is SandboxStatus.RUNNING:
+                await self.pause(sandbox_id)
+                return
+        except SandboxNotFound:
+            return
+        except ExecdError as error:
+            log.warning("sandbox_not_paused", sandbox_id=sandbox_id, why=str(error))
+        if sandbox_id in self._living:
+            await self._end(sandbox_id, reason)
+
+    def count_waiting(self) -> int:
+        """How many executions wait for their turn."""
+        return sum(sandbox.count_waiting() for sandbox in self._living.values())
+
+    def count_kernels(self) -> int:
+        """How many interpreters live."""
+        return sum(sandbox.count_kernels() for sandbox in self._living.values())
+
+    def count_commands(self) -> int:
+        """How many commands run."""
+        return sum(sandbox.commands.count_running() for sandbox in self._living.values())
+
+    def _new_record(self, wanted: SandboxRequest) -> SandboxRecord:
+        settings = self.settings
+        now = now_ms()
+        timeout = bounded(wanted.timeout, settings.sandbox_timeout, settings.sandbox_timeout_max)
+        return SandboxRecord(
+            id=new_id("sb"),
+            wanted=wanted,
+            status=SandboxStatus.CREATING,
+            created_at=now,
+            timeout=timeout,
+            timeout_action=wanted.timeout_action,
+            idle_timeout=bounded(wanted.idle_timeout, settings.sandbox_idle_timeout, 0),
+            metadata=wanted.metadata,
+            network=wanted.network,
+            expires_at=expires_at(timeout, now),
+        )
+
+    async def _make_default(self) -> None:
+        async with self._making_default:
+            if DEFAULT_SANDBOX in self._living:
+                return
+            record = self._new_record(SandboxRequest())
+            await self._create(replace(record, id=DEFAULT_SANDBOX, timeout=None, expires_at=None, idle_timeout=None))
+
+    async def _create(self, record: SandboxRecord, key: str = "", origin: Place | None = None) -> SandboxRecord:
+        self._check_room(record)
+        reach = choose_network(record.network, self.capabilities.networks, self.capabilities.network)
+        record = replace(record, reach=reach)
+        self._records[record.id] = record
+        if key:
+            self._keys[key] = record.id
+            _forget_oldest(self._keys)
+        with anyio.CancelScope(shield=True):
+            try:
+                self._living[record.id] = await self._furnished(record, origin)
+            except BaseException as error:
+                del self._records[record.id]
+                if isinstance(error, OSError):
+                    raise SandboxFailed(record.id, "made", error.strerror or str(error)) from error
+                raise
+        self._common.tasks.start_soon(self._watch, self._living[record.id])
+        log.info("sandbox_created", sandbox_id=record.id, image=record.wanted.image)
+        return self._change(record.id, status=SandboxStatus.RUNNING, started_at=now_ms())
+
+    def _check_room(self, record: SandboxRecord) -> None:
+        if not self._open:
+            raise ShuttingDown
+        if record.id != DEFAULT_SANDBOX and len(self.records()) >= self.settings.max_sandboxes:
+            raise TooManySandboxes(self.settings.max_sandboxes)
+        if record.timeout_action is TimeoutAction.PAUSE and not self.capabilities.freeze:
+            raise FreezeUnavailable
+
+    async def _furnished(self, record: SandboxRecord, origin: Place | None) -> Sandbox:
+        place = await self._places.open(record)
+        try:
+            if origin is not None:
+                copy = partial(
+                    copy_tree, origin.workspace_folder, place.workspace_folder, place.owner, place.root.acting
+                )
+                self._change(record.id, copied=str(await to_thread.run_sync(copy)))
+            return Sandbox.furnish(record, place, self._common)
+        except BaseException:
+            await place.close()
+            raise
+
+    async def _turn(self, sandbox_id: str, after: SandboxStatus, before: SandboxStatus) -> SandboxRecord:
+        async with self._turns.setdefault(sandbox_id, anyio.Lock()):
+            record = self.get(sandbox_id)
+            if not self.capabilities.freeze:
+                raise FreezeUnavailable
+            if record.status is after:
+                return record
+            if record.status is not before:
+                raise SandboxNotReady(sandbox_id, record.status)
+            place = self._living[sandbox_id].place
+            pausing = after is SandboxStatus.PAUSED
+            try:
+                await (place.freeze() if pausing else place.thaw())
+            except OSError as error:
+                what = "paused" if pausing else "resumed"
+                raise SandboxFailed(sandbox_id, what, error.strerror or str(error)) from error
+            self._living[sandbox_id].touch()
+            return self._change(sandbox_id, status=after, paused_at=now_ms() if pausing else None)
+
+    async def _watch(self, sandbox: Sandbox) -> None:
+        structlog.contextvars.clear_contextvars()
+        await first_of(sandbox.place.lost, sandbox.gone)
+        if not sandbox.gone.is_set():
+            log.warning("sandbox_lost", sandbox_id=sandbox.id)
+            await self._end(sandbox.id, EndReason.LOST)
+
+    async def _end(self, sandbox_id: str, reason: EndReason) -> SandboxRecord:
+        record = replace(self._records.pop(sandbox_id), status=SandboxStatus.ENDED, end=reason)
+        sandbox = self._living.pop(sandbox_id, None)
+        self._turns.pop(sandbox_id, None)
+        if sandbox_id != DEFAULT_SANDBOX:
+            self._ended[sandbox_id] = record
+            _forget_oldest(self._ended)
+        if sandbox is not None:
+            sandbox.gone.set()
+            # The next one named default has the same folders.
+            turn = self._making_default if sandbox_id == DEFAULT_SANDBOX else contextlib.nullcontext()
+            with anyio.CancelScope(shield=True):
+                async with turn:
+                    await _close(sandbox, _ENDINGS[reason], thaw=record.paused_at is not None)
+            self._common.executions.forget(sandbox_id)
+        log.info("sandbox_ended", sandbox_id=sandbox_id, why=reason.value)
+        return record
+
+    def _give_time(self, sandbox_id: str, asked: float, now: int) -> SandboxRecord:
+        self.get(sandbox_id)
+        timeout = bounded(asked, 0, self.settings.sandbox_timeout_max)
+        return self._change(sandbox_id, timeout=timeout, expires_at=expires_at(timeout, now))
+
+    def _change(self, sandbox_id: str, **changes: Any) -> SandboxRecord:
+        record = self._records[sandbox_id] = replace(self.get(sandbox_id), **changes)
+        self._changed.set()
+        self._changed = anyio.Event()
+        return record
+
+
+_ENDINGS = {
+    EndReason.DELETED: SANDBOX_DELETED,
+    EndReason.TOO_OLD: SANDBOX_EXPIRED,
+    EndReason.IDLE: SANDBOX_EXPIRED,
+    EndReason.LOST: SANDBOX_LOST,
+    EndReason.SERVICE_ENDED: SERVICE_ENDED,
+}
+
+
+async def _close(sandbox: Sandbox, ending: Ending, *, thaw: bool) -> None:
+    """End a sandbox with its place. What cannot be removed is complained of, and hurts no other sandbox."""
+    if thaw:
+        # What is frozen cannot come to an end.
+        with contextlib.suppress(OSError, ExecdError):
+            await sandbox.place.thaw()
+    await sandbox.close(ending)
+    try:
+        await sandbox.leave()
+    except (OSError, ExecdError):
+        log.exception("sandbox_not_removed", sandbox_id=sandbox.id)
+
+
+def _forget_oldest(remembered: OrderedDict[str, Any]) -> None:
+    while len(remembered) > _REMEMBERED:
+        remembered.popitem(last=False)

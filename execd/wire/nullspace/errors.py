@@ -1,0 +1,130 @@
+"""The errors of Nullspace's API: `{"error", "code", "request_id"}`. Its two generations differ in two codes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+
+from pydantic import BaseModel, Field
+
+from execd.errors import (
+    BodyTooLarge,
+    CommandFailed,
+    CommandTimedOut,
+    Conflict,
+    ExecdError,
+    FileFailed,
+    FileForbidden,
+    FileNotFound,
+    InvalidFields,
+    InvalidRequest,
+    LimitReached,
+    NotFound,
+    NotOffered,
+    RangeUnsatisfiable,
+    SandboxExpired,
+    SandboxNotFound,
+    SandboxNotReady,
+    ShuttingDown,
+    StorageFull,
+    TooManySandboxes,
+    UploadConflict,
+    WrongContentType,
+)
+from execd.wire.dialects import Dialect
+from execd.wire.errors import ErrorTable, Rendering
+from execd.wire.request_log import current_request_id
+
+
+class NullspaceCode(StrEnum):
+    """Every code that an error of this dialect can carry."""
+
+    UNAUTHORIZED = "unauthorized"
+    FORBIDDEN = "forbidden"
+    INVALID_REQUEST = "invalid_request"
+    INVALID_FIELDS = "invalid_fields"
+    NOT_FOUND = "not_found"
+    SANDBOX_NOT_FOUND = "sandbox_not_found"
+    MACHINE_NOT_FOUND = "machine_not_found"
+    SANDBOX_NOT_READY = "sandbox_not_ready"
+    MACHINE_NOT_READY = "machine_not_ready"
+    TRANSITION_CONFLICT = "transition_conflict"
+    EXEC_FAILED = "exec_failed"
+    EXEC_TIMEOUT = "exec_timeout"
+    FILE_ERROR = "file_error"
+    FILE_UPLOAD_ERROR = "file_upload_error"
+    CAPACITY_EXCEEDED = "capacity_exceeded"
+    RATE_LIMIT_EXCEEDED = "rate_limit_exceeded"
+    NOT_IMPLEMENTED = "not_implemented"
+    FEATURE_UNAVAILABLE = "feature_unavailable"
+    INTERNAL_ERROR = "internal_error"
+
+
+_Code = NullspaceCode
+
+
+def _body(rendering: Rendering, message: str) -> Mapping[str, object]:
+    found: dict[str, object] = {"error": message, "code": rendering.code}
+    if (request_id := current_request_id()) is not None:
+        found["request_id"] = request_id
+    return found
+
+
+class NullspaceError(BaseModel):
+    """An error of this dialect."""
+
+    error: str = Field(description="What is wrong, for people.")
+    code: NullspaceCode
+    request_id: str | None = None
+
+
+SANDBOX_ERRORS = ErrorTable(
+    {
+        ExecdError: Rendering(500, _Code.INTERNAL_ERROR),
+        InvalidRequest: Rendering(400, _Code.INVALID_REQUEST),
+        InvalidFields: Rendering(400, _Code.INVALID_FIELDS),
+        BodyTooLarge: Rendering(413, _Code.INVALID_REQUEST),
+        WrongContentType: Rendering(415, _Code.INVALID_REQUEST),
+        NotFound: Rendering(404, _Code.NOT_FOUND),
+        SandboxNotFound: Rendering(404, _Code.SANDBOX_NOT_FOUND),
+        SandboxExpired: Rendering(410, _Code.SANDBOX_NOT_FOUND),
+        SandboxNotReady: Rendering(409, _Code.SANDBOX_NOT_READY),
+        Conflict: Rendering(409, _Code.TRANSITION_CONFLICT),
+        CommandFailed: Rendering(502, _Code.EXEC_FAILED),
+        CommandTimedOut: Rendering(504, _Code.EXEC_TIMEOUT),
+        FileFailed: Rendering(400, _Code.FILE_ERROR),
+        FileNotFound: Rendering(404, _Code.NOT_FOUND),
+        FileForbidden: Rendering(403, _Code.FORBIDDEN),
+        RangeUnsatisfiable: Rendering(416, _Code.FILE_ERROR),
+        UploadConflict: Rendering(409, _Code.FILE_UPLOAD_ERROR),
+        StorageFull: Rendering(507, _Code.FILE_ERROR),
+        TooManySandboxes: Rendering(503, _Code.CAPACITY_EXCEEDED),
+        LimitReached: Rendering(429, _Code.RATE_LIMIT_EXCEEDED),
+        NotOffered: Rendering(501, _Code.NOT_IMPLEMENTED),
+        ShuttingDown: Rendering(503, _Code.FEATURE_UNAVAILABLE),
+    },
+    _body,
+    NullspaceError,
+)
+MACHINE_ERRORS = SANDBOX_ERRORS.overridden(
+    {
+        SandboxNotFound: Rendering(404, _Code.MACHINE_NOT_FOUND),
+        SandboxExpired: Rendering(410, _Code.MACHINE_NOT_FOUND),
+        SandboxNotReady: Rendering(409, _Code.MACHINE_NOT_READY),
+    }
+)
+
+
+def _unauthorized(given: bool) -> Mapping[str, object]:
+    said = "the API key is not this service's access token" if given else "send the access token as a Bearer token"
+    return _body(Rendering(401, _Code.UNAUTHORIZED), said)
+
+
+NULLSPACE = Dialect(
+    # What is below /proxy/ is execd, or a program's own.
+    re.compile(r"/v1/(sandboxes|machines)(?!/[^/]+/proxy/)(/|$)"),
+    _body,
+    {403: _Code.FORBIDDEN, 404: _Code.NOT_FOUND, 405: _Code.INVALID_REQUEST, 500: _Code.INTERNAL_ERROR},
+    _unauthorized,
+)

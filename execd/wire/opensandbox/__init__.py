@@ -1,0 +1,1 @@
+"""OpenSandbox's lifecycle API, at /opensandbox/v1 and at /opensandbox."""
