@@ -39,6 +39,7 @@ GIVEN: dict[str, tuple[str, object]] = {
     "run_timeout_max": ("2", 2.0),
     "interrupt_grace": ("0.5", 0.5),
     "kernel_start_timeout": ("9", 9.0),
+    "warm_kernels": ("2", 2),
     "max_contexts": ("3", 3),
     "max_terminals": ("2", 2),
     "max_queue": ("4", 4),
