@@ -6,6 +6,8 @@ from pathlib import Path
 
 import psutil
 
+from benchmarks.errors import RowFailed
+
 
 def cpu_seconds(pid: int) -> float:
     """CPU time of a process's living threads, to the nanosecond (schedstat, proc(5))."""
@@ -36,6 +38,29 @@ def peak_rss(pid: int) -> float:
 def below(pid: int) -> list[int]:
     """Every process below this one."""
     return [child.pid for child in psutil.Process(pid).children(recursive=True)]
+
+
+def warden_in(folder: Path) -> int:
+    """The warden of the service whose data are in this folder. It is nobody's child: it outlives the service."""
+    for process in psutil.process_iter(["cmdline"]):
+        command = process.info["cmdline"] or []
+        if any(part.endswith("warden/__main__.py") for part in command) and _is_in(command[-2], folder):
+            return int(process.pid)
+    raise RowFailed(f"the service in {folder} has no warden")
+
+
+def threads(pid: int) -> int:
+    """How many threads a process has."""
+    return len(list(Path(f"/proc/{pid}/task").iterdir()))
+
+
+def descriptors(pid: int) -> int:
+    """How many descriptors a process has open."""
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
+def _is_in(path: str, folder: Path) -> bool:
+    return Path(path).resolve().is_relative_to(folder.resolve())
 
 
 def _kib(path: Path, field: str) -> int:

@@ -76,7 +76,7 @@ def _title(claim: Claim) -> str:
 
 
 # Name of a row's unit: how its numbers are shown, and what they are divided by for that.
-UNITS = {"s": ("ms", 1e-3), "1/s": ("/s", 1.0), "MB": ("MB", 1e6), "%": ("%", 1e-2)}
+UNITS = {"s": ("ms", 1e-3), "1/s": ("/s", 1.0), "MB": ("MB", 1e6), "%": ("%", 1e-2), "n": ("", 1.0)}
 
 
 def write(report: Report, path: Path) -> None:

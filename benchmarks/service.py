@@ -14,6 +14,7 @@ from pathlib import Path
 
 from benchmarks.client import Answer, HttpClient, events
 from benchmarks.errors import RowFailed
+from benchmarks.processes import below, warden_in
 
 _SOON = 60
 
@@ -24,6 +25,12 @@ class Service:
 
     url: str
     pid: int
+    folder: Path
+
+    def others(self) -> list[int]:
+        """The processes besides its own: what makes sandboxes, and all that is in them."""
+        warden = warden_in(self.folder)
+        return [warden, *below(warden)]
 
     @contextmanager
     def client(self) -> Iterator[HttpClient]:
@@ -42,15 +49,16 @@ class Service:
 
 
 class Interpreter:
-    """One Python context, and the connection that drives it."""
+    """One Python context, and the connection that drives it; `root` is where its sandbox's routes are."""
 
-    def __init__(self, client: HttpClient) -> None:
+    def __init__(self, client: HttpClient, root: str = "") -> None:
         self.client = client
-        self.id: str = client.request("POST", "/code/context", {"language": "python"}).json()["id"]
+        self.root = root
+        self.id: str = client.request("POST", f"{root}/code/context", {"language": "python"}).json()["id"]
 
     def run(self, code: str) -> Answer:
         """Run code; returns when the stream has ended. What it holds has not been looked at."""
-        return self.client.request("POST", "/code", self.order(code))
+        return self.client.request("POST", f"{self.root}/code", self.order(code))
 
     def succeed(self, code: str) -> Answer:
         """Run code that must succeed."""
@@ -71,7 +79,20 @@ class Interpreter:
 
     def delete(self) -> None:
         """End the context."""
-        self.client.request("DELETE", f"/code/contexts/{self.id}")
+        self.client.request("DELETE", f"{self.root}/code/contexts/{self.id}")
+
+
+class SandboxOf:
+    """A sandbox of its own, and the connection that it was made on."""
+
+    def __init__(self, client: HttpClient) -> None:
+        self.client = client
+        self.path = f"/v1/sandboxes/{client.request('POST', '/v1/sandboxes', {}).json()['id']}"
+        self.root = f"{self.path}/proxy/44772"
+
+    def delete(self) -> None:
+        """End it with everything in it."""
+        self.client.request("DELETE", self.path)
 
 
 def check_success(answer: Answer) -> None:
@@ -99,7 +120,7 @@ def serving(folder: Path, settings: Mapping[str, str]) -> Iterator[Service]:
     with log_file.open("wb") as log:
         process = subprocess.Popen([sys.executable, "-m", "execd", "serve"], env=environment, stdout=log, stderr=log)
     try:
-        yield Service(_wait_for_url(process, log_file), process.pid)
+        yield Service(_wait_for_url(process, log_file), process.pid, folder)
     finally:
         process.terminate()
         process.wait(_SOON)

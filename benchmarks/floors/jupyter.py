@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,10 +16,14 @@ from typing import Any
 
 from jupyter_client.asynchronous.client import AsyncKernelClient
 from jupyter_client.blocking.client import BlockingKernelClient
+from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager, KernelManager
 
 # ipykernel may drop the idle status under load; a server that waits for it waits for good, and so would we.
 _SILENCE = 20.0
+
+
+Walls = Callable[[Path], list[str]]
 
 
 @dataclass(slots=True)
@@ -83,18 +88,23 @@ class AsyncJupyter:
 
 
 @contextmanager
-def async_jupyter(transport: str) -> Iterator[AsyncJupyter]:
-    """A stock ipykernel behind AsyncKernelManager, over `tcp` or `ipc`, that answers."""
+def async_jupyter(transport: str, walls: Walls | None = None) -> Iterator[AsyncJupyter]:
+    """A stock ipykernel behind AsyncKernelManager, over `tcp` or `ipc`, that answers. `walls` is what goes in front of
+    its command, given the one folder that it must be able to write."""
     with TemporaryDirectory(prefix="jc") as folder, asyncio.Runner() as runner:
-        manager, client = runner.run(_start(transport, Path(folder)))
+        manager, client = runner.run(_start(transport, Path(folder), walls))
         try:
             yield AsyncJupyter(runner, manager, client)
         finally:
             runner.run(_stop(manager, client))
 
 
-async def _start(transport: str, folder: Path) -> tuple[AsyncKernelManager, AsyncKernelClient]:
+async def _start(transport: str, folder: Path, walls: Walls | None) -> tuple[AsyncKernelManager, AsyncKernelClient]:
     manager = AsyncKernelManager(transport=transport)
+    if walls is not None:
+        command = [*walls(folder), sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        manager._kernel_spec = KernelSpec(argv=command, language="python", display_name="walled")
+        manager.connection_file = str(folder / "c.json")
     if transport == "ipc":
         manager.ip = str(folder / "s")
     await manager.start_kernel(stderr=subprocess.DEVNULL)

@@ -3,7 +3,19 @@
 from __future__ import annotations
 
 from benchmarks.row import Row
-from benchmarks.rows import bulk, commands, cpu, flushed, latency, memory, slow_reader, start, transfers
+from benchmarks.rows import (
+    bulk,
+    commands,
+    cpu,
+    flushed,
+    latency,
+    many,
+    memory,
+    sandboxes,
+    slow_reader,
+    start,
+    transfers,
+)
 
 ROWS: tuple[Row, ...] = (
     *latency.ROWS,
@@ -11,8 +23,10 @@ ROWS: tuple[Row, ...] = (
     *flushed.ROWS,
     *commands.ROWS,
     *start.ROWS,
+    *sandboxes.ROWS,
     *memory.ROWS,
     *cpu.ROWS,
+    *many.ROWS,
     *slow_reader.ROWS,
     *transfers.ROWS,
 )

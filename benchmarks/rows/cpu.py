@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 from benchmarks.measure import Samples, Take
-from benchmarks.processes import below, cpu_seconds
+from benchmarks.processes import cpu_seconds
 from benchmarks.row import Claim, Row
 from benchmarks.service import Service
 from benchmarks.workbench import Workbench
@@ -15,6 +15,8 @@ from benchmarks.workbench import Workbench
 _RUNS = 200
 _CONTEXTS = 20
 _IDLE_SECONDS = 10.0
+# By then the service has started the kernel that waits for the next context.
+_SETTLED_SECONDS = 3.0
 
 
 @contextmanager
@@ -38,11 +40,12 @@ def _open_idle(workbench: Workbench) -> Iterator[list[Take]]:
     with workbench.service() as service, ExitStack() as stack:
         for _ in range(_CONTEXTS):
             stack.enter_context(service.interpreter())
+        time.sleep(_SETTLED_SECONDS)
         yield [lambda: _idle(service)]
 
 
 def _idle(service: Service) -> Samples:
-    kernels = below(service.pid)
+    kernels = service.others()
     started = time.perf_counter()
     server_before, kernels_before = cpu_seconds(service.pid), sum(map(cpu_seconds, kernels))
     time.sleep(_IDLE_SECONDS)

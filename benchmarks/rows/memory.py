@@ -8,8 +8,9 @@ from functools import partial
 
 from benchmarks.floors.jupyter import async_jupyter
 from benchmarks.measure import Samples, Take
-from benchmarks.processes import below, pss
+from benchmarks.processes import pss
 from benchmarks.row import AtMost, Claim, Row
+from benchmarks.service import Interpreter, SandboxOf
 from benchmarks.workbench import Workbench
 
 _MB = 1_000_000
@@ -24,10 +25,10 @@ def _open_kernels(code: str, workbench: Workbench) -> Iterator[list[Take]]:
 
 
 def _of_contexts(workbench: Workbench, code: str) -> Samples:
-    with workbench.service() as service, ExitStack() as stack:
+    with workbench.service(warm_kernels="0") as service, ExitStack() as stack:
         for _ in range(_KERNELS):
             stack.enter_context(service.interpreter()).succeed(code)
-        return {"execd": [sum(map(pss, below(service.pid))) / _KERNELS]}
+        return {"execd": [sum(map(pss, service.others())) / _KERNELS]}
 
 
 def _of_stock_kernels(code: str) -> Samples:
@@ -36,6 +37,18 @@ def _of_stock_kernels(code: str) -> Samples:
         for kernel in kernels:
             kernel.run(code)
         return {"stock kernel": [sum(pss(kernel.pid) for kernel in kernels) / _KERNELS]}
+
+
+@contextmanager
+def _open_sandboxes(workbench: Workbench) -> Iterator[list[Take]]:
+    yield [lambda: _of_sandboxes(workbench)]
+
+
+def _of_sandboxes(workbench: Workbench) -> Samples:
+    with workbench.service(warm_kernels="0") as service, service.client() as client:
+        for _ in range(_KERNELS):
+            Interpreter(client, SandboxOf(client).root).succeed(_NOTHING)
+        return {"execd": [sum(map(pss, service.others())) / _KERNELS]}
 
 
 @contextmanager
@@ -73,6 +86,14 @@ ROWS = (
         "MB",
         (Claim("execd", None, AtMost(16 * _MB)), Claim("execd", "stock kernel")),
         partial(_open_kernels, _DATA),
+        rounds=1,
+    ),
+    Row(
+        "sandbox-memory",
+        "how much memory a sandbox with one idle context keeps",
+        "MB",
+        (Claim("execd", None, AtMost(22 * _MB)),),
+        _open_sandboxes,
         rounds=1,
     ),
     Row(

@@ -41,7 +41,31 @@ def _families(pids: set[int], wanted: bytes) -> set[psutil.Process]:
             # psutil compares the times of their starts, so that none is killed for having a number that was another's.
             process = psutil.Process(pid)
             if _carries(_read(pid, "environ"), wanted):
-                found |= {process, *process.children(recursive=True)}
+                found.add(process)
+    return found | _descendants(found) if found else found
+
+
+def _descendants(parents: set[psutil.Process]) -> set[psutil.Process]:
+    # One look at all processes, where psutil takes one for each parent.
+    below = _by_parent()
+    found: set[psutil.Process] = set()
+    unseen = list(parents)
+    while unseen:
+        with contextlib.suppress(psutil.Error):
+            parent = unseen.pop()
+            began = parent.create_time()
+            new = [child for child in below.get(parent.pid, ()) if child.create_time() >= began and child not in found]
+            found.update(new)
+            unseen += new
+    return found
+
+
+def _by_parent() -> dict[int, list[psutil.Process]]:
+    found: dict[int, list[psutil.Process]] = {}
+    for pid in psutil.pids():
+        with contextlib.suppress(psutil.Error):
+            process = psutil.Process(pid)
+            found.setdefault(process.ppid(), []).append(process)
     return found
 
 
