@@ -9,6 +9,7 @@ from pathlib import Path
 from execd.errors import CannotServe
 from execd.isolation.etc import HOME
 from execd.isolation.plan import Bind, Mode
+from execd.isolation.trees import wipe
 from execd.kernel.kernelspec import bundled_kernels
 from execd.service.packages import KernelPython
 from execd.settings import Settings
@@ -19,7 +20,7 @@ _INSIDE = {"workspace": "/workspace", "runtime": "/run/execd", "tmp": "/tmp"}
 @dataclass(frozen=True, slots=True)
 class Site:
     """`workspace`, `home`, `runtime` and `tmp` are paths inside; those that end in `_folder` are the machine's.
-    `removed` goes with the sandbox."""
+    `removed` goes with the sandbox; a workspace that is `in_memory` is no folder of the machine."""
 
     folder: Path
     workspace_folder: Path
@@ -30,16 +31,19 @@ class Site:
     runtime: str
     tmp: str
     removed: tuple[Path, ...]
+    in_memory: bool = False
 
     @classmethod
-    def of(cls, mode: Mode, folder: Path, runtime: Path, workspace: Path | None) -> Site:
+    def of(
+        cls, mode: Mode, folder: Path, runtime: Path, workspace: Path | None = None, *, in_memory: bool = False
+    ) -> Site:
         """That of a sandbox whose things are in `folder`, but for its workspace, where it has one that stays."""
         ours, home = workspace or folder / "workspace", folder / "home"
         if mode is Mode.BWRAP:
             inside = {**_INSIDE, "home": HOME}
         else:
             inside = {"workspace": str(ours), "home": str(home), "runtime": str(runtime), "tmp": str(home / "tmp")}
-        return cls(folder, ours, home, runtime, removed=(folder, runtime), **inside)
+        return cls(folder, ours, home, runtime, removed=(folder, runtime), in_memory=in_memory, **inside)
 
     def make(self, uid: int | None) -> None:
         """Make the folders, for this user of the machine (None: our own). Raises OSError."""
@@ -52,11 +56,16 @@ class Site:
             if uid is not None:
                 os.chown(folder, uid, uid)
 
-    def binds(self, *, in_memory: bool = False) -> tuple[Bind, ...]:
-        """What of it the sandbox sees, and where; a workspace that is in memory is no folder of the machine."""
+    def remove(self) -> None:
+        """Remove what goes with the sandbox. Nothing where that has been done."""
+        for folder in self.removed:
+            wipe(folder)
+
+    def binds(self) -> tuple[Bind, ...]:
+        """What of it the sandbox sees, and where."""
         workspace = Bind(str(self.workspace_folder), self.workspace, writable=True)
         return (
-            *(() if in_memory else (workspace,)),
+            *(() if self.in_memory else (workspace,)),
             Bind(str(self.home_folder), self.home, writable=True),
             Bind(str(self.runtime_folder), self.runtime, writable=True),
         )

@@ -10,7 +10,7 @@ import errno
 import os
 import socket
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, ExitStack
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path, PurePath
@@ -25,7 +25,6 @@ from execd.isolation.cgroup import MEMORY
 from execd.isolation.launch import Launcher
 from execd.isolation.plan import Bind, Limits, Mode, Plan
 from execd.isolation.root import Root
-from execd.isolation.trees import wipe
 from execd.isolation.uplink import UplinkFailed
 from execd.kernel.connection import Runtime
 from execd.service.capabilities import Capabilities
@@ -56,7 +55,7 @@ _PROGRAMS = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 @dataclass(eq=False)
 class WalledPlace:
-    """One sandbox's. `services` are what the service itself runs for it, ended by leaving."""
+    """One sandbox's. `undo` has all that there is of it, what the service itself runs for it last: it ends first."""
 
     enclosure: Enclosure
     site: Site
@@ -68,10 +67,9 @@ class WalledPlace:
     variables: Mapping[str, str]
     owner: tuple[int, int] | None
     machine: Machine
-    services: AsyncExitStack = field(default_factory=AsyncExitStack)
+    undo: AsyncExitStack
     shares_network: bool = False
     egress: Egress | None = None
-    in_memory: bool = False
     killed: int = 0
 
     @property
@@ -87,7 +85,7 @@ class WalledPlace:
     @property
     def workspace_folder(self) -> Path:
         """The folder of the machine that the workspace is."""
-        if self.in_memory:
+        if self.site.in_memory:
             return Path(f"/proc/self/fd/{self.root.fd}{self.workspace}")
         return self.site.workspace_folder
 
@@ -123,11 +121,7 @@ class WalledPlace:
 
     async def close(self) -> None:
         """End everything in it and remove its folders. Safe to call twice."""
-        await self.services.aclose()
-        await self.enclosure.close()
-        self.root.close()
-        for folder in self.site.removed:
-            await to_thread.run_sync(wipe, folder)
+        await self.undo.aclose()
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,38 +148,46 @@ class WalledPlaces:
             raise NotOffered(
                 "there are no volumes here: mounting them takes bubblewrap; GET /v1/capabilities says more"
             )
-        uid = self._user(record)
-        with ExitStack() as undo:
-            if uid is not None and record.id != DEFAULT_SANDBOX:
-                undo.callback(self.users.give_back, uid)
-            site = self._site(record)
-            undo.callback(_remove, site)
-            await to_thread.run_sync(partial(self._furnish, site, uid))
-            warden = await self.keeper.warden()
-            enclosure = await warden.open(self._plan(record, site, uid))
-            place = self._place(enclosure, site, uid, record.reach)
-            place.in_memory = self._in_memory(record)
-            if uid is not None and record.id != DEFAULT_SANDBOX:
-                place.services.callback(self.users.give_back, uid)
-            undo.pop_all()
+        undo = AsyncExitStack()
         try:
-            self._serve(place, record)
-            self._guard(place, record)
+            return await self._opened(record, undo)
         except BaseException:
             with anyio.CancelScope(shield=True):
-                await place.close()
+                await undo.aclose()
             raise
+
+    async def _opened(self, record: SandboxRecord, undo: AsyncExitStack) -> Place:
+        uid = self._user(record, undo)
+        limits = limits_of(record.wanted.limits, self.settings)
+        site = self._site(record, limits)
+        undo.push_async_callback(to_thread.run_sync, site.remove)
+        await to_thread.run_sync(partial(self._furnish, site, uid))
+        warden = await self.keeper.warden()
+        enclosure = await warden.open(self._plan(record, site, uid, limits))
+        undo.push_async_callback(enclosure.close)
+        place = self._place(enclosure, site, uid, record.reach, undo)
+        undo.callback(place.root.close)
+        self._serve(place, record)
+        self._guard(place, record)
         return place
 
-    def _user(self, record: SandboxRecord) -> int | None:
+    def _user(self, record: SandboxRecord, undo: AsyncExitStack) -> int | None:
         if not self.walls.own_users:
             return None
-        return self.users.default if record.id == DEFAULT_SANDBOX else self.users.take()
+        if record.id == DEFAULT_SANDBOX:
+            return self.users.default
+        uid = self.users.take()
+        undo.callback(self.users.give_back, uid)
+        return uid
 
-    def _site(self, record: SandboxRecord) -> Site:
+    def _site(self, record: SandboxRecord, limits: Limits) -> Site:
         folder = self.folders.sandboxes / record.id
-        stays = self.folders.workspace if record.id == DEFAULT_SANDBOX else None
-        return Site.of(self.walls.mode, folder, self.folders.runtime / record.id, stays)
+        runtime = self.folders.runtime / record.id
+        if record.id == DEFAULT_SANDBOX:
+            return Site.of(self.walls.mode, folder, runtime, self.folders.workspace)
+        size = limits.workspace_size
+        fits = size is not None and size <= self.settings.sandbox_workspace_memory
+        return Site.of(self.walls.mode, folder, runtime, in_memory=fits and self.walls.mode is Mode.BWRAP)
 
     def _furnish(self, site: Site, uid: int | None) -> None:
         site.make(uid)
@@ -200,26 +202,18 @@ class WalledPlaces:
         finally:
             os.close(fd)
 
-    def _plan(self, record: SandboxRecord, site: Site, uid: int | None) -> Plan:
+    def _plan(self, record: SandboxRecord, site: Site, uid: int | None, limits: Limits) -> Plan:
         seen = sight(self.settings, self.walls.python)
-        binds = (
-            *site.binds(in_memory=self._in_memory(record)),
-            *(Bind(path, path) for path in seen),
-            *record.wanted.volumes,
-        )
-        limits = limits_of(record.wanted.limits, self.settings)
+        binds = (*site.binds(), *(Bind(path, path) for path in seen), *record.wanted.volumes)
         try:
             uplink = plan_uplink() if record.reach == "full" else None
         except UplinkFailed as failed:
             raise OSError(errno.ENETUNREACH, str(failed)) from None
         return Plan(record.id, self.walls.mode, uid, site.workspace, site.home, binds, limits, uplink=uplink)
 
-    def _in_memory(self, record: SandboxRecord) -> bool:
-        size = limits_of(record.wanted.limits, self.settings).workspace_size
-        stays = record.id == DEFAULT_SANDBOX or self.walls.mode is not Mode.BWRAP
-        return not stays and size is not None and size <= self.settings.sandbox_workspace_memory
-
-    def _place(self, enclosure: Enclosure, site: Site, uid: int | None, network: str) -> WalledPlace:
+    def _place(
+        self, enclosure: Enclosure, site: Site, uid: int | None, network: str, undo: AsyncExitStack
+    ) -> WalledPlace:
         owner = None if uid is None else (uid, uid)
         if self.walls.mode is Mode.LANDLOCK:
             root = Root.machine(owner, within=(site.workspace, site.home))
@@ -247,6 +241,7 @@ class WalledPlaces:
             variables=variables,
             owner=owner,
             machine=Share(enclosure.plan.limits, enclosure.usage),
+            undo=undo,
         )
 
     def _serve(self, place: WalledPlace, record: SandboxRecord) -> None:
@@ -261,8 +256,8 @@ class WalledPlaces:
             self._start(place, partial(place.egress.serve, listening))
 
     def _guard(self, place: WalledPlace, record: SandboxRecord) -> None:
-        limits = limits_of(record.wanted.limits, self.settings)
-        held = record.id == DEFAULT_SANDBOX or place.in_memory
+        limits = place.enclosure.plan.limits
+        held = record.id == DEFAULT_SANDBOX or place.site.in_memory
         watched = Watched(
             record.id,
             Limits(
@@ -274,11 +269,11 @@ class WalledPlaces:
             place.count_kill,
             place.set_full,
         )
-        place.services.callback(self.watchdog.watch(watched))
+        place.undo.callback(self.watchdog.watch(watched))
 
     def _start(self, place: WalledPlace, work: Callable[[], Awaitable[None]]) -> None:
         scope = anyio.CancelScope()
-        place.services.callback(scope.cancel)
+        place.undo.callback(scope.cancel)
         self.tasks.start_soon(_within, scope, work)
 
 
@@ -289,8 +284,3 @@ async def _within(scope: anyio.CancelScope, work: Callable[[], Awaitable[None]])
             await work()
         except Exception:  # one sandbox's trouble is not to be all of theirs
             log.exception("sandbox_not_served")
-
-
-def _remove(site: Site) -> None:
-    for folder in site.removed:
-        wipe(folder)
