@@ -1,10 +1,14 @@
-"""Wheels that tests build, and the virtual environment of a sandbox to install them in."""
+"""Wheels that tests build, an index that has one, and the virtual environment of a sandbox to install them in."""
 
 from __future__ import annotations
 
 import os
+import threading
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from execd.service.packages import FOLDER, KernelPython, lay_out, virtual_environment
@@ -26,6 +30,28 @@ def build_wheel(folder: Path, name: str, version: str, files: Mapping[str, str],
         for file, text in held.items():
             wheel.writestr(file, text)
     return path
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+@contextmanager
+def package_index(place: Path, host: str) -> Iterator[int]:
+    """An index of packages at this address of ours, with one package, teapot; gives its port."""
+    folder = place / "simple" / "teapot"
+    folder.mkdir(parents=True)
+    name = build_wheel(folder, "teapot", "1.0", {"teapot.py": "heat = 'hot'\n"}).name
+    (folder / "index.html").write_text(f'<!DOCTYPE html><html><body><a href="{name}">{name}</a></body></html>')
+    with ThreadingHTTPServer((host, 0), partial(_Quiet, directory=str(place))) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield server.server_address[1]
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def sandbox_packages(home: Path, python: KernelPython) -> Path:

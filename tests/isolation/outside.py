@@ -29,10 +29,10 @@ def outside(folder: Path) -> Iterator[Outside]:
         abstract = f"\0execd-test-{secrets.token_hex(8)}"
         shared, private = str(folder / "socket"), str(folder / "private" / "socket")
         for address in (abstract, shared, private):
-            stack.enter_context(_listening(socket.AF_UNIX, address))
+            stack.enter_context(listening(socket.AF_UNIX, address))
         Path(shared).chmod(0o777)
-        tcp = stack.enter_context(_listening(socket.AF_INET, ("127.0.0.1", 0)))
-        shm = stack.enter_context(_shared_memory())
+        tcp = stack.enter_context(listening(socket.AF_INET, ("127.0.0.1", 0)))
+        shm = stack.enter_context(shared_memory())
         other, other_file = stack.enter_context(_other_sandbox(folder / "other"))
         yield Outside(
             service=os.getpid(),
@@ -50,7 +50,8 @@ def outside(folder: Path) -> Iterator[Outside]:
 
 
 @contextmanager
-def _listening(family: int, address: str | tuple[str, int]) -> Iterator[socket.socket]:
+def listening(family: int, address: str | tuple[str, int]) -> Iterator[socket.socket]:
+    """A socket that is connected to by whoever may; nobody answers."""
     with socket.socket(family) as server:
         server.bind(address)
         server.listen(64)
@@ -58,7 +59,8 @@ def _listening(family: int, address: str | tuple[str, int]) -> Iterator[socket.s
 
 
 @contextmanager
-def _shared_memory() -> Iterator[Path]:
+def shared_memory() -> Iterator[Path]:
+    """A file in shared memory that is only ours to read."""
     path = Path("/dev/shm", f"execd-test-{secrets.token_hex(8)}")
     path.write_text("another's")
     path.chmod(0o600)

@@ -13,7 +13,7 @@ from execd.isolation.plan import Mode
 from tests.isolation.attempts import SUCCEEDED, outcomes
 from tests.isolation.forks import in_fork
 from tests.isolation.outside import outside
-from tests.isolation.walls import NAMESPACES, PLAIN_USER, ROOT, SANDBOX_USER, Sandbox, plan, sandbox
+from tests.isolation.walls import NAMESPACES, PLAIN_USER, ROOT, Sandbox, plan, sandbox
 
 pytestmark = [ROOT, NAMESPACES]
 
@@ -29,17 +29,6 @@ OPEN = {
 OPEN_TO_THE_SAME_USER = {"connect to a private socket"}
 UNCERTAIN = {"signal everybody"}
 """Succeeds where there is anybody whom one may signal, oneself not counted."""
-
-
-@pytest.fixture
-def room(public_folder: Path, service: int | None) -> tuple[Path, Path]:
-    """A folder of the service's, and a workspace."""
-    workspace = public_folder / "workspace"
-    workspace.mkdir(mode=0o700)
-    owner = SANDBOX_USER if service is None else service
-    os.chown(workspace, owner, owner)
-    os.chown(public_folder, service or 0, service or 0)
-    return public_folder, workspace
 
 
 def tried(mode: Mode, room: tuple[Path, Path], service: int | None, *, fresh_proc: bool = True) -> dict[str, str]:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from scripts import seccomp
 from tests.isolation.attempts import Outside
+from tests.isolation.outside import listening, shared_memory
 from tests.security.houses import House, Sandbox, dumped
 
 _ATTEMPTS = Path(__file__).parent.parent / "isolation" / "attempts.py"
@@ -34,7 +35,7 @@ def outside(house: House, other: Sandbox) -> Iterator[Outside]:
         abstract = f"\0execd-test-{secrets.token_hex(8)}"
         shared = str(folder / "socket")
         for address in (abstract, shared):
-            stack.enter_context(_listening(address))
+            stack.enter_context(listening(socket.AF_UNIX, address))
         Path(shared).chmod(0o777)
         yield Outside(
             service=house.service.process.pid,
@@ -47,7 +48,7 @@ def outside(house: House, other: Sandbox) -> Iterator[Outside]:
             secret_size=8,
             other=_outside_pid(house, pid),
             other_file=str(other.workspace / "secret"),
-            shm=stack.enter_context(_shared_memory()),
+            shm=str(stack.enter_context(shared_memory())),
         )
 
 
@@ -79,25 +80,6 @@ def _outside_pid(house: House, inside: int) -> int:
         if lines["Name"].strip() == "sleep" and len(numbers) > 1 and numbers[-1] == str(inside):
             return int(numbers[0])
     raise AssertionError("there is no such process")
-
-
-@contextmanager
-def _listening(address: str) -> Iterator[socket.socket]:
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind(address)
-        server.listen(64)
-        yield server
-
-
-@contextmanager
-def _shared_memory() -> Iterator[str]:
-    path = Path("/dev/shm", f"execd-test-{secrets.token_hex(8)}")
-    path.write_text("another's")
-    path.chmod(0o600)
-    try:
-        yield str(path)
-    finally:
-        path.unlink()
 
 
 def _writable_memory(pid: int) -> int:

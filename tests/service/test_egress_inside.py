@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import functools
-import http.server
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from ipaddress import ip_address
@@ -19,32 +16,16 @@ import pytest
 from execd.service.egress import Egress, egress_environment, listen
 from execd.service.egress_policy import Address, Policy
 from tests.namespaces import NetworkNamespace, can_unshare, network_namespace
-from tests.wheels import build_wheel
+from tests.wheels import package_index
 
 pytestmark = pytest.mark.skipif(not can_unshare(), reason="this machine lets us make no namespaces")
 
 
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    """Serves files, and logs nothing."""
-
-    def log_message(self, *args: object) -> None:
-        pass
-
-
 @pytest.fixture
 def index(tmp_path: Path) -> Iterator[int]:
-    """An index of packages on this machine's loopback interface, with one package; gives its port."""
-    folder = tmp_path / "simple" / "teapot"
-    folder.mkdir(parents=True)
-    name = build_wheel(folder, "teapot", "1.0", {"teapot.py": "print('hot')\n"}).name
-    (folder / "index.html").write_text(f'<!DOCTYPE html><html><body><a href="{name}">{name}</a></body></html>')
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(tmp_path)))
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server.server_address[1]
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    """The port of an index of packages on this machine's loopback interface."""
+    with package_index(tmp_path, "127.0.0.1") as port:
+        yield port
 
 
 async def here(name: str) -> list[Address]:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-import http.server
 import socket
-import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -17,31 +14,14 @@ import pytest
 from tests.live.waiting import eventually
 from tests.running_service import RunningService, running_service
 from tests.walled.sandbox import Walled, walled
-from tests.wheels import build_wheel
-
-
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    """Serves files, and logs nothing."""
-
-    def log_message(self, *args: object) -> None:
-        pass
+from tests.wheels import package_index
 
 
 @pytest.fixture(scope="module")
 def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """An index of packages on this machine's loopback interface, with one package; gives its port."""
-    place = tmp_path_factory.mktemp("index")
-    folder = place / "simple" / "teapot"
-    folder.mkdir(parents=True)
-    name = build_wheel(folder, "teapot", "1.0", {"teapot.py": "heat = 'hot'\n"}).name
-    (folder / "index.html").write_text(f'<!DOCTYPE html><html><body><a href="{name}">{name}</a></body></html>')
-    server = http.server.ThreadingHTTPServer(("", 0), functools.partial(Quiet, directory=str(place)))
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server.server_address[1]
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    """The port of an index of packages at every address of this machine."""
+    with package_index(tmp_path_factory.mktemp("index"), "") as port:
+        yield port
 
 
 @pytest.fixture(scope="module")

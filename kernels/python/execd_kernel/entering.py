@@ -25,13 +25,11 @@ def enter(kernel: Any, wanted: Mapping[str, Any]) -> bool:
         return False
     os.environ["PWD"] = wanted["cwd"]
     shell = kernel.shell
-    shell.starting_dir = str(Path.cwd())
-    shell.history_manager.dir_hist[:] = [Path.cwd()]
+    shell.begin_here()
     if "matplotlib" in sys.modules:
         forked.set_matplotlib(sys.modules["matplotlib"])
     if wanted.get("warm"):
-        shell.run_cell("1+1", silent=True)
-        shell.last_execution_result = None
+        shell.run_silently()
     return True
 
 

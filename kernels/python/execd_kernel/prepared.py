@@ -137,9 +137,8 @@ class PreparedApp(KernelApp):
         shell.interrupts = Interrupts(shell)
         shell.init_environment()
         shell.init_virtualenv()
-        shell.starting_dir = str(Path.cwd())
+        shell.begin_here()
         shell.init_pushd_popd_magic()
-        shell.history_manager.dir_hist[:] = [Path.cwd()]
 
     def open(self) -> None:
         """Open the channels, and take over from Python: stock's `initialize`, without what has been done."""
@@ -167,12 +166,10 @@ class PreparedApp(KernelApp):
 
 
 def warm(shell: Any, session: Any) -> None:
-    """Do once what a cell does: the first real one finds caches filled and modules imported. A silent one leaves no
-    trace in the history, the namespace and the count."""
+    """Do once what a cell does, and what comes of it."""
     if "matplotlib" in sys.modules:
         # It looks for the shell when it is imported, and only then.
         import_module("matplotlib_inline.backend_inline")
-    shell.run_cell("1+1", silent=True)
-    shell.last_execution_result = None
+    shell.run_silently()
     shell.display_formatter.format(2)
     session.serialize(session.msg("status", {"execution_state": "idle"}))

@@ -1,6 +1,7 @@
 """The interactive shell: everything that stock keeps on disk stays in memory, and interrupts hit code of cells only."""
 
 import sys
+from pathlib import Path
 from types import CodeType
 from typing import Any
 
@@ -44,6 +45,18 @@ class ZMQInteractiveShell(zmqshell.ZMQInteractiveShell):
         history: Any = HistoryManager(shell=self, parent=self, enabled=False)
         self.history_manager = history
         self.configurables.append(history)
+
+    def begin_here(self) -> None:
+        """Be where the process is now, as if started there."""
+        self.starting_dir = str(Path.cwd())
+        history: Any = self.history_manager
+        history.dir_hist[:] = [Path.cwd()]
+
+    def run_silently(self) -> None:
+        """Run a cell that leaves no trace in the history, the namespace and the count: the first real one finds caches
+        filled, modules imported and pages in place."""
+        self.run_cell("1+1", silent=True)  # type: ignore[no-untyped-call]
+        self.last_execution_result = None
 
     async def run_code(self, code_obj: CodeType, result: Any = None, *, async_: bool = False) -> bool:
         """Run a part of a cell, unless it has been interrupted before."""
