@@ -70,13 +70,14 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as temporary:
         venv.create(temporary, with_pip=True)
         python = Path(temporary, "bin", "python")
-        everything = resolve(python, [*runtime, *extras["data"], *extras["bwrap"], *extras["dev"], *build])
+        wanted = [*runtime, *extras["data"], *extras["bwrap"], *extras["postgresql"]]
+        everything = resolve(python, [*wanted, *extras["dev"], *build])
         chosen = folder / "development.txt"
         write(chosen, "tests, checks and benchmarks; holds all the other lists", everything)
         write(
             folder / "serving.txt",
             "the service and its Python kernels",
-            resolve(python, [*runtime, *extras["data"], *extras["bwrap"]], chosen),
+            resolve(python, wanted, chosen),
         )
         write(folder / "build.txt", "building the project itself", resolve(python, build, chosen))
     return 0
