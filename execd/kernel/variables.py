@@ -11,15 +11,13 @@ from execd.kernel.kernelspec import KernelSpec
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-def check(envs: Mapping[str, str], spec: KernelSpec) -> None:
+def check(envs: Mapping[str, str], spec: KernelSpec | None = None) -> None:
     """Raise EnvsUnavailable when kernels of this kind take none at all, InvalidRequest, which names no value, for a
-    variable that cannot be."""
-    if not envs:
-        return
-    if not spec.takes_envs:
+    variable that cannot be. Without a spec, it is a process of its own that shall have them."""
+    if envs and spec is not None and not spec.takes_envs:
         raise EnvsUnavailable(spec.language)
     for name, value in envs.items():
-        expected = _expected(name, value, shell=spec.engine == "bash")
+        expected = _expected(name, value, shell=spec is not None and spec.engine == "bash")
         if expected:
             raise InvalidRequest(f"expected {expected}", f"envs.{name[:40]!a}")
 

@@ -55,7 +55,8 @@ __execd_give() {
         __execd_keep
         if ! __execd_clear "$__execd_name"; then
             "$__execd_by" unset -v "__execd_kept[$__execd_name]"
-            return 1
+            __execd_given=() __execd_each=''
+            \return 1
         fi
         "$__execd_by" declare -gx -- "$__execd_each"
     done

@@ -27,7 +27,7 @@ VALUES = {
 
 @pytest.mark.parametrize("value", VALUES.values(), ids=VALUES)
 async def test_a_value_arrives_as_it_is(session: Session, value: str) -> None:
-    assert await session.says("printf %s \"$A\"; printf / ; printenv A | head -c -1", A=value) == f"{value}/{value}"
+    assert await session.says('printf %s "$A"; printf / ; printenv A | head -c -1', A=value) == f"{value}/{value}"
     assert await session.says(LOOK) == "<absent><absent>0\n"
 
 
@@ -79,7 +79,7 @@ async def test_it_is_as_before_whatever_the_code_does(session: Session, before: 
 async def test_every_kind_of_variable_comes_back(session: Session, before: str, ending: str) -> None:
     setting, seen = BEFORE[before]
     await session.says(setting)
-    ran = await session.run(f"echo \"$A\"; {ending}", A="given")
+    ran = await session.run(f'echo "$A"; {ending}', A="given")
     assert (ran.code, ran.stdout, ran.stderr) == (0, "given\n", "")
     assert (await session.run(SHOW)).stdout.rstrip("\n") == seen
 
@@ -119,7 +119,7 @@ async def test_no_value_is_on_a_command_line_in_a_trace_or_left_in_a_file(sessio
     shown = await session.run("tr '\\0' ' ' </proc/$$/cmdline; ps -ww -A -o args=", A=SECRET, B=SECRET)
     assert SECRET not in shown.stdout
     await session.run("set +xT; trap - DEBUG")
-    memory = 'for fd in /proc/$$/fd/*; do [[ $(readlink $fd) != /memfd:* ]] || cat $fd; done'
+    memory = "for fd in /proc/$$/fd/*; do [[ $(readlink $fd) != /memfd:* ]] || cat $fd; done"
     left = await session.says(f"cat trace trapped; declare -p; env; {memory}")
     assert "__execd_give" in left
     assert "readlink" in left

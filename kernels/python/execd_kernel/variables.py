@@ -10,6 +10,21 @@ KEY = "execd_envs"
 """Where an execute_request has them in its metadata: names to values."""
 
 
+class Secrets(dict[str, str]):
+    """Names and values that are not shown: stock logs whole messages."""
+
+    def __repr__(self) -> str:
+        return "<variables of this run>"
+
+
+def hidden_in(message: dict[str, Any]) -> dict[str, Any]:
+    """A message that was received, its variables not shown."""
+    metadata = message.get("metadata")
+    if metadata and KEY in metadata:
+        metadata[KEY] = Secrets(metadata[KEY])
+    return message
+
+
 def taken_from(request: dict[str, Any]) -> dict[str, str]:
     """The variables of a request, which has them no more: what user code sees of it, and keeps, tells no value."""
     envs: dict[str, str] = (request.get("metadata") or {}).pop(KEY, {})
