@@ -171,6 +171,10 @@ def test_boxes(kernel: "Kernel", what: str) -> None:
     assert (chart["type"], chart["orientation"], rows(chart, *keys)) == ("box_and_whisker", orientation, UPRIGHT)
 
 
+def test_boxes_without_labels_are_numbered_by_text(kernel: "Kernel") -> None:
+    assert rows(chart_in(kernel.run(f"plt.boxplot({DATA}); plt.show()")), "label") == [("1",), ("2",)]
+
+
 def test_several_axes_are_a_chart_of_charts(kernel: "Kernel") -> None:
     code = "f, a = plt.subplots(1, 3); a[0].plot([1]); a[1].bar(['u'], [2]); f.suptitle('S'); a[1].set_title('two')"
     chart = chart_in(kernel.run(f"{code}; plt.show()"))

@@ -85,4 +85,5 @@ class Scale:
 
     def _fixed_labels(self) -> list[tuple[float, str]]:
         places = [float(place) for place in self._locator.locs]
-        return list(zip(places, self._axis.get_major_formatter().format_ticks(places), strict=False))
+        labels = self._axis.get_major_formatter().format_ticks(places)
+        return [(place, str(label)) for place, label in zip(places, labels, strict=False)]
