@@ -15,6 +15,7 @@ from benchmarks.rows import (
     slow_reader,
     start,
     transfers,
+    workspace,
 )
 
 ROWS: tuple[Row, ...] = (
@@ -29,4 +30,5 @@ ROWS: tuple[Row, ...] = (
     *many.ROWS,
     *slow_reader.ROWS,
     *transfers.ROWS,
+    *workspace.ROWS,
 )
