@@ -21,6 +21,7 @@ from execd.kernel.interpreter import Interpreter
 from execd.kernel.kernelspec import KernelSpec
 from execd.kernel.process import describe_exit
 from execd.service.execution import Execution
+from execd.service.harvest import NO_HARVESTS, Harvest, Harvests
 from execd.service.run import Ending, Run
 
 log = structlog.get_logger(__name__)
@@ -61,7 +62,13 @@ class Context:
     """One interpreter. Its id stays for good; its kernel may be replaced, and then `generation` grows."""
 
     def __init__(
-        self, context_id: str, spec: KernelSpec, cwd: Path, limits: ContextLimits, start_kernel: StartKernel
+        self,
+        context_id: str,
+        spec: KernelSpec,
+        cwd: Path,
+        limits: ContextLimits,
+        start_kernel: StartKernel,
+        harvests: Harvests = NO_HARVESTS,
     ) -> None:
         self.id = context_id
         self.spec = spec
@@ -72,6 +79,7 @@ class Context:
         self.created_at = time.time_ns() // 1_000_000
         self._limits = limits
         self._start_kernel = start_kernel
+        self._harvests = harvests
         self._waiting: deque[Execution] = deque()
         self._work = anyio.Event()
         self._starting = anyio.Lock()
@@ -212,13 +220,21 @@ class Context:
 
     async def _run(self, execution: Execution) -> None:
         kernel = await self._ready_kernel()
+        harvest = await self._harvests.begin(execution)
+        try:
+            await self._run_on(kernel, execution, harvest)
+        finally:
+            harvest.close()
+
+    async def _run_on(self, kernel: Interpreter, execution: Execution, harvest: Harvest) -> None:
         if execution.journal.ended:
             return
         if self._state_lost is not None:
             execution.emit(ContextRestarted(self.generation, self._state_lost))
             self._state_lost = None
         execution.start()
-        run = Run(execution, kernel, self._limits.timeout(execution.request.timeout), self._limits.interrupt_grace)
+        timeout = self._limits.timeout(execution.request.timeout)
+        run = Run(execution, kernel, timeout, self._limits.interrupt_grace, harvest)
         await run.carry_out()
         if run.kernel_exits:
             await self._drop_kernel("the code called exit()")

@@ -26,11 +26,10 @@ from execd.store.blobs import Blobs, TooLarge
 
 def gather_outputs(records: Iterable[bytes], blobs: Blobs, basket: Basket) -> None:
     """Put what these events of a journal show into the basket."""
-    number = 0
     for record in records:
         for rendering in renderings(record):
-            number += 1
             media = Media(rendering.mime_type, kind_of(rendering.mime_type))
+            number = sum(gathered.path is None for gathered in basket.gathered) + 1
             name = f"output-{number}{extension_of(rendering.mime_type)}"
             size = len(rendering.content)
             if why := basket.refusal(size):
