@@ -102,9 +102,9 @@ class Artifacts:
         await self._discard(hashes)
 
     async def settle(self) -> None:
-        """Remove content that nothing refers to, and what was left half-done. To be called once, at the start."""
-        await to_thread.run_sync(self.blobs.tidy)
-        await self._discard(await to_thread.run_sync(self.blobs.hashes))
+        """Remove content that nothing refers to: what a sudden end has left. To be called once, at the start."""
+        hashes = await to_thread.run_sync(self.blobs.hashes)
+        await self._discard(await self._store.read(lambda connection: rows.unreferenced(connection, hashes)))
 
     async def retain(self) -> None:
         """Settle, then prune now and again, for ever."""

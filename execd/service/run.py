@@ -220,11 +220,18 @@ class Run:
     async def _finish(self, cpu_before: float | None) -> None:
         ending = self._ending()
         complete = self._complete(ending, cpu_before)
+        self._note_count()
         made = await self._harvest.gather()
         if ending.error is not None:
             self._execution.emit(StatusChanged("error"))
             self._execution.emit(ending.error)
         self._execution.finish(complete, made)
+
+    def _note_count(self) -> None:
+        # The kernel tells the number with a value, and of a cell that has none only here.
+        told = (self._request.reply or {}).get("execution_count")
+        if self._execution.execution_count is None and isinstance(told, int):
+            self._execution.execution_count = told
 
     def _complete(self, ending: Ending, cpu_before: float | None) -> Complete:
         cpu_after = self._kernel.process.cpu_seconds()

@@ -51,8 +51,10 @@ class Blobs:
     then something should refer to it that the caller of `remove` can see."""
 
     def __init__(self, folder: Path, head_bytes: int = 8192) -> None:
-        """Makes the folder. Raises OSError."""
+        """Makes the folder, and removes what a service that was killed has left half-done in it. Raises OSError."""
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for left in folder.glob(f"{_TEMPORARY}*"):
+            left.unlink(missing_ok=True)
         self._folder = folder
         self._head_bytes = head_bytes
         self._held: Counter[str] = Counter()
@@ -106,11 +108,6 @@ class Blobs:
             if len(shelf.name) == 2 and shelf.is_dir():
                 found += [blob.name for blob in shelf.iterdir() if _HASH.fullmatch(blob.name)]
         return found
-
-    def tidy(self) -> None:
-        """Remove what a service that was killed has left half-done. To be called before anything is put."""
-        for left in self._folder.glob(f"{_TEMPORARY}*"):
-            left.unlink(missing_ok=True)
 
     def path(self, sha256: str) -> Path:
         """Where the content with this hash is, if it is here."""
