@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection
@@ -48,8 +49,8 @@ def execution(execution_id: str) -> ExecutionRow:
     )
 
 
-def numbered(count: int, **changes: object) -> list[ArtifactRow]:
-    return [replace(ROW, id=f"art_{number}", **changes) for number in range(1, count + 1)]  # type: ignore[arg-type]
+def numbered(count: int, **changes: Any) -> list[ArtifactRow]:
+    return [replace(ROW, id=f"art_{number}", **changes) for number in range(1, count + 1)]
 
 
 async def filled(store: Store, rows: list[ArtifactRow]) -> Store:
@@ -63,8 +64,8 @@ async def filled(store: Store, rows: list[ArtifactRow]) -> Store:
     return store
 
 
-async def ids(store: Store, limit: int = 100, before: int | None = None, now: int = NOW, **wanted: object) -> list[str]:
-    filters = WantedArtifacts(**wanted)  # type: ignore[arg-type]
+async def ids(store: Store, limit: int = 100, before: int | None = None, now: int = NOW, **wanted: Any) -> list[str]:
+    filters = WantedArtifacts(**wanted)
     return [row.id for row in await store.read(lambda found: artifacts.page(found, filters, now, limit, before))]
 
 
@@ -98,8 +99,8 @@ async def test_pages_do_not_move_when_something_is_added(store: Store) -> None:
         {"tenant": "other"},
     ],
 )
-async def test_filters(store: Store, wanted: dict[str, object]) -> None:
-    await filled(store, [ROW, replace(ROW, id="art_2", **wanted)])  # type: ignore[arg-type]
+async def test_filters(store: Store, wanted: dict[str, Any]) -> None:
+    await filled(store, [ROW, replace(ROW, id="art_2", **wanted)])
     assert await ids(store, **wanted) == ["art_2"]
     assert await ids(store, execution_id="run_1") == ["art_2", "art_1"]
     assert await ids(store, execution_id="run_2") == []

@@ -188,10 +188,13 @@ def _before(cursor: str | None) -> int | None:
     if not cursor:
         return None
     try:
-        number = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii")
-        return whole_number("cursor", number, 0)
-    except (binascii.Error, ValueError, InvalidRequest):
-        raise InvalidRequest("expected the next_cursor of an earlier answer", "cursor") from None
+        padded = cursor + "=" * (-len(cursor) % 4)
+        number = base64.b64decode(padded, altchars=b"-_", validate=True).decode("ascii")
+    except (binascii.Error, ValueError):
+        number = ""
+    if not (number.isdigit() and len(number) < 19):
+        raise InvalidRequest("expected the next_cursor of an earlier answer", "cursor")
+    return int(number)
 
 
 # Nothing in it runs, is sent anywhere, or is fetched from anywhere; it has an origin of its own.
