@@ -35,12 +35,13 @@ def row_of(gathered: Gathered, execution: Execution, now: int, expires_at: int) 
 
 def shown(row: ArtifactRow) -> Mapping[str, Any]:
     """All that there is to say of it, in the words of Nullspace's API and of the event `artifact`, but for links. Times
-    are RFC 3339. `metadata` has `source`: file, with its `path` in the sandbox, or output."""
+    are RFC 3339; `execution_count` is left out where there is none. `metadata` has `source`: file, with its `path` in
+    the sandbox, or output."""
     return {
         "id": row.id,
         "context_id": row.context_id,
         "execution_id": row.execution_id,
-        "execution_count": row.execution_count,
+        **({} if row.execution_count is None else {"execution_count": row.execution_count}),
         "kind": row.kind,
         "mime_type": row.mime_type,
         "name": row.name,
