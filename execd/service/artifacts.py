@@ -32,6 +32,7 @@ log = structlog.get_logger(__name__)
 
 _PAUSE_SECONDS = 5.0
 _PRUNE_SECONDS = 60.0
+_MOST_THREADS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,8 @@ class Artifacts:
             settings.run_artifacts_size,
             settings.run_artifacts_time,
         )
+        self.threads = anyio.CapacityLimiter(_MOST_THREADS)
+        """Where contents are copied: what many runs have made at once holds nobody else up."""
         self._store = store
         self._age_ms = int(settings.keep_executions_age * 1000)
         self._keep_size = settings.keep_artifacts_size
@@ -98,8 +101,11 @@ class Artifacts:
 
     async def prune(self) -> None:
         """Remove those whose time is over, whose execution is gone, and what a tenant has too much of."""
-        hashes = await self._store.write(partial(self._pruned, now_ms()))
-        await self._discard(hashes)
+        gone = await self._store.read(partial(self._too_many, now_ms()))
+        if gone:
+            hashes = await self._store.write(lambda connection: rows.remove(connection, gone))
+            log.info("artifacts_removed", count=len(gone))
+            await self._discard(hashes)
 
     async def settle(self) -> None:
         """Remove content that nothing refers to: what a sudden end has left. To be called once, at the start."""
@@ -135,13 +141,12 @@ class Artifacts:
         # In the thread of all writes: no row can be added between the look and the removal.
         return self.blobs.remove(rows.unreferenced(connection, hashes))
 
-    def _pruned(self, now: int, connection: Connection) -> list[str]:
+    def _too_many(self, now: int, connection: Connection) -> list[str]:
         gone = rows.outlived(connection, now)
         for tenant in rows.tenants(connection):
-            gone += rows.beyond(connection, tenant, self._keep_size)
-        if gone:
-            log.info("artifacts_removed", count=len(gone))
-        return rows.remove(connection, gone)
+            if rows.stored_bytes(connection, tenant) > self._keep_size:
+                gone += rows.beyond(connection, tenant, self._keep_size)
+        return gone
 
     def _open(self, row: ArtifactRow) -> OpenFile:
         fd = self.blobs.open(row.sha256)

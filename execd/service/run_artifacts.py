@@ -106,17 +106,17 @@ class RunArtifacts:
 
     async def _fill(self, basket: Basket) -> None:
         found = await self._sandbox.changes.end(self._span)
-        blobs = self._artifacts.blobs
+        blobs, threads = self._artifacts.blobs, self._artifacts.threads
         try:
             for seq in self._outputs.seqs:
                 basket.hurry()
                 piece = await self._execution.journal.read(seq - 1, 1)
-                await to_thread.run_sync(partial(gather_outputs, piece.records[:1], blobs, basket))
+                await to_thread.run_sync(partial(gather_outputs, piece.records[:1], blobs, basket), limiter=threads)
         except OutOfTime:
             basket.leave_out(Why.TIME)
         if found or not found.all_seen:
             root, workspace = self._sandbox.root, self._sandbox.workspace
-            await to_thread.run_sync(partial(gather_files, root, workspace, found, blobs, basket))
+            await to_thread.run_sync(partial(gather_files, root, workspace, found, blobs, basket), limiter=threads)
 
     async def _keep(self, basket: Basket) -> list[Event]:
         if not basket.gathered:

@@ -35,7 +35,7 @@ from execd.service.workspace_watch import Touched, WorkspaceWatch
 
 log = structlog.get_logger(__name__)
 
-SCAN_SECONDS = 1.0
+SCAN_SECONDS = 0.5
 
 # After a watch that could not be had it is tried again this much later, in seconds.
 _UNWATCHED_FOR = 60.0

@@ -7,6 +7,7 @@ it allows no more watches, it says so (`complete`), and somebody has to look (ex
 from __future__ import annotations
 
 import errno
+import time
 from dataclasses import dataclass, field
 from pathlib import PurePath
 
@@ -18,6 +19,8 @@ from execd.service.left_out import VENV_MARK, file_left_out, folder_left_out
 
 MOST_FOLDERS = 16384
 MOST_TOUCHED = 65536
+MOST_SECONDS = 1.0
+"""How long it may take to walk through what is new. A workspace that takes longer is not watched."""
 
 _ARRIVED = Happened.CREATED | Happened.MOVED_HERE
 _GONE = Happened.DELETED | Happened.MOVED_AWAY
@@ -58,11 +61,13 @@ class WorkspaceWatch:
         self._most_folders = most_folders
         self._inotify = Inotify()
         self._watched: dict[int, str] = {}
+        self._ends = 0.0
         self.complete = True
         self._waiting: list[Notice] = []
 
     def begin(self) -> None:
         """Watch; nothing that happens from now on is missed while it is `complete`. Raises OSError, NotADirectory."""
+        self._ends = time.monotonic() + MOST_SECONDS
         with self._root.acting():
             tree = self._tree()
             try:
@@ -81,6 +86,7 @@ class WorkspaceWatch:
     def read(self) -> Touched:
         """What has been touched since the last time. Raises OSError."""
         touched = Touched()
+        self._ends = time.monotonic() + MOST_SECONDS
         with self._root.acting():
             while not self.quiet() and self.complete:
                 notices, self._waiting = self._waiting, []
@@ -154,7 +160,7 @@ class WorkspaceWatch:
                 touched.written.update(joined(above, name) for name in files)
 
     def _add(self, tree: Tree, relative: str) -> None:
-        if len(self._watched) >= self._most_folders:
+        if len(self._watched) >= self._most_folders or time.monotonic() > self._ends:
             self.complete = False
             return
         self._watched[self._inotify.add(tree.folder(relative), _WANTED)] = relative
