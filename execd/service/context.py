@@ -63,13 +63,7 @@ class Context:
     """One interpreter. Its id stays for good; its kernel may be replaced, and then `generation` grows."""
 
     def __init__(
-        self,
-        context_id: str,
-        spec: KernelSpec,
-        cwd: Path,
-        limits: ContextLimits,
-        start_kernel: StartKernel,
-        harvests: Harvests = NO_HARVESTS,
+        self, context_id: str, spec: KernelSpec, cwd: Path, limits: ContextLimits, start_kernel: StartKernel
     ) -> None:
         self.id = context_id
         self.spec = spec
@@ -78,9 +72,10 @@ class Context:
         self.kernel: Interpreter | None = None
         self.running: Execution | None = None
         self.created_at = time.time_ns() // 1_000_000
+        self.harvests: Harvests = NO_HARVESTS
+        """Who gathers what its runs make."""
         self._limits = limits
         self._start_kernel = start_kernel
-        self._harvests = harvests
         self._waiting: deque[Execution] = deque()
         self._coming = 0
         self._work = anyio.Event()
@@ -232,7 +227,7 @@ class Context:
 
     async def _run(self, execution: Execution) -> None:
         kernel = await self._ready_kernel()
-        harvest = await self._harvests.begin(execution)
+        harvest = await self.harvests.begin(execution)
         try:
             await self._run_on(kernel, execution, harvest)
         finally:

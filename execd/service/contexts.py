@@ -116,7 +116,8 @@ class Contexts:
         if len(self._all) >= self._limits.contexts:
             raise TooManyContexts(self._limits.contexts)
         folder = self._workspace.usable(cwd)
-        context = Context(self._identify(), spec, folder, self._limits, self._start_kernel, self.harvests)
+        context = Context(self._identify(), spec, folder, self._limits, self._start_kernel)
+        context.harvests = self.harvests
         self._all[context.id] = context
         self._tasks.start_soon(context.serve)
         log.info("context_created", context_id=context.id, language=context.language)

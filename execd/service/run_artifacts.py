@@ -45,11 +45,13 @@ class SandboxArtifacts:
         self.changes = WorkspaceChanges(root, workspace)
 
     async def begin(self, execution: Execution) -> Harvest:
-        """A run is about to begin. Raises nothing."""
+        """A run is about to begin, or one that an earlier service has begun goes on: its files are found all the same.
+        Raises nothing."""
         if not self.artifacts.limits.count:
             return NO_HARVESTS
         try:
-            return RunArtifacts(self, execution, await self.changes.begin())
+            began = None if execution.started_at is None else execution.started_at * 1_000_000
+            return RunArtifacts(self, execution, await self.changes.begin(began))
         except Exception:
             log.exception("artifacts_broke", execution_id=execution.id)
             return NO_HARVESTS

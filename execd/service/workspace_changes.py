@@ -84,13 +84,14 @@ class WorkspaceChanges:
         self._reading = anyio.Lock()
         self._closed = False
 
-    async def begin(self) -> Span:
-        """A run is about to begin. What changes from now on is in its span."""
+    async def begin(self, began: int | None = None) -> Span:
+        """A run is about to begin. What changes from now on is in its span. Of one that was begun already, at a time in
+        nanoseconds, before anybody watched, what has changed since then is found by a scan at its end."""
         async with self._reading:
             await self._absorb()
             if self._watch is None and not self._closed and time.monotonic() >= self._unwatched_until:
                 await to_thread.run_sync(self._start)
-            span = Span(moment(), complete=self._watch is not None)
+            span = Span(began or moment(), complete=self._watch is not None and began is None)
             self._open.add(span)
             return span
 

@@ -160,8 +160,8 @@ class Stage:
 
     async def begin(self, store: Store) -> Stage:
         await store.write(lambda connection: executions.add(connection, execution(self.execution.id)))
-        self.execution.start()
         self.harvest = await self.sandbox.begin(self.execution)
+        self.execution.start()
         return self
 
     def emit(self, event: Event) -> None:
@@ -287,6 +287,15 @@ async def test_two_runs_at_once_each_have_what_changed(artifacts: Artifacts, wor
     assert one["artifact"]["sha256"] == other["artifact"]["sha256"]
     assert one["artifact"]["execution_id"] != other["artifact"]["execution_id"]
     assert len(artifacts.blobs.hashes()) == 1
+
+
+async def test_a_run_of_an_earlier_service_has_its_files(artifacts: Artifacts, workspace: Path, store: Store) -> None:
+    stage = await Stage(artifacts, workspace).begin(store)
+    (workspace / "a.txt").write_text("hello")
+    stage.harvest.close()
+    stage.sandbox = SandboxArtifacts(artifacts, MACHINE, workspace)
+    stage.harvest = await stage.sandbox.begin(stage.execution)
+    assert [event["artifact"]["name"] for event in await stage.end()] == ["a.txt"]
 
 
 async def test_the_event_is_one_line_of_json(stage: Stage) -> None:

@@ -176,6 +176,16 @@ async def test_symlinks_lead_nowhere(changes: WorkspaceChanges, workspace: Path)
     assert (await changes.end(span)).written == ("link2",)
 
 
+async def test_what_a_run_has_done_before_anybody_watched_is_found_by_a_scan(
+    changes: WorkspaceChanges, workspace: Path
+) -> None:
+    began = await_tick()
+    (workspace / "a").touch()
+    span = await changes.begin(began)
+    (workspace / "b").touch()
+    assert (await changes.end(span)).written == ("a", "b")
+
+
 class Deaf(WorkspaceWatch):
     """A watch that has missed something as soon as anything happens."""
 
