@@ -21,7 +21,7 @@ from execd.events import Artifact, Event
 from execd.isolation.root import Root
 from execd.service.artifact import row_of, shown
 from execd.service.artifacts import Artifacts
-from execd.service.basket import Basket, OutOfTime, Why
+from execd.service.basket import Basket, Why
 from execd.service.execution import Execution
 from execd.service.gathering import gather_files, gather_outputs
 from execd.service.harvest import NO_HARVESTS, Harvest
@@ -108,17 +108,21 @@ class RunArtifacts:
 
     async def _fill(self, basket: Basket) -> None:
         found = await self._sandbox.changes.end(self._span)
-        blobs, threads = self._artifacts.blobs, self._artifacts.threads
-        try:
-            for seq in self._outputs.seqs:
-                basket.hurry()
-                piece = await self._execution.journal.read(seq - 1, 1)
-                await to_thread.run_sync(partial(gather_outputs, piece.records[:1], blobs, basket), limiter=threads)
-        except OutOfTime:
-            basket.leave_out(Why.TIME)
+        await self._fill_with_outputs(basket)
         if found or not found.all_seen:
             root, workspace = self._sandbox.root, self._sandbox.workspace
-            await to_thread.run_sync(partial(gather_files, root, workspace, found, blobs, basket), limiter=threads)
+            work = partial(gather_files, root, workspace, found, self._artifacts.blobs, basket)
+            await to_thread.run_sync(work, limiter=self._artifacts.threads)
+
+    async def _fill_with_outputs(self, basket: Basket) -> None:
+        seqs = self._outputs.seqs
+        for place, seq in enumerate(seqs):
+            if why := basket.refusal(0):
+                basket.leave_out(why, len(seqs) - place)
+                return
+            piece = await self._execution.journal.read(seq - 1, 1)
+            work = partial(gather_outputs, piece.records[:1], self._artifacts.blobs, basket)
+            await to_thread.run_sync(work, limiter=self._artifacts.threads)
 
     async def _keep(self, basket: Basket) -> list[Event]:
         if not basket.gathered:

@@ -222,6 +222,14 @@ async def test_what_does_not_fit_is_told(store: Store, tmp_path: Path, workspace
     assert (made["artifact"]["name"], notice["type"], notice["dropped_count"]) == ("a", "truncated", 1)
 
 
+async def test_outputs_that_do_not_fit_are_not_even_read(store: Store, tmp_path: Path, workspace: Path) -> None:
+    stage = await Stage(artifacts_of(store, tmp_path, run_artifacts=1), workspace).begin(store)
+    for _ in range(4):
+        stage.emit(Display({"image/png": PNG}, {}))
+    made, notice = await stage.end()
+    assert (made["artifact"]["name"], notice["dropped_count"]) == ("output-1.png", 3)
+
+
 def full(*_: object) -> None:
     raise StorageFull("full")
 
