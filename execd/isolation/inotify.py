@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
 import struct
+import termios
 from dataclasses import dataclass
 from enum import IntFlag
 
 _READ_BYTES = 64 * 1024
 _HEAD = struct.Struct("iIII")
+_NUMBER = struct.Struct("i")
+_LARGEST = _HEAD.size + 256
 
 
 class Happened(IntFlag):
@@ -74,6 +78,15 @@ class Inotify:
             name = os.fsdecode(raw[at : at + size].rstrip(b"\0"))
             notices.append(Notice(watch, Happened(happened), name))
             at += size
+        return notices
+
+    def read_until_now(self) -> list[Notice]:
+        """All that has happened so far, however much more happens meanwhile. Raises OSError."""
+        notices: list[Notice] = []
+        [waiting] = _NUMBER.unpack(fcntl.ioctl(self.fd, termios.FIONREAD, bytes(_NUMBER.size)))
+        # A read leaves no more room than the next notice would have taken.
+        for _ in range(waiting // (_READ_BYTES - _LARGEST) + 1):
+            notices += self.read()
         return notices
 
     def close(self) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import mmap
 import os
+import threading
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path, PurePath
 
+import anyio
+import anyio.lowlevel
 import pytest
 
 from execd.isolation.root import Root
@@ -259,6 +262,27 @@ async def test_the_queue_running_over_is_noticed(changes: WorkspaceChanges, work
     found = await changes.end(span)
     assert not span.complete
     assert {"old.txt", "sub/old.txt"} <= {*found.written}
+
+
+async def test_whoever_keeps_on_writing_is_not_waited_for(changes: WorkspaceChanges, workspace: Path) -> None:
+    enough = threading.Event()
+
+    def write() -> None:
+        with (workspace / "old.txt").open("a") as first, (workspace / "sub" / "old.txt").open("a") as second:
+            while not enough.is_set():
+                os.write(first.fileno(), b"x")
+                os.write(second.fileno(), b"x")
+
+    span = await changes.begin()
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        while not (await changes.end(span)).written:
+            await anyio.lowlevel.checkpoint()
+        assert span.complete
+    finally:
+        enough.set()
+        writer.join()
 
 
 async def test_after_close_runs_are_scanned(changes: WorkspaceChanges) -> None:
