@@ -20,14 +20,13 @@ from execd.service.left_out import VENV_MARK, file_left_out, folder_left_out
 MOST_FOLDERS = 16384
 MOST_TOUCHED = 65536
 MOST_SECONDS = 1.0
-"""How long it may take to walk through what is new. A workspace that takes longer is not watched."""
+"""How long a look may take, at what is new or has happened. A workspace that takes longer is not watched."""
 
 _ARRIVED = Happened.CREATED | Happened.MOVED_HERE
-_GONE = Happened.DELETED | Happened.MOVED_AWAY
 _ENDED = Happened.SELF_DELETED | Happened.SELF_MOVED | Happened.ENDED
 _WANTED = (
     _ARRIVED
-    | _GONE
+    | Happened.MOVED_AWAY
     | Happened.MODIFIED
     | Happened.ATTRIBUTES
     | Happened.WRITER_CLOSED
@@ -92,6 +91,9 @@ class WorkspaceWatch:
         with self._root.acting():
             for notice in notices:
                 self._understand(notice, touched)
+                self.complete = self.complete and time.monotonic() < self._ends
+                if not self.complete:
+                    break
         if len(touched.written) + len(touched.perhaps) > MOST_TOUCHED:
             self.complete = False
         return touched
@@ -126,7 +128,8 @@ class WorkspaceWatch:
             del self._watched[notice.watch]
 
     def _folder(self, notice: Notice, relative: str, touched: Touched) -> None:
-        if notice.happened & _GONE:
+        if notice.happened & Happened.MOVED_AWAY:
+            # Of one that was deleted, the kernel ends the watch and says so.
             self._forget(relative)
         elif notice.happened & _ARRIVED and not folder_left_out(notice.name):
             try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -14,6 +15,7 @@ import anyio.lowlevel
 import pytest
 
 from execd.isolation.root import Root
+from execd.service import workspace_watch
 from execd.service.workspace_changes import Candidates, WorkspaceChanges, candidates
 from execd.service.workspace_scan import ScanTooLong, changed_since, moment
 from execd.service.workspace_watch import Touched, WorkspaceWatch
@@ -189,6 +191,26 @@ async def test_what_a_run_has_done_before_anybody_watched_is_found_by_a_scan(
     assert (await changes.end(span)).written == ("a", "b")
 
 
+async def test_folders_that_are_deleted_are_watched_no_longer(changes: WorkspaceChanges, workspace: Path) -> None:
+    await during(changes, lambda: (workspace / "a" / "b").mkdir(parents=True))
+    await during(changes, lambda: shutil.rmtree(workspace / "a"))
+    (workspace / "a").mkdir()
+    found = await during(changes, (workspace / "a" / "new.txt").touch)
+    assert found.written == ("a/new.txt",)
+    assert changes._watch is not None
+    assert sorted(changes._watch._watched.values()) == ["", "a", "sub"]
+
+
+async def test_a_look_that_takes_too_long_is_given_up(
+    changes: WorkspaceChanges, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    span = await changes.begin()
+    (workspace / "new.txt").touch()
+    monkeypatch.setattr(workspace_watch, "MOST_SECONDS", -1)
+    assert "new.txt" in (await changes.end(span)).written
+    assert not span.complete
+
+
 class Deaf(WorkspaceWatch):
     """A watch that has missed something as soon as anything happens."""
 
@@ -265,21 +287,21 @@ async def test_the_queue_running_over_is_noticed(changes: WorkspaceChanges, work
 
 
 async def test_whoever_keeps_on_writing_is_not_waited_for(changes: WorkspaceChanges, workspace: Path) -> None:
-    enough = threading.Event()
+    began, enough = threading.Event(), threading.Event()
 
     def write() -> None:
         with (workspace / "old.txt").open("a") as first, (workspace / "sub" / "old.txt").open("a") as second:
             while not enough.is_set():
                 os.write(first.fileno(), b"x")
                 os.write(second.fileno(), b"x")
+                began.set()
 
     span = await changes.begin()
     writer = threading.Thread(target=write)
     writer.start()
     try:
-        while not (await changes.end(span)).written:
-            await anyio.lowlevel.checkpoint()
-        assert span.complete
+        await anyio.to_thread.run_sync(began.wait)
+        assert {"old.txt", "sub/old.txt"} <= {*(await changes.end(span)).written}
     finally:
         enough.set()
         writer.join()
