@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from signal import Signals
 from typing import Protocol
 
@@ -16,7 +16,9 @@ class Launch:
     process has under which numbers: 0, 1 and 2 are always among them, and it has no others. With `terminal`,
     descriptor 0 becomes its controlling terminal. `uid` and `gid` are for where there are no walls; None is the
     sandbox's own. One that is `held` stays a zombie when it has ended, so that no other process gets its number,
-    until it is released.
+    until it is released. `keep` names descriptors of ours that whoever starts it keeps a copy of, for the service that
+    comes after this one: until then a pipe whose end is kept is no broken one. How a process has ended whose ends are
+    kept is remembered until it is released.
     """
 
     argv: tuple[str, ...]
@@ -27,6 +29,7 @@ class Launch:
     uid: int | None = None
     gid: int | None = None
     held: bool = False
+    keep: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,8 @@ class Started(Protocol):
     """A process that was started. Its `pid` is the one that the service sees."""
 
     pid: int
+    number: int
+    """What whoever started it calls it: no other process ever has this number there."""
     exit: Exit | None
 
     def on_exit(self, callback: Callable[[Exit], None]) -> None:
@@ -56,8 +61,11 @@ class Started(Protocol):
     def signal_group(self, signum: Signals) -> None:
         """Signal its process group; nothing once it has ended."""
 
+    def drop(self, *names: str) -> None:
+        """Have these of the descriptors that are kept for it closed, which may be what it waits for."""
+
     def release(self) -> None:
-        """Let its number go to others, if it was `held`. Safe to call twice."""
+        """Let its number go to others, if it was `held`, and have what is kept for it closed. Safe to call twice."""
 
 
 class Launcher(Protocol):

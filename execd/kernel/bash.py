@@ -12,7 +12,10 @@ import shlex
 import signal
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import PurePath
+from types import MappingProxyType
+from typing import Any
 
 import anyio
 import psutil
@@ -20,19 +23,37 @@ from anyio import to_thread
 
 from execd.errors import KernelStartFailed
 from execd.events import Error, StatusChanged, Stderr, Stdout
-from execd.isolation.launch import Exit, Launcher, what_failed
+from execd.isolation.launch import Exit, Launcher, Started, what_failed
+from execd.kernel.adopting import Claim, close_all
 from execd.kernel.kernelspec import KernelSpec
 from execd.kernel.process import children_of, cpu_seconds, peak_memory, reset_peak_memory
-from execd.kernel.request import Emit, ExecuteRequest, PendingRequest
-from execd.kernel.shell import MemoryFile, Shell, ShellHooks, ShellSpec
+from execd.kernel.request import Emit, ExecuteRequest, Followed, PendingRequest
+from execd.kernel.shell import CODE, STATE, STDERR, STDOUT, MemoryFile, Shell, ShellHooks, ShellSpec
 from execd.kernel.tree import kill_marked
 
 ENAME = "CommandExecError"
+_NOTHING: Mapping[str, int] = MappingProxyType({})
 
 # Nobody but us uses it: a shell that ignores SIGINT still ends on it, and writes its state down.
 _INSIST = signal.SIGRTMAX
 
 _UNRESPONSIVE = "execd: the shell reads commands and no longer carries them out (set -n?); it is replaced\n"
+
+
+@dataclass(frozen=True, slots=True)
+class BashTrace:
+    """What finding a session again takes: the mark of its processes, the numbers of its shells with whoever started
+    them, what it runs ("" for nothing), and how its last run ended."""
+
+    marker: str
+    shells: tuple[int, ...]
+    token: str
+    status: int
+
+    @classmethod
+    def from_json(cls, saved: Mapping[str, Any]) -> BashTrace:
+        """From what `dataclasses.asdict` has made. Raises KeyError, TypeError, ValueError for anything else."""
+        return cls(str(saved["marker"]), tuple(map(int, saved["shells"])), str(saved["token"]), int(saved["status"]))
 
 
 class BashProcess:
@@ -94,19 +115,29 @@ class BashProcess:
 class BashKernel:
     """A bash session. Made by `start`; `shutdown` must be called once it is no longer wanted."""
 
-    def __init__(self, launcher: Launcher, spec: KernelSpec, cwd: PurePath, env: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        launcher: Launcher,
+        spec: KernelSpec,
+        cwd: PurePath,
+        env: Mapping[str, str],
+        marker: str = "",
+        files: Mapping[str, int] = _NOTHING,
+    ) -> None:
+        """`marker` and `files` are those of one that an earlier service has started."""
         self.spec = spec
         self._launcher = launcher
         self._cwd = cwd
         self._env = env
-        self._marker = secrets.token_hex(8)
+        self._marker = marker or secrets.token_hex(8)
         self.process = BashProcess(self._marker)
-        self._code = MemoryFile("code")
-        self._state = MemoryFile("state")
+        self._code = MemoryFile(CODE, files.get("code"))
+        self._state = MemoryFile(STATE, files.get("state"))
         self._hooks = ShellHooks(self._emit, self._reported, self._shell_idle, self._shell_ended)
         self._token = ""
         self._status = 0
         self._request: PendingRequest | None = None
+        self._followed: Followed | None = None
         self._folder: str | None = None
         self._told_again = False
         self._jobs: frozenset[int] = frozenset()
@@ -123,10 +154,48 @@ class BashKernel:
             raise KernelStartFailed(spec.language, what_failed(error)) from error
         return kernel
 
+    @classmethod
+    async def adopt(
+        cls,
+        launcher: Launcher,
+        spec: KernelSpec,
+        cwd: PurePath,
+        env: Mapping[str, str],
+        trace: BashTrace,
+        claim: Claim,
+    ) -> BashKernel:
+        """The session that an earlier service has left, with what it runs: `follow` tells of that. Raises
+        KernelStartFailed where its state is lost."""
+        shells = [(child, child.take()) for child in map(claim, trace.shells) if child is not None]
+        if not shells or not {"code", "state"} <= shells[-1][1].keys():
+            for child, kept in shells:
+                _let_go(child, kept)
+            raise KernelStartFailed(spec.language, "its shell is gone")
+        files = {name: shells[-1][1].pop(name) for name in ("code", "state")}
+        kernel = cls(launcher, spec, cwd, env, trace.marker, files)
+        kernel._token, kernel._status = trace.token, trace.status
+        if trace.token:
+            kernel._request = kernel._followed = Followed(trace.token)
+        for child, kept in shells:
+            kernel.process.adopt(Shell.adopt(child, kept, trace.marker, kernel._hooks))
+            close_all(kept)
+        return kernel
+
+    @property
+    def trace(self) -> BashTrace:
+        """What `adopt` needs; it changes with every run."""
+        shells = tuple(shell.child.number for shell in self.process.shells)
+        return BashTrace(self._marker, shells, self._token, self._status)
+
     @property
     def alive(self) -> bool:
         """Whether it can run code."""
         return self.process.alive
+
+    def follow(self, emit: Emit, changed: Callable[[], None]) -> PendingRequest | None:
+        """What the session was running when it was adopted, as if executed now; None where that was nothing."""
+        followed, self._followed = self._followed, None
+        return None if followed is None else followed.handed_to(emit, changed)
 
     def execute(self, wanted: ExecuteRequest, emit: Emit, changed: Callable[[], None]) -> PendingRequest:
         """Run code in the shell, in `wanted.cwd` if there is one. Its stdin is empty, whatever is allowed."""
@@ -183,7 +252,7 @@ class BashKernel:
             self.process.dead.set()
             return
         self._jobs = children_of(shell.child.pid)
-        output = f">&{shell.stdout} 2>&{shell.stderr}"
+        output = f">&{STDOUT} 2>&{STDERR}"
         folder = f"\\builtin cd -- {shlex.quote(self._folder)} {output} && " if self._folder else ""
         # In a list like this, a status that is not 0 neither ends a shell with `set -e` nor is an ERR trap's business.
         begin = f'\\__execd_begin {self._token} {self._status} "$@" && [[ 1 ]]'
@@ -203,7 +272,7 @@ class BashKernel:
     def _shell_in(self, cwd: PurePath) -> Shell:
         assert self.spec.prelude is not None
         spec = ShellSpec(self.spec.argv, self.spec.prelude, cwd, self._env, self._marker, self._code, self._state)
-        return Shell(self._launcher, spec, self._hooks)
+        return Shell.start(self._launcher, spec, self._hooks)
 
     def _reported(self, token: str, word: str) -> None:
         if not token or token != self._token or self._request is None:
@@ -258,6 +327,11 @@ class BashKernel:
     def _emit(self, stream: str, text: str) -> None:
         if self._request is not None:
             self._request.emit(Stdout(text) if stream == "stdout" else Stderr(text))
+
+
+def _let_go(child: Started, kept: Mapping[str, int]) -> None:
+    close_all(kept)
+    child.release()
 
 
 def _kill_children(pid: int, jobs: frozenset[int]) -> None:

@@ -40,11 +40,13 @@ class PendingRequest:
     begun: bool = False
     exit_code: int | None = None
     kernel_exits: bool = field(default=False)
+    unknown: bool = False
+    """Whether it has ended without anybody being able to tell how."""
 
     @property
     def ended(self) -> bool:
-        """Whether reply and idle are both in."""
-        return self.idle and self.reply is not None
+        """Whether reply and idle are both in, or will never be."""
+        return self.unknown or (self.idle and self.reply is not None)
 
     @property
     def half_ended(self) -> bool:
@@ -76,6 +78,26 @@ class PendingRequest:
         if state == "idle":
             self.idle = True
             self.changed()
+
+
+class Followed(PendingRequest):
+    """A request that an earlier service has sent. What becomes of it is kept until it is handed to whoever follows
+    it, who hears of it then as if just sent."""
+
+    __slots__ = ("_kept",)
+
+    def __init__(self, msg_id: str) -> None:
+        self._kept: list[Event] = []
+        super().__init__(msg_id, self._kept.append, lambda: None, begun=True)
+
+    def handed_to(self, emit: Emit, changed: Callable[[], None]) -> PendingRequest:
+        """Tell this one from now on, and first what came before."""
+        self.emit, self.changed = emit, changed
+        for event in self._kept:
+            emit(event)
+        self._kept.clear()
+        changed()
+        return self
 
 
 def _asks_exit(payload: object) -> bool:

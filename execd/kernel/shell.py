@@ -17,25 +17,22 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-from execd.isolation.launch import Launcher
+from execd.isolation.launch import Launcher, Started
 from execd.kernel.child import ChildProcess, ChildSpec
 from execd.kernel.lines import LineAssembler
 
-# What a shell inherits is numbered from here: scripts do not use these (`flock 200` is common).
-_FIRST_NUMBER = 240
+# What a shell inherits has these numbers, which scripts do not use (`flock 200` is common).
+CODE, STATE, _REPORT, STDOUT, STDERR = range(240, 245)
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 class MemoryFile:
     """A file without a name, which a shell opens anew as `path`. Nothing in the file system can be in its way."""
 
-    def __init__(self, name: str) -> None:
-        low = os.memfd_create(name)
-        try:
-            self.fd = fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, _FIRST_NUMBER)
-        finally:
-            os.close(low)
-        self.path = f"/dev/fd/{self.fd}"
+    def __init__(self, number: int, fd: int | None = None) -> None:
+        """`number` is what shells have it as; `fd` is ours, None for a new, empty one."""
+        self.fd = os.memfd_create("execd") if fd is None else fd
+        self.path = f"/dev/fd/{number}"
 
     def write(self, data: bytes) -> None:
         """Make this the whole content."""
@@ -82,33 +79,55 @@ class ShellHooks:
 
 
 class Shell:
-    """A bash that has sourced its prelude. `stdout` and `stderr` are the numbers, in it, of the service's pipes."""
+    """A bash that has sourced its prelude: made by `start`, or by `adopt` for an earlier service's."""
 
-    def __init__(self, launcher: Launcher, spec: ShellSpec, hooks: ShellHooks) -> None:
-        """Start it. Raises OSError."""
+    child: ChildProcess
+
+    def __init__(self, hooks: ShellHooks, stdin: int, reports: int) -> None:
+        """`stdin` and `reports` are our ends of pipes."""
         self._hooks = hooks
         self._loop = asyncio.get_running_loop()
         self._tail = b""
         self._lines = {"stdout": LineAssembler(), "stderr": LineAssembler()}
-        stdin, self._stdin = os.pipe()
-        self._reports, low = os.pipe()
-        report = fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, _FIRST_NUMBER)
-        passed = (report, spec.code.fd, spec.state.fd)
-        self.stdout, self.stderr = max(passed) + 1, max(passed) + 2
+        self._stdin = stdin
+        self._reports = reports
+
+    @classmethod
+    def start(cls, launcher: Launcher, spec: ShellSpec, hooks: ShellHooks) -> Shell:
+        """Start one. Raises OSError."""
+        stdin, ours = os.pipe()
+        reports, report = os.pipe()
+        passed = {CODE: spec.code.fd, STATE: spec.state.fd, _REPORT: report}
+        shell = cls(hooks, ours, reports)
+        keep = {"stdin": ours, "reports": reports, "code": spec.code.fd, "state": spec.state.fd}
         try:
-            fcntl.fcntl(self._stdin, fcntl.F_SETPIPE_SZ, _PAGE)
-            child = ChildSpec(spec.argv, spec.cwd, spec.env, spec.marker, stdin=stdin, pass_fds=passed)
-            self.child = ChildProcess(launcher, child, self._output, self._ended)
+            fcntl.fcntl(ours, fcntl.F_SETPIPE_SZ, _PAGE)
+            child = ChildSpec(spec.argv, spec.cwd, spec.env, spec.marker, stdin=stdin, pass_fds=passed, keep=keep)
+            shell.child = ChildProcess.start(launcher, child, shell._output, shell._ended)
         except BaseException:
-            self._close_pipes()
+            shell._close_pipes()
             raise
         finally:
-            for fd in (stdin, low, report):
+            for fd in (stdin, report):
                 os.close(fd)
+        shell._listen()
+        shell.say(f". {shlex.quote(str(spec.prelude))} {_REPORT} {STATE} {STDOUT} {STDERR}")
+        return shell
+
+    @classmethod
+    def adopt(cls, started: Started, kept: dict[str, int], marker: str, hooks: ShellHooks) -> Shell:
+        """One that an earlier service has started. What is its own of what was kept is taken out of there."""
+        shell = cls(hooks, kept.pop("stdin", -1), kept.pop("reports", -1))
+        shell.child = ChildProcess.adopt(started, kept, marker, shell._output, shell._ended)
+        if shell._reports >= 0:
+            shell._listen()
+            # As after `say`: that it was told something, and has read all of it, may not have been seen.
+            shell._loop.add_writer(shell._stdin, shell._has_read_all)
+        return shell
+
+    def _listen(self) -> None:
         os.set_blocking(self._reports, False)
         self._loop.add_reader(self._reports, self._read_reports)
-        numbers = f"{report} {spec.state.fd} {self.stdout} {self.stderr}"
-        self.say(f". {shlex.quote(str(spec.prelude))} {numbers}")
 
     def say(self, line: str) -> None:
         """Tell it what to do next. Blocks for no longer than an idle shell takes to read a line."""
@@ -161,7 +180,7 @@ class Shell:
     def _ended(self) -> None:
         if self._reports >= 0:
             self._read_reports()
-        self._close_pipes()
+        self._drop_pipes()
         self._hooks.ended()
 
     def _close_pipes(self) -> None:
@@ -171,3 +190,7 @@ class Shell:
             os.close(self._stdin)
             os.close(self._reports)
         self._stdin = self._reports = -1
+
+    def _drop_pipes(self) -> None:
+        self._close_pipes()
+        self.child.drop("stdin", "reports")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from dataclasses import replace
 from enum import StrEnum
+from functools import partial
 
 import anyio
 import structlog
@@ -97,10 +98,13 @@ class Command:
 
     def _spawn(self) -> ChildProcess:
         if not self._with_input:
-            return ChildProcess(self._launcher, self._spec, self._output)
+            return ChildProcess.start(self._launcher, self._spec, self._output)
         self.input = InputPipe()
         try:
-            return ChildProcess(self._launcher, replace(self._spec, stdin=self.input.theirs), self._output)
+            spec = replace(self._spec, stdin=self.input.theirs, keep={"stdin": self.input.ours})
+            child = ChildProcess.start(self._launcher, spec, self._output)
+            self.input.on_close = partial(child.drop, "stdin")
+            return child
         finally:
             self.input.started()
 

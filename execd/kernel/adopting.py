@@ -1,0 +1,26 @@
+"""What adopting a process of an earlier service's takes: whoever keeps it, and the descriptors that were kept for it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from execd.isolation.launch import Started
+
+
+class Adopted(Started, Protocol):
+    """A process that an earlier service has started."""
+
+    def take(self) -> dict[str, int]:
+        """Copies of the descriptors that are kept for it, by their names; they are the caller's. Raises OSError."""
+
+
+Claim = Callable[[int], Adopted | None]
+"""Finds a process by its number, for the caller to have; None where there is none any more."""
+
+
+def close_all(kept: Mapping[str, int]) -> None:
+    """Close what was taken and nobody wants."""
+    for fd in kept.values():
+        os.close(fd)
