@@ -1,4 +1,4 @@
-"""What adopting a process of an earlier service's takes: whoever keeps it, and the descriptors that were kept for it."""
+"""What adopting a process of an earlier service takes: where it is found, and the descriptors that were kept for it."""
 
 from __future__ import annotations
 

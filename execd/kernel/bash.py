@@ -12,23 +12,23 @@ import shlex
 import signal
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import PurePath
 from types import MappingProxyType
-from typing import Any
 
 import anyio
+import anyio.lowlevel
 import psutil
 from anyio import to_thread
 
 from execd.errors import KernelStartFailed
 from execd.events import Error, StatusChanged, Stderr, Stdout
-from execd.isolation.launch import Exit, Launcher, Started, what_failed
-from execd.kernel.adopting import Claim, close_all
+from execd.isolation.launch import Exit, Launcher, what_failed
+from execd.kernel.adopting import Adopted, Claim, close_all
 from execd.kernel.kernelspec import KernelSpec
 from execd.kernel.process import children_of, cpu_seconds, peak_memory, reset_peak_memory
 from execd.kernel.request import Emit, ExecuteRequest, Followed, PendingRequest
 from execd.kernel.shell import CODE, STATE, STDERR, STDOUT, MemoryFile, Shell, ShellHooks, ShellSpec
+from execd.kernel.trace import BashTrace
 from execd.kernel.tree import kill_marked
 
 ENAME = "CommandExecError"
@@ -38,22 +38,6 @@ _NOTHING: Mapping[str, int] = MappingProxyType({})
 _INSIST = signal.SIGRTMAX
 
 _UNRESPONSIVE = "execd: the shell reads commands and no longer carries them out (set -n?); it is replaced\n"
-
-
-@dataclass(frozen=True, slots=True)
-class BashTrace:
-    """What finding a session again takes: the mark of its processes, the numbers of its shells with whoever started
-    them, what it runs ("" for nothing), and how its last run ended."""
-
-    marker: str
-    shells: tuple[int, ...]
-    token: str
-    status: int
-
-    @classmethod
-    def from_json(cls, saved: Mapping[str, Any]) -> BashTrace:
-        """From what `dataclasses.asdict` has made. Raises KeyError, TypeError, ValueError for anything else."""
-        return cls(str(saved["marker"]), tuple(map(int, saved["shells"])), str(saved["token"]), int(saved["status"]))
 
 
 class BashProcess:
@@ -142,6 +126,7 @@ class BashKernel:
         self._told_again = False
         self._jobs: frozenset[int] = frozenset()
         self._interrupts = 0
+        self._end_is_known = False
 
     @classmethod
     async def start(cls, launcher: Launcher, spec: KernelSpec, cwd: PurePath, env: Mapping[str, str]) -> BashKernel:
@@ -166,26 +151,28 @@ class BashKernel:
     ) -> BashKernel:
         """The session that an earlier service has left, with what it runs: `follow` tells of that. Raises
         KernelStartFailed where its state is lost."""
-        shells = [(child, child.take()) for child in map(claim, trace.shells) if child is not None]
+        shells = _taken(trace, claim)
         if not shells or not {"code", "state"} <= shells[-1][1].keys():
             for child, kept in shells:
-                _let_go(child, kept)
+                close_all(kept)
+                child.release()
             raise KernelStartFailed(spec.language, "its shell is gone")
         files = {name: shells[-1][1].pop(name) for name in ("code", "state")}
         kernel = cls(launcher, spec, cwd, env, trace.marker, files)
-        kernel._token, kernel._status = trace.token, trace.status
-        if trace.token:
-            kernel._request = kernel._followed = Followed(trace.token)
+        kernel._go_on(trace)
         for child, kept in shells:
             kernel.process.adopt(Shell.adopt(child, kept, trace.marker, kernel._hooks))
             close_all(kept)
+        # In the loop's next turn those that have ended say so.
+        await anyio.lowlevel.checkpoint()
         return kernel
 
     @property
     def trace(self) -> BashTrace:
         """What `adopt` needs; it changes with every run."""
         shells = tuple(shell.child.number for shell in self.process.shells)
-        return BashTrace(self._marker, shells, self._token, self._status)
+        ended = self.process.shell is None
+        return BashTrace(self._marker, shells, ended, self._token, tuple(sorted(self._jobs)), self._status)
 
     @property
     def alive(self) -> bool:
@@ -245,6 +232,12 @@ class BashKernel:
             self._code.close()
             self._state.close()
 
+    def _go_on(self, trace: BashTrace) -> None:
+        self._token, self._status, self._jobs = trace.token, trace.status, frozenset(trace.jobs)
+        self._end_is_known = trace.ended
+        if trace.token:
+            self._request = self._followed = Followed(trace.token)
+
     def _tell_run(self) -> None:
         try:
             shell = self.process.shell or self._open_shell()
@@ -265,6 +258,7 @@ class BashKernel:
             # Its folder may be gone by now.
             shell = self._shell_in(PurePath("/"))
         self.process.adopt(shell)
+        self._end_is_known = False
         if self._state.tail(1):
             shell.say(f"\\. {self._state.path} </dev/null")
         return shell
@@ -290,6 +284,9 @@ class BashKernel:
             shell.child.signal_group(signal.SIGKILL)
 
     def _shell_ended(self) -> None:
+        if self.process.shell is not None or self._end_is_known:
+            # It is one before the present one, or was told of to the service before this one.
+            return
         how = self.process.shells[-1].child.exit or Exit(0)
         code = how.code
         if self._state_is_of(self._token):
@@ -329,9 +326,12 @@ class BashKernel:
             self._request.emit(Stdout(text) if stream == "stdout" else Stderr(text))
 
 
-def _let_go(child: Started, kept: Mapping[str, int]) -> None:
-    close_all(kept)
-    child.release()
+def _taken(trace: BashTrace, claim: Claim) -> list[tuple[Adopted, dict[str, int]]]:
+    found = [child for child in map(claim, trace.shells) if child is not None]
+    try:
+        return [(child, child.take()) for child in found]
+    except OSError:  # the warden has ended
+        return []
 
 
 def _kill_children(pid: int, jobs: frozenset[int]) -> None:

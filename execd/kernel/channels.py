@@ -101,7 +101,7 @@ class Channels:
                 socket.rcvhwm = _OUTPUT_AHEAD
                 socket.subscribe(b"")
             else:
-                socket.identity = codec.identity
+                socket.identity = connection.identity
             socket.connect(address_of(held))
             self._all.append(Channel(socket, codec, deliver, held))
             return self._all[-1]

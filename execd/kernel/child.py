@@ -62,8 +62,11 @@ class ChildProcess:
         marker: str,
         on_output: OnOutput,
         on_exit: Callable[[], None] | None = None,
+        *,
+        lasting: bool = False,
     ) -> None:
-        """`streams` are the descriptors to be read, by what they are; they are closed with it."""
+        """`streams` are the descriptors to be read, by what they are; they are closed with it. What is kept for one
+        that is `lasting` is kept until `close`, otherwise until it has ended and is silent."""
         self.exited = anyio.Event()
         self.exit: Exit | None = None
         self.marker = marker
@@ -72,6 +75,7 @@ class ChildProcess:
         self._started = started
         self._on_output = on_output
         self._on_exit = on_exit
+        self._lasting = lasting
         self._loop = asyncio.get_running_loop()
         self._streams = dict(streams)
         for fd in self._streams:
@@ -80,11 +84,17 @@ class ChildProcess:
 
     @classmethod
     def start(
-        cls, launcher: Launcher, spec: ChildSpec, on_output: OnOutput, on_exit: Callable[[], None] | None = None
+        cls,
+        launcher: Launcher,
+        spec: ChildSpec,
+        on_output: OnOutput,
+        on_exit: Callable[[], None] | None = None,
+        *,
+        lasting: bool = False,
     ) -> ChildProcess:
         """Start one, in a session of its own. Raises OSError."""
         started, streams = _launch(launcher, spec)
-        return cls(started, streams, spec.marker, on_output, on_exit)
+        return cls(started, streams, spec.marker, on_output, on_exit, lasting=lasting)
 
     @classmethod
     def adopt(
@@ -94,11 +104,13 @@ class ChildProcess:
         marker: str,
         on_output: OnOutput,
         on_exit: Callable[[], None] | None = None,
+        *,
+        lasting: bool = False,
     ) -> ChildProcess:
         """One that an earlier service has started, with what was kept for it: the ends of its output are taken out of
         there, and belong to the process from now on. What it has written meanwhile is in them."""
         streams = {kept.pop(stream): stream for stream in _STREAMS if stream in kept}
-        return cls(started, streams, marker, on_output, on_exit)
+        return cls(started, streams, marker, on_output, on_exit, lasting=lasting)
 
     @property
     def silent(self) -> bool:
@@ -170,7 +182,7 @@ class ChildProcess:
 
     def _release_if_over(self) -> None:
         # Not before: how it ended, and what is still to be read, is there for the next service.
-        if self.exit is not None and self.silent:
+        if self.exit is not None and self.silent and not self._lasting:
             self._started.release()
 
 

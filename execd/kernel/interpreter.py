@@ -9,6 +9,7 @@ import anyio
 
 from execd.kernel.kernelspec import KernelSpec
 from execd.kernel.request import Emit, ExecuteRequest, PendingRequest
+from execd.kernel.trace import Trace
 
 
 class InterpreterProcess(Protocol):
@@ -59,6 +60,13 @@ class Interpreter(Protocol):
 
     async def interrupt(self) -> None:
         """Ask the running code to stop; a second time, insist."""
+
+    @property
+    def trace(self) -> Trace:
+        """What a later service needs to find it again, with what it runs at this moment."""
+
+    def follow(self, emit: Emit, changed: Callable[[], None]) -> PendingRequest | None:
+        """What it was running when it was adopted, as if executed now; None where that was nothing."""
 
     def nudge(self) -> None:
         """Make it notice an interrupt that it has not noticed."""

@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
+from signal import SIGKILL
 
 import anyio
 import structlog
@@ -13,12 +14,15 @@ import zmq
 
 from execd.errors import KernelStartFailed
 from execd.isolation.launch import Launcher, what_failed
+from execd.kernel.adopting import Claim
 from execd.kernel.channels import Channels
 from execd.kernel.connection import Connection, Runtime
+from execd.kernel.inquiry import Inquiry
 from execd.kernel.kernelspec import KernelSpec
 from execd.kernel.messages import Message
 from execd.kernel.process import KernelProcess
-from execd.kernel.request import Emit, ExecuteRequest, PendingRequest
+from execd.kernel.request import Emit, ExecuteRequest, Followed, PendingRequest
+from execd.kernel.trace import KernelTrace
 from execd.waiting import first_of
 
 log = structlog.get_logger(__name__)
@@ -42,7 +46,8 @@ class KernelStart:
 
 
 class Kernel:
-    """One kernel process with its channels. Made by `start`; `shutdown` must be called once it is no longer wanted."""
+    """One kernel process with its channels: made by `start`, or by `adopt` for one that an earlier service has started;
+    `shutdown` must be called once it is no longer wanted."""
 
     def __init__(
         self,
@@ -58,6 +63,9 @@ class Kernel:
         self._requests: OrderedDict[str, PendingRequest] = OrderedDict()
         self._heard = anyio.Event()
         self._entering: Callable[[bool], None] | None = None
+        self._present = ""
+        self._followed: Followed | None = None
+        self._inquiry: Inquiry | None = None
 
     @classmethod
     async def start(cls, starting: KernelStart, spec: KernelSpec, cwd: PurePath, env: Mapping[str, str]) -> Kernel:
@@ -82,6 +90,34 @@ class Kernel:
                 why = f"it was not ready after {starting.timeout:g} s"
                 raise KernelStartFailed(spec.language, why) from None
             raise
+
+    @classmethod
+    async def adopt(cls, starting: KernelStart, spec: KernelSpec, trace: KernelTrace, claim: Claim) -> Kernel:
+        """The kernel that an earlier service has left, with what it runs: `follow` tells of that. It may stand still,
+        and is not waited for. Raises KernelStartFailed where it is gone."""
+        child = claim(trace.process)
+        if child is None or child.exit is not None:
+            raise KernelStartFailed(spec.language, "its process is gone")
+        try:
+            process = KernelProcess.adopt(child)
+            kernel = cls(spec, process, trace.connection(starting.runtime), starting.context)
+        except OSError as error:
+            child.signal_group(SIGKILL)
+            child.release()
+            raise KernelStartFailed(spec.language, str(error)) from error
+        if trace.request:
+            kernel._go_on(trace.request)
+        return kernel
+
+    @property
+    def trace(self) -> KernelTrace:
+        """What `adopt` needs; it changes with every run."""
+        pending = self._requests.get(self._present)
+        present = "" if pending is None or pending.ended else self._present
+        connection = self._connection
+        return KernelTrace(
+            self.process.number, connection.folder.name, connection.key.decode(), connection.identity.decode(), present
+        )
 
     @classmethod
     async def _connect(
@@ -119,11 +155,16 @@ class Kernel:
             # One at a time is sent: what stock would abort is the next run, whose turn has come.
             "stop_on_error": False,
         }
-        msg_id = self._channels.shell.send("execute_request", content)
+        msg_id = self._present = self._channels.shell.send("execute_request", content)
         request = self._requests[msg_id] = PendingRequest(msg_id, emit, changed)
         while len(self._requests) > _REMEMBERED_REQUESTS:
             self._requests.popitem(last=False)
         return request
+
+    def follow(self, emit: Emit, changed: Callable[[], None]) -> PendingRequest | None:
+        """What the kernel was running when it was adopted, as if executed now; None where that was nothing."""
+        followed, self._followed = self._followed, None
+        return None if followed is None else followed.handed_to(emit, changed)
 
     async def interrupt(self) -> None:
         """Interrupt what runs, in the way that the kernelspec asks for."""
@@ -183,6 +224,16 @@ class Kernel:
             if not self._heard.is_set():
                 self.nudge()
 
+    def _go_on(self, msg_id: str) -> None:
+        self._present = msg_id
+        self._requests[msg_id] = self._followed = Followed(msg_id)
+        self._inquiry = Inquiry(self._followed, self._ask, ours=self.spec.engine == "zygote")
+        self._inquiry.begin()
+
+    def _ask(self, channel: str, msg_type: str, content: dict[str, object]) -> str:
+        to = self._channels.control if channel == "control" else self._channels.shell
+        return to.send(msg_type, content)
+
     def _receive(self, message: Message) -> None:
         if message.type in ("iopub_welcome", "status"):
             self._heard.set()
@@ -191,3 +242,5 @@ class Kernel:
         request = self._requests.get(message.parent_id)
         if request is not None:
             request.receive(message)
+        if self._inquiry is not None:
+            self._inquiry.receive(message)

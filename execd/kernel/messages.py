@@ -44,12 +44,8 @@ class Codec:
     """Messages to and from one kernel, signed with its key."""
 
     def __init__(self, key: bytes) -> None:
+        # Its own for each service: what an adopted kernel is sent must not be taken for what it was sent before.
         self._session = Session(key=key, username="execd")
-
-    @property
-    def identity(self) -> bytes:
-        """The routing identity that shell and stdin must share, so that a kernel's input_request finds its way."""
-        return bytes(self._session.bsession)
 
     def pack(self, msg_type: str, content: dict[str, Any]) -> tuple[str, list[bytes]]:
         """A new request's msg_id and its frames. Raises UnicodeEncodeError for text that is no valid Unicode."""

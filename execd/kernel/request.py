@@ -56,9 +56,10 @@ class PendingRequest:
     def receive(self, message: Message) -> None:
         """Take a message whose parent is this request."""
         if message.type == "execute_reply":
-            self._receive_reply(message.content)
+            self.receive_reply(message.content)
         elif message.type == "status":
-            self._receive_status(message.content.get("execution_state"))
+            if message.content.get("execution_state") == "idle":
+                self.receive_idle()
         else:
             self._begin()
             for event in events_of(message):
@@ -69,15 +70,16 @@ class PendingRequest:
             self.begun = True
             self.changed()
 
-    def _receive_reply(self, content: dict[str, Any]) -> None:
+    def receive_reply(self, content: dict[str, Any]) -> None:
+        """This is the reply's content."""
         self.reply = content
         self.kernel_exits = _asks_exit(content.get("payload"))
         self.changed()
 
-    def _receive_status(self, state: object) -> None:
-        if state == "idle":
-            self.idle = True
-            self.changed()
+    def receive_idle(self) -> None:
+        """The kernel does nothing more for it."""
+        self.idle = True
+        self.changed()
 
 
 class Followed(PendingRequest):

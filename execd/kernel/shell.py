@@ -103,7 +103,7 @@ class Shell:
         try:
             fcntl.fcntl(ours, fcntl.F_SETPIPE_SZ, _PAGE)
             child = ChildSpec(spec.argv, spec.cwd, spec.env, spec.marker, stdin=stdin, pass_fds=passed, keep=keep)
-            shell.child = ChildProcess.start(launcher, child, shell._output, shell._ended)
+            shell.child = ChildProcess.start(launcher, child, shell._output, shell._ended, lasting=True)
         except BaseException:
             shell._close_pipes()
             raise
@@ -118,7 +118,7 @@ class Shell:
     def adopt(cls, started: Started, kept: dict[str, int], marker: str, hooks: ShellHooks) -> Shell:
         """One that an earlier service has started. What is its own of what was kept is taken out of there."""
         shell = cls(hooks, kept.pop("stdin", -1), kept.pop("reports", -1))
-        shell.child = ChildProcess.adopt(started, kept, marker, shell._output, shell._ended)
+        shell.child = ChildProcess.adopt(started, kept, marker, shell._output, shell._ended, lasting=True)
         if shell._reports >= 0:
             shell._listen()
             # As after `say`: that it was told something, and has read all of it, may not have been seen.

@@ -304,7 +304,9 @@ class Warden:
             hello, _ = await warden.ask({"op": "hello", "listen": True})
             if hello["version"] != VERSION:
                 # Another execd's: what it tells of its sandboxes might be misread.
-                log.warning("warden_of_another_version", version=hello["version"], why="it is ended, with its sandboxes")
+                log.warning(
+                    "warden_of_another_version", version=hello["version"], why="it is ended, with its sandboxes"
+                )
                 await warden.end()
                 raise ConnectionRefusedError(errno.ECONNREFUSED, "the warden was of another version")
             warden.pid = hello["pid"]

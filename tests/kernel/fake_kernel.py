@@ -17,6 +17,7 @@ import anyio
 from execd.kernel.kernelspec import KernelSpec
 from execd.kernel.messages import Message
 from execd.kernel.request import Emit, ExecuteRequest, PendingRequest
+from execd.kernel.trace import KernelTrace, Trace
 
 SPEC = KernelSpec("python", "Python", ("python",), (), Path("/nowhere"))
 
@@ -132,6 +133,17 @@ class FakeKernel:
     async def interrupt(self) -> None:
         again = "interrupt" in self.heard and "interrupt_again" in self._steps
         self.stimulate("interrupt_again" if again else "interrupt")
+
+    @property
+    def trace(self) -> Trace:
+        request = "" if self.request is None or self.request.ended else self.request.msg_id
+        return KernelTrace(1, "k", "key", "identity", request)
+
+    def follow(self, emit: Emit, changed: Callable[[], None]) -> PendingRequest | None:
+        """What `execute` was given by somebody else."""
+        if self.request is not None:
+            self.request.emit, self.request.changed = emit, changed
+        return self.request
 
     def nudge(self) -> None:
         self.stimulate("nudge")
