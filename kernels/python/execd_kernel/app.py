@@ -85,7 +85,7 @@ class PythonKernel(IPythonKernel):
         """Ask for a line, as soon as there is somebody to ask."""
         while True:
             try:
-                return str(super()._input_request(*args, **options))  # type: ignore[no-untyped-call]
+                return str(super()._input_request(*args, **options))
             except zmq.ZMQError as error:
                 if error.errno != zmq.EHOSTUNREACH:
                     raise

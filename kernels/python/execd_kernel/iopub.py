@@ -50,12 +50,16 @@ class IOPubThread(iostream.IOPubThread):
             return
         self._kept.append((msg, args, options))
         self._size += sum(len(memoryview(part)) for part in map(_bytes, msg))
-        while self._size > MOST_KEPT and not self._subscribed and not self._stopped and not self.closed:
+        while self._must_wait():
             self._look(wait=True)
 
+    def _must_wait(self) -> bool:
+        return self._size > MOST_KEPT and not (self._subscribed or self._stopped)
+
     def _is_ours(self) -> bool:
-        listens = None not in (getattr(self, "_xpub_stream", None), self.socket)
-        return listens and os.getpid() == self._master_pid
+        stream: Any = getattr(self, "_xpub_stream", None)
+        socket: Any = self.socket
+        return None not in (stream, socket) and os.getpid() == self._master_pid
 
     def _look(self, *, wait: bool = False) -> None:
         """Take note of subscribers that have come or gone."""
