@@ -243,8 +243,16 @@ class Warden:
         await self.lost.wait()
         self.hang_up()
 
+    def leave(self) -> None:
+        """Close the connection and leave everything as it is, and tell nobody of an end: nothing has ended. Nothing may
+        be asked of it any more. Safe to call twice."""
+        self._children.clear()
+        self.enclosures.clear()
+        self.hang_up()
+
     def hang_up(self) -> None:
-        """Close the connection and leave everything as it is. Safe to call twice."""
+        """Close the connection and leave everything as it is; for who has started it, it has ended. Safe to call
+        twice."""
         if self._listening.fileno() >= 0:
             self._loop.remove_reader(self._listening.fileno())
             self._listening.close()

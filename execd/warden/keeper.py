@@ -23,12 +23,21 @@ class Keeper:
         self._reaching = anyio.Lock()
 
     async def warden(self) -> Warden:
-        """The warden that lives. What another service has left in it is ended first. Raises OSError."""
+        """The warden that lives. What another service has left in the first one stays there, to be adopted or closed.
+        Raises OSError."""
         async with self._reaching:
             if self._warden is None or self._warden.lost.is_set():
+                first = self._warden is None
                 self._warden = await Warden.reach(self._folder, self._patience)
-                await self._clear(self._warden)
+                if not first:
+                    await self._clear(self._warden)
             return self._warden
+
+    def leave(self) -> None:
+        """Let the warden go on alone, with everything in it, for as long as it has patience; nothing may be asked of
+        it, or of what it has started, any more."""
+        if self._warden is not None:
+            self._warden.leave()
 
     async def end(self) -> None:
         """End the warden with everything in it; nothing where there is none."""
