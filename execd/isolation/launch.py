@@ -18,7 +18,7 @@ class Launch:
     sandbox's own. One that is `held` stays a zombie when it has ended, so that no other process gets its number,
     until it is released. `keep` names descriptors of ours that whoever starts it keeps a copy of, for the service that
     comes after this one: until then a pipe whose end is kept is no broken one. How a process has ended whose ends are
-    kept is remembered until it is released.
+    kept is remembered until it is released. By its `label` that service finds it.
     """
 
     argv: tuple[str, ...]
@@ -30,6 +30,7 @@ class Launch:
     gid: int | None = None
     held: bool = False
     keep: Mapping[str, int] = field(default_factory=dict)
+    label: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +49,6 @@ class Started(Protocol):
     """A process that was started. Its `pid` is the one that the service sees."""
 
     pid: int
-    number: int
-    """What whoever started it calls it: no other process ever has this number there."""
     exit: Exit | None
 
     def on_exit(self, callback: Callable[[Exit], None]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from execd.isolation.launch import Started
@@ -16,8 +16,8 @@ class Adopted(Started, Protocol):
         """Copies of the descriptors that are kept for it, by their names; they are the caller's. Raises OSError."""
 
 
-Claim = Callable[[int], Adopted | None]
-"""Finds a process by its number, for the caller to have; None where there is none any more."""
+Claim = Callable[[str], Sequence[Adopted]]
+"""Finds the processes with a label, from the oldest on, for the caller to have."""
 
 
 def close_all(kept: Mapping[str, int]) -> None:

@@ -12,6 +12,7 @@ import shlex
 import signal
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import PurePath
 from types import MappingProxyType
 
@@ -32,12 +33,24 @@ from execd.kernel.trace import BashTrace
 from execd.kernel.tree import kill_marked
 
 ENAME = "CommandExecError"
+# What shells have these as; `told` says which run was told last, and is none of theirs.
+_FILES = {"code": CODE, "state": STATE, "told": -1}
+_LONGEST_NAME = 256
 _NOTHING: Mapping[str, int] = MappingProxyType({})
 
 # Nobody but us uses it: a shell that ignores SIGINT still ends on it, and writes its state down.
 _INSIST = signal.SIGRTMAX
 
 _UNRESPONSIVE = "execd: the shell reads commands and no longer carries them out (set -n?); it is replaced\n"
+
+
+@dataclass(frozen=True, slots=True)
+class BashStart:
+    """Where the shells of a session start, and with what environment."""
+
+    launcher: Launcher
+    cwd: PurePath
+    env: Mapping[str, str]
 
 
 class BashProcess:
@@ -100,23 +113,16 @@ class BashKernel:
     """A bash session. Made by `start`; `shutdown` must be called once it is no longer wanted."""
 
     def __init__(
-        self,
-        launcher: Launcher,
-        spec: KernelSpec,
-        cwd: PurePath,
-        env: Mapping[str, str],
-        marker: str = "",
-        files: Mapping[str, int] = _NOTHING,
+        self, starting: BashStart, spec: KernelSpec, marker: str = "", files: Mapping[str, int] = _NOTHING
     ) -> None:
         """`marker` and `files` are those of one that an earlier service has started."""
         self.spec = spec
-        self._launcher = launcher
-        self._cwd = cwd
-        self._env = env
+        self._launcher = starting.launcher
+        self._cwd = starting.cwd
+        self._env = starting.env
         self._marker = marker or secrets.token_hex(8)
         self.process = BashProcess(self._marker)
-        self._code = MemoryFile(CODE, files.get("code"))
-        self._state = MemoryFile(STATE, files.get("state"))
+        self._code, self._state, self._told = (MemoryFile(number, files.get(name)) for name, number in _FILES.items())
         self._hooks = ShellHooks(self._emit, self._reported, self._shell_idle, self._shell_ended)
         self._token = ""
         self._status = 0
@@ -126,12 +132,13 @@ class BashKernel:
         self._told_again = False
         self._jobs: frozenset[int] = frozenset()
         self._interrupts = 0
-        self._end_is_known = False
+        self._former = ""
+        self._may_have_reported = False
 
     @classmethod
-    async def start(cls, launcher: Launcher, spec: KernelSpec, cwd: PurePath, env: Mapping[str, str]) -> BashKernel:
+    async def start(cls, starting: BashStart, spec: KernelSpec) -> BashKernel:
         """A shell that is ready to run code. Raises KernelStartFailed."""
-        kernel = cls(launcher, spec, cwd, env)
+        kernel = cls(starting, spec)
         try:
             kernel._open_shell()
         except OSError as error:
@@ -141,25 +148,19 @@ class BashKernel:
 
     @classmethod
     async def adopt(
-        cls,
-        launcher: Launcher,
-        spec: KernelSpec,
-        cwd: PurePath,
-        env: Mapping[str, str],
-        trace: BashTrace,
-        claim: Claim,
+        cls, starting: BashStart, spec: KernelSpec, trace: BashTrace, claim: Claim, request: str = ""
     ) -> BashKernel:
-        """The session that an earlier service has left, with what it runs: `follow` tells of that. Raises
-        KernelStartFailed where its state is lost."""
-        shells = _taken(trace, claim)
-        if not shells or not {"code", "state"} <= shells[-1][1].keys():
+        """The session that an earlier service has left. It may be carrying out `request`: then `follow` tells of that.
+        Raises KernelStartFailed where its state is lost."""
+        shells = _taken(trace.marker, claim)
+        if not shells or not _FILES.keys() <= shells[-1][1].keys():
             for child, kept in shells:
                 close_all(kept)
                 child.release()
             raise KernelStartFailed(spec.language, "its shell is gone")
-        files = {name: shells[-1][1].pop(name) for name in ("code", "state")}
-        kernel = cls(launcher, spec, cwd, env, trace.marker, files)
-        kernel._go_on(trace)
+        files = {name: shells[-1][1].pop(name) for name in _FILES}
+        kernel = cls(starting, spec, trace.marker, files)
+        kernel._go_on(trace, request)
         for child, kept in shells:
             kernel.process.adopt(Shell.adopt(child, kept, trace.marker, kernel._hooks))
             close_all(kept)
@@ -170,31 +171,33 @@ class BashKernel:
     @property
     def trace(self) -> BashTrace:
         """What `adopt` needs; it changes with every run."""
-        shells = tuple(shell.child.number for shell in self.process.shells)
-        ended = self.process.shell is None
-        return BashTrace(self._marker, shells, ended, self._token, tuple(sorted(self._jobs)), self._status)
+        return BashTrace(self._marker, self._status, tuple(sorted(self._jobs)))
 
     @property
     def alive(self) -> bool:
         """Whether it can run code."""
         return self.process.alive
 
-    def follow(self, emit: Emit, changed: Callable[[], None]) -> PendingRequest | None:
-        """What the session was running when it was adopted, as if executed now; None where that was nothing."""
-        followed, self._followed = self._followed, None
-        return None if followed is None else followed.handed_to(emit, changed)
+    def follow(self, emit: Emit, changed: Callable[[], None]) -> PendingRequest:
+        """The request that it was adopted with, as if executed now."""
+        assert self._followed is not None
+        return self._followed.handed_to(emit, changed)
 
-    def execute(self, wanted: ExecuteRequest, emit: Emit, changed: Callable[[], None]) -> PendingRequest:
-        """Run code in the shell, in `wanted.cwd` if there is one. Its stdin is empty, whatever is allowed."""
+    def execute(
+        self, wanted: ExecuteRequest, emit: Emit, changed: Callable[[], None], request: str = ""
+    ) -> PendingRequest:
+        """Run code in the shell, in `wanted.cwd` if there is one. Its stdin is empty, whatever is allowed. `request` is
+        what the request is called: letters, digits and underscores."""
         # What has come since the last run, an unfinished line too, is that one's.
         for shell in self.process.shells:
             shell.flush()
-        self._token = secrets.token_hex(8)
+        self._token = request or secrets.token_hex(8)
         self._interrupts = 0
         self._request = PendingRequest(self._token, emit, changed)
         self._code.write(wanted.code.encode("utf-8", "replace") + b"\n")
+        self._told.write(self._token.encode())
         self._folder = wanted.cwd
-        self._told_again = False
+        self._told_again = self._may_have_reported = False
         self._tell_run()
         return self._request
 
@@ -229,14 +232,17 @@ class BashKernel:
         """Kill everything in the session and give its descriptors back."""
         with anyio.CancelScope(shield=True):
             await self.process.kill()
-            self._code.close()
-            self._state.close()
+            for file in (self._code, self._state, self._told):
+                file.close()
 
-    def _go_on(self, trace: BashTrace) -> None:
-        self._token, self._status, self._jobs = trace.token, trace.status, frozenset(trace.jobs)
-        self._end_is_known = trace.ended
-        if trace.token:
-            self._request = self._followed = Followed(trace.token)
+    def _go_on(self, trace: BashTrace, request: str) -> None:
+        self._status, self._jobs = trace.status, frozenset(trace.jobs)
+        self._former = self._told.tail(_LONGEST_NAME).decode("ascii", "replace")
+        if request:
+            self._request = self._followed = Followed(request)
+            self._followed.never = request != self._former
+            self._token = "" if self._followed.never else request
+            self._may_have_reported = True
 
     def _tell_run(self) -> None:
         try:
@@ -258,14 +264,14 @@ class BashKernel:
             # Its folder may be gone by now.
             shell = self._shell_in(PurePath("/"))
         self.process.adopt(shell)
-        self._end_is_known = False
         if self._state.tail(1):
             shell.say(f"\\. {self._state.path} </dev/null")
         return shell
 
     def _shell_in(self, cwd: PurePath) -> Shell:
         assert self.spec.prelude is not None
-        spec = ShellSpec(self.spec.argv, self.spec.prelude, cwd, self._env, self._marker, self._code, self._state)
+        keep = {"code": self._code.fd, "state": self._state.fd, "told": self._told.fd}
+        spec = ShellSpec(self.spec.argv, self.spec.prelude, cwd, self._env, self._marker, keep)
         return Shell.start(self._launcher, spec, self._hooks)
 
     def _reported(self, token: str, word: str) -> None:
@@ -279,13 +285,18 @@ class BashKernel:
 
     def _shell_idle(self) -> None:
         shell = self.process.shell
-        if self._token and shell is not None:
+        if not self._token or shell is None:
+            return
+        if self._may_have_reported:
+            # To the service before this one.
+            self._may_have_reported = False
+            shell.say(f'\\__execd_say "{self._token} $__execd_status"')
+        else:
             self._emit("stderr", _UNRESPONSIVE)
             shell.child.signal_group(signal.SIGKILL)
 
     def _shell_ended(self) -> None:
-        if self.process.shell is not None or self._end_is_known:
-            # It is one before the present one, or was told of to the service before this one.
+        if self.process.shell is not None:  # It is one before the present one, of an adopted session.
             return
         how = self.process.shells[-1].child.exit or Exit(0)
         code = how.code
@@ -296,7 +307,7 @@ class BashKernel:
             # It ended just before it could read what to run.
             self._told_again = True
             self._tell_run()
-        else:
+        elif self._token or not self._state_is_of(self._former):
             self.process.exit_code, self.process.oom = code, how.oom
             self.process.dead.set()
 
@@ -326,8 +337,8 @@ class BashKernel:
             self._request.emit(Stdout(text) if stream == "stdout" else Stderr(text))
 
 
-def _taken(trace: BashTrace, claim: Claim) -> list[tuple[Adopted, dict[str, int]]]:
-    found = [child for child in map(claim, trace.shells) if child is not None]
+def _taken(marker: str, claim: Claim) -> list[tuple[Adopted, dict[str, int]]]:
+    found = claim(marker)
     try:
         return [(child, child.take()) for child in found]
     except OSError:  # the warden has ended

@@ -31,9 +31,10 @@ OnOutput = Callable[[str, bytes], None]
 @dataclass(frozen=True, slots=True)
 class ChildSpec:
     """What to start: `argv`, or the first of the `instead` whose program is there where that one's is not. `marker`
-    identifies the process tree, `uid` None stays as it is and `gid` None is that user's
-    own, `stdin` is a file descriptor that the child gets as its own (None: it is empty), as it gets `pass_fds`, which
-    are by the numbers that they have in the child. `keep` as in a Launch, besides the ends of its output."""
+    identifies the process tree, and is the label by which an adopter finds it. `uid` None stays as it is and `gid` None
+    is that user's own, `stdin` is a file descriptor that the child gets as its own (None: it is empty), as it gets
+    `pass_fds`, which are by the numbers that they have in the child. `keep` as in a Launch, besides the ends of its
+    output."""
 
     argv: Sequence[str]
     cwd: PurePath
@@ -71,7 +72,6 @@ class ChildProcess:
         self.exit: Exit | None = None
         self.marker = marker
         self.pid = started.pid
-        self.number = started.number
         self._started = started
         self._on_output = on_output
         self._on_exit = on_exit
@@ -185,6 +185,11 @@ class ChildProcess:
         if self.exit is not None and self.silent and not self._lasting:
             self._started.release()
 
+    def settle(self) -> None:
+        """Have nothing kept for it once it has ended and is silent, however `lasting` it was."""
+        self._lasting = False
+        self._release_if_over()
+
 
 def _launch(launcher: Launcher, spec: ChildSpec) -> tuple[Started, dict[int, str]]:
     stdout, stdout_end = _pipe()
@@ -212,6 +217,7 @@ def _start(launcher: Launcher, spec: ChildSpec, fds: Mapping[int, int], streams:
         uid=spec.uid,
         gid=spec.gid,
         keep={**{stream: fd for fd, stream in streams.items()}, **spec.keep},
+        label=spec.marker,
     )
     return launch_first(launcher, [wanted, *(replace(wanted, argv=tuple(argv)) for argv in spec.instead)])
 

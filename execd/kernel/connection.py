@@ -62,6 +62,11 @@ class Connection:
         return self.inside / "connection.json"
 
     @property
+    def label(self) -> str:
+        """What the kernel is called where it was started: no other has this name."""
+        return self.folder.name
+
+    @property
     def bound(self) -> bool:
         """Whether all the sockets that are connected to are there."""
         return all(self.socket(channel).exists() for channel in ("shell", "iopub", "stdin", "control"))

@@ -1,8 +1,9 @@
 """What has become of a request that an earlier service has sent to a kernel.
 
 Its reply may have come while nobody was there. Kernels of ours remember the last ones, and are asked on the control
-channel, which they answer while code runs. Another kernel is asked something on the shell channel, where it answers
-in turn: when it does, the request has ended, and how, nobody knows if its reply has not come.
+channel, which they answer while code runs, and then in turn if they do not know it yet. Another kernel is asked
+something on the shell channel, where it answers in turn: when it does, the request has ended, and how, nobody knows if
+its reply has not come.
 """
 
 from __future__ import annotations
@@ -53,8 +54,9 @@ class Inquiry:
         elif state == "unknown" and message.parent_id != self._last_resort:
             # It may not have got it yet; in turn, it has.
             self._ask_in_turn()
-        elif state == "unknown":
-            self._give_up()
+        elif state == "unknown" and self._request.reply is None:
+            self._request.never = True
+            self._request.changed()
 
     def _is_idle(self, parent_id: str) -> None:
         if parent_id in self._asked and self._request.reply is not None:

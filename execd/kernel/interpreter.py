@@ -55,18 +55,21 @@ class Interpreter(Protocol):
     def alive(self) -> bool:
         """Whether it can run code."""
 
-    def execute(self, wanted: ExecuteRequest, emit: Emit, changed: Callable[[], None]) -> PendingRequest:
-        """Run code; the pending request tells what becomes of it."""
+    def execute(
+        self, wanted: ExecuteRequest, emit: Emit, changed: Callable[[], None], request: str = ""
+    ) -> PendingRequest:
+        """Run code; the pending request tells what becomes of it. `request` is what it is called, and what it can be
+        asked for by a later service; "" makes a name."""
 
     async def interrupt(self) -> None:
         """Ask the running code to stop; a second time, insist."""
 
     @property
     def trace(self) -> Trace:
-        """What a later service needs to find it again, with what it runs at this moment."""
+        """What a later service needs to find it again."""
 
-    def follow(self, emit: Emit, changed: Callable[[], None]) -> PendingRequest | None:
-        """What it was running when it was adopted, as if executed now; None where that was nothing."""
+    def follow(self, emit: Emit, changed: Callable[[], None]) -> PendingRequest:
+        """The request that it was adopted with, as if executed now. To be called at most once, and only then."""
 
     def nudge(self) -> None:
         """Make it notice an interrupt that it has not noticed."""

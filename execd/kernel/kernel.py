@@ -63,7 +63,6 @@ class Kernel:
         self._requests: OrderedDict[str, PendingRequest] = OrderedDict()
         self._heard = anyio.Event()
         self._entering: Callable[[bool], None] | None = None
-        self._present = ""
         self._followed: Followed | None = None
         self._inquiry: Inquiry | None = None
 
@@ -92,32 +91,30 @@ class Kernel:
             raise
 
     @classmethod
-    async def adopt(cls, starting: KernelStart, spec: KernelSpec, trace: KernelTrace, claim: Claim) -> Kernel:
-        """The kernel that an earlier service has left, with what it runs: `follow` tells of that. It may stand still,
-        and is not waited for. Raises KernelStartFailed where it is gone."""
-        child = claim(trace.process)
-        if child is None or child.exit is not None:
+    async def adopt(
+        cls, starting: KernelStart, spec: KernelSpec, trace: KernelTrace, claim: Claim, request: str = ""
+    ) -> Kernel:
+        """The kernel that an earlier service has left. It may be carrying out `request`: then `follow` tells of that.
+        It may stand still, and is not waited for. Raises KernelStartFailed where it is gone."""
+        connection = trace.connection(starting.runtime)
+        found = [child for child in claim(connection.label) if child.exit is None]
+        if not found:
             raise KernelStartFailed(spec.language, "its process is gone")
         try:
-            process = KernelProcess.adopt(child)
-            kernel = cls(spec, process, trace.connection(starting.runtime), starting.context)
+            kernel = cls(spec, KernelProcess.adopt(found[0]), connection, starting.context)
         except OSError as error:
-            child.signal_group(SIGKILL)
-            child.release()
+            found[0].signal_group(SIGKILL)
+            found[0].release()
             raise KernelStartFailed(spec.language, str(error)) from error
-        if trace.request:
-            kernel._go_on(trace.request)
+        if request:
+            kernel._go_on(request)
         return kernel
 
     @property
     def trace(self) -> KernelTrace:
-        """What `adopt` needs; it changes with every run."""
-        pending = self._requests.get(self._present)
-        present = "" if pending is None or pending.ended else self._present
+        """What `adopt` needs."""
         connection = self._connection
-        return KernelTrace(
-            self.process.number, connection.folder.name, connection.key.decode(), connection.identity.decode(), present
-        )
+        return KernelTrace(connection.label, connection.key.decode(), connection.identity.decode())
 
     @classmethod
     async def _connect(
@@ -144,8 +141,11 @@ class Kernel:
         """Whether the process still runs."""
         return self.process.alive
 
-    def execute(self, wanted: ExecuteRequest, emit: Emit, changed: Callable[[], None]) -> PendingRequest:
-        """Send code to run. `emit` and `changed` as in PendingRequest. The caller sends one at a time."""
+    def execute(
+        self, wanted: ExecuteRequest, emit: Emit, changed: Callable[[], None], request: str = ""
+    ) -> PendingRequest:
+        """Send code to run. `emit` and `changed` as in PendingRequest; `request` is what the request is called, unlike
+        any other. The caller sends one at a time."""
         content: dict[str, object] = {
             "code": wanted.code,
             "silent": False,
@@ -155,16 +155,16 @@ class Kernel:
             # One at a time is sent: what stock would abort is the next run, whose turn has come.
             "stop_on_error": False,
         }
-        msg_id = self._present = self._channels.shell.send("execute_request", content)
-        request = self._requests[msg_id] = PendingRequest(msg_id, emit, changed)
+        msg_id = self._channels.shell.send("execute_request", content, request)
+        pending = self._requests[msg_id] = PendingRequest(msg_id, emit, changed)
         while len(self._requests) > _REMEMBERED_REQUESTS:
             self._requests.popitem(last=False)
-        return request
+        return pending
 
-    def follow(self, emit: Emit, changed: Callable[[], None]) -> PendingRequest | None:
-        """What the kernel was running when it was adopted, as if executed now; None where that was nothing."""
-        followed, self._followed = self._followed, None
-        return None if followed is None else followed.handed_to(emit, changed)
+    def follow(self, emit: Emit, changed: Callable[[], None]) -> PendingRequest:
+        """The request that it was adopted with, as if executed now."""
+        assert self._followed is not None
+        return self._followed.handed_to(emit, changed)
 
     async def interrupt(self) -> None:
         """Interrupt what runs, in the way that the kernelspec asks for."""
@@ -225,7 +225,6 @@ class Kernel:
                 self.nudge()
 
     def _go_on(self, msg_id: str) -> None:
-        self._present = msg_id
         self._requests[msg_id] = self._followed = Followed(msg_id)
         self._inquiry = Inquiry(self._followed, self._ask, ours=self.spec.engine == "zygote")
         self._inquiry.begin()

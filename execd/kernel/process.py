@@ -121,7 +121,7 @@ class KernelProcess:
             options = await provisioner.pre_launch(env=told, cwd=str(cwd))
             options["cmd"] = spec.command(connection.file)
             try:
-                await provisioner.launch_kernel(**options, fds=fds, keep={"stderr": stderr.fd})
+                await provisioner.launch_kernel(**options, fds=fds, keep={"stderr": stderr.fd}, label=connection.label)
             except BaseException:
                 if announcement >= 0:
                     os.close(announcement)
@@ -136,11 +136,6 @@ class KernelProcess:
         stderr = StderrTail(kept.pop("stderr", -1))
         close_all(kept)
         return cls(child, stderr, -1)
-
-    @property
-    def number(self) -> int:
-        """What whoever started it calls it."""
-        return self._started.number
 
     async def bound(self, connection: Connection) -> None:
         """Return once the kernel has bound its sockets, or is dead."""

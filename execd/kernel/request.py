@@ -42,11 +42,13 @@ class PendingRequest:
     kernel_exits: bool = field(default=False)
     unknown: bool = False
     """Whether it has ended without anybody being able to tell how."""
+    never: bool = False
+    """Whether it never came to where it was to be carried out."""
 
     @property
     def ended(self) -> bool:
         """Whether reply and idle are both in, or will never be."""
-        return self.unknown or (self.idle and self.reply is not None)
+        return self.unknown or self.never or (self.idle and self.reply is not None)
 
     @property
     def half_ended(self) -> bool:

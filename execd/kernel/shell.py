@@ -55,16 +55,15 @@ class MemoryFile:
 
 @dataclass(frozen=True, slots=True)
 class ShellSpec:
-    """How a shell is started: `prelude` is sourced first, `state` is where it writes its state when it ends, and
-    `code` is a further file that it inherits."""
+    """How a shell is started: `prelude` is sourced first. All `files` are kept for it, and it inherits two of them:
+    `state` is where it writes its state when it ends, `code` what it is to run."""
 
     argv: Sequence[str]
     prelude: Path
     cwd: PurePath
     env: Mapping[str, str]
     marker: str
-    code: MemoryFile
-    state: MemoryFile
+    files: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +96,9 @@ class Shell:
         """Start one. Raises OSError."""
         stdin, ours = os.pipe()
         reports, report = os.pipe()
-        passed = {CODE: spec.code.fd, STATE: spec.state.fd, _REPORT: report}
+        passed = {CODE: spec.files["code"], STATE: spec.files["state"], _REPORT: report}
         shell = cls(hooks, ours, reports)
-        keep = {"stdin": ours, "reports": reports, "code": spec.code.fd, "state": spec.state.fd}
+        keep = {"stdin": ours, "reports": reports, **spec.files}
         try:
             fcntl.fcntl(ours, fcntl.F_SETPIPE_SZ, _PAGE)
             child = ChildSpec(spec.argv, spec.cwd, spec.env, spec.marker, stdin=stdin, pass_fds=passed, keep=keep)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import PurePath
 from typing import Any
 
@@ -12,21 +12,17 @@ from execd.kernel.connection import Connection, Runtime
 
 @dataclass(frozen=True, slots=True)
 class KernelTrace:
-    """What finding a kernel again takes: its number with whoever started it, the name of its folder in the runtime
-    folder, the key and the identity of its connection, and the request that it carries out, "" for none. The key is a
-    secret."""
+    """What finding a kernel again takes: the name of its folder in the runtime folder, by which whoever started it
+    knows it too, and the key and the identity of its connection. The key is a secret."""
 
-    process: int
     folder: str
     key: str
     identity: str
-    request: str
 
     @classmethod
     def from_json(cls, saved: Mapping[str, Any]) -> KernelTrace:
-        """From what `dataclasses.asdict` has made. Raises KeyError, TypeError, ValueError for anything else."""
-        texts = (str(saved[name]) for name in ("folder", "key", "identity", "request"))
-        return cls(int(saved["process"]), *texts)
+        """From what `to_json` has made. Raises KeyError for anything else."""
+        return cls(*(str(saved[name]) for name in ("folder", "key", "identity")))
 
     def connection(self, runtime: Runtime) -> Connection:
         """Where it is reached."""
@@ -36,28 +32,22 @@ class KernelTrace:
 
 @dataclass(frozen=True, slots=True)
 class BashTrace:
-    """What finding a session again takes: the mark of its processes, the numbers of its shells with whoever started
-    them, whether the last of these has written its state down and `ended`, what it runs ("" for nothing), the jobs that
-    are none of this run's, and how the last run ended."""
+    """What finding a session again takes: the mark of its processes, how its last run ended, and the jobs that it had
+    in the background before the present one."""
 
     marker: str
-    shells: tuple[int, ...]
-    ended: bool
-    token: str
-    jobs: tuple[int, ...]
     status: int
+    jobs: tuple[int, ...] = ()
 
     @classmethod
     def from_json(cls, saved: Mapping[str, Any]) -> BashTrace:
-        """From what `dataclasses.asdict` has made. Raises KeyError, TypeError, ValueError for anything else."""
-        return cls(
-            str(saved["marker"]),
-            tuple(map(int, saved["shells"])),
-            bool(saved["ended"]),
-            str(saved["token"]),
-            tuple(map(int, saved["jobs"])),
-            int(saved["status"]),
-        )
+        """From what `to_json` has made. Raises KeyError, TypeError, ValueError for anything else."""
+        return cls(str(saved["marker"]), int(saved["status"]), tuple(map(int, saved["jobs"])))
 
 
 Trace = KernelTrace | BashTrace
+
+
+def to_json(trace: Trace) -> dict[str, Any]:
+    """What is saved."""
+    return asdict(trace)

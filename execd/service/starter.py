@@ -9,7 +9,7 @@ from pathlib import Path, PurePath
 import anyio.abc
 import zmq
 
-from execd.kernel.bash import BashKernel
+from execd.kernel.bash import BashKernel, BashStart
 from execd.kernel.interpreter import Interpreter
 from execd.kernel.kernel import Kernel, KernelStart
 from execd.kernel.kernelspec import KernelSpec
@@ -60,7 +60,7 @@ class KernelStarter:
 
     async def _start(self, spec: KernelSpec, cwd: Path) -> Interpreter:
         if spec.engine == "bash":
-            return await BashKernel.start(self._place.launcher, spec, cwd, self._environment.build(cwd))
+            return await BashKernel.start(BashStart(self._place.launcher, cwd, self._environment.build(cwd)), spec)
         runtime = self._place.runtime
         # Each would otherwise write into the user's home, and matplotlib would say so in the first run's output.
         private = {"IPYTHONDIR": str(runtime.inside / "ipython"), "MPLCONFIGDIR": str(self._place.cache / "matplotlib")}

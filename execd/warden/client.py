@@ -50,10 +50,11 @@ class Child:
     """A process that the warden started; a `Started`. One that is held can be signalled by its group until it is
     released."""
 
-    def __init__(self, warden: Warden, number: int, pid: int, *, held: bool, kept: Sequence[str] | None = None) -> None:
-        self.pid = pid
+    def __init__(self, warden: Warden, told: Message, *, held: bool, kept: Sequence[str] | None) -> None:
+        self.pid: int = told["pid"]
         self.exit: Exit | None = None
-        self.number = number
+        self.number: int = told["process"]
+        self.label: str = told.get("label", "")
         self.kept = set(kept or ())
         """The names of the descriptors that the warden keeps for it."""
         self._warden = warden
@@ -134,20 +135,20 @@ class Enclosure:
         _, fds = self._warden.call({"op": "socket", "sandbox": self.plan.id, "family": int(family)})
         return socket.socket(fileno=fds[0])
 
-    def claim(self, number: int) -> Child | None:
-        """A process of an earlier client's, which is the caller's from now on; None where there is none."""
-        for child in self.children:
-            if child.number == number:
-                self.children.remove(child)
-                return child
-        return None
+    def claim(self, label: str) -> list[Child]:
+        """The processes of an earlier client's that have this label, from the oldest on; they are the caller's from
+        now on."""
+        found = sorted((child for child in self.children if child.label == label), key=lambda child: child.number)
+        self.children = [child for child in self.children if child not in found]
+        return found
 
-    def disown(self) -> None:
-        """Kill those that nobody has claimed, with their groups, and let them go."""
-        for child in self.children:
+    def disown(self) -> list[str]:
+        """Kill those that nobody has claimed, with their groups, and let them go. Returns their labels."""
+        unclaimed, self.children = self.children, []
+        for child in unclaimed:
             child.signal_group(SIGKILL)
             child.release()
-        self.children.clear()
+        return [child.label for child in unclaimed]
 
     async def freeze(self) -> None:
         """Let every process in it stand still. Raises OSError."""
@@ -262,7 +263,7 @@ class Warden:
     def launch(self, request: Message, fds: Sequence[int]) -> Child:
         """For `Enclosure`."""
         result, _ = self.call(request, fds)
-        return self._child(result, held=request["held"], kept=request["keep"] or None)
+        return self._child(result, held=request["held"], kept=request.get("keep") or None)
 
     async def fork(self, request: Message, fds: Sequence[int]) -> Child:
         """For `Enclosure`."""
@@ -271,7 +272,7 @@ class Warden:
         except ChildProcessError:
             # The zygote has ended with the request unread. There is another one now.
             result, _ = await self.ask(request, fds)
-        return self._child(result, held=request["held"], kept=request["keep"] or None)
+        return self._child(result, held=request["held"], kept=request.get("keep") or None)
 
     def tell(self, request: Message) -> None:
         """Ask for something that there is no answer to, not even that the warden has ended."""
@@ -342,7 +343,7 @@ class Warden:
         return made
 
     def _child(self, told: Message, *, held: bool, kept: Sequence[str] | None) -> Child:
-        child = Child(self, told["process"], told["pid"], held=held, kept=kept)
+        child = Child(self, told, held=held, kept=kept)
         with self._lock:
             how = self._early.pop(child.number, None) or (exit_of(told) if "code" in told else None)
             if how is None:

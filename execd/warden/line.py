@@ -87,7 +87,7 @@ class LineStarted:
 
     def __init__(self, line: Line, number: int, pid: int) -> None:
         self.pid = pid
-        self.number = number
+        self._number = number
         self._line = line
         self._exit: Exit | None = None
         self._released = False
@@ -97,7 +97,7 @@ class LineStarted:
         """How it ended, None while it runs."""
         if self._exit is None:
             with suppress(OSError):
-                told, _ = self._line.call({"op": "status", "process": self.number})
+                told, _ = self._line.call({"op": "status", "process": self._number})
                 self._exit = exit_of(told) if "code" in told else None if told else Exit(-9)
         return self._exit
 
@@ -128,18 +128,18 @@ class LineStarted:
     def drop(self, *names: str) -> None:
         """Have these of the descriptors that are kept for it closed."""
         with suppress(OSError):
-            self._line.call({"op": "drop", "process": self.number, "names": names})
+            self._line.call({"op": "drop", "process": self._number, "names": names})
 
     def release(self) -> None:
         """Let its number go to others. Safe to call twice."""
         if not self._released and self.exit is not None:
             self._released = True
             with suppress(OSError):
-                self._line.call({"op": "release", "process": self.number})
+                self._line.call({"op": "release", "process": self._number})
 
     def _signal(self, signum: int, *, group: bool) -> None:
         with suppress(OSError):
-            self._line.call({"op": "signal", "process": self.number, "signal": int(signum), "group": group})
+            self._line.call({"op": "signal", "process": self._number, "signal": int(signum), "group": group})
 
     def _tell(self, callback: Callable[[Exit], None]) -> None:
         callback(self.exit or Exit(-9))
@@ -184,6 +184,7 @@ def request_of(op: str, sandbox: str, wanted: Launch) -> Message:
         "gid": wanted.gid,
         "held": wanted.held,
         "keep": list(wanted.keep),
+        "label": wanted.label,
     }
 
 

@@ -35,6 +35,8 @@ class Process:
     """Whether its program runs, or has run."""
     oom: bool = False
     """Whether it was killed since its sandbox had no memory left."""
+    label: str = ""
+    """What its client calls it."""
     kept: dict[str, int] | None = None
     """Copies of descriptors of its client's; None where nothing was to be kept, not even how it ended."""
 
@@ -62,7 +64,7 @@ class Process:
     def describe(self) -> dict[str, Any]:
         """What clients are told of it."""
         found: dict[str, Any] = {"process": self.number, "pid": self.pid, "sandbox": self.sandbox, "held": self.held}
-        found["kept"] = None if self.kept is None else list(self.kept)
+        found |= {"label": self.label, "kept": None if self.kept is None else list(self.kept)}
         return found if self.ended is None else found | self.ended._asdict() | {"oom": self.oom}
 
 

@@ -209,6 +209,7 @@ class Supervisor:
 
         process, report = self._processes.expect(sandbox.plan.id, started, held=held, executes=executes)
         try:
+            process.label = str(request.message.get("label") or "")
             process.keep(request.kept, request.ours)
             begin(report)
         except OSError as error:

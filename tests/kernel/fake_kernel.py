@@ -119,10 +119,12 @@ class FakeKernel:
     def alive(self) -> bool:
         return self.process.alive
 
-    def execute(self, wanted: ExecuteRequest, emit: Emit, changed: Callable[[], None]) -> PendingRequest:
+    def execute(
+        self, wanted: ExecuteRequest, emit: Emit, changed: Callable[[], None], request: str = ""
+    ) -> PendingRequest:
         """Replay the script of this code; code without one runs and prints nothing."""
         self.ran.append(wanted.code)
-        self.request = PendingRequest(f"m{len(self.ran)}", emit, changed)
+        self.request = PendingRequest(request or f"m{len(self.ran)}", emit, changed)
         self._steps = deque(SCRIPTS.get(wanted.code) or recorded("silent"))
         self._stimuli.clear()
         self._replay()
@@ -136,13 +138,12 @@ class FakeKernel:
 
     @property
     def trace(self) -> Trace:
-        request = "" if self.request is None or self.request.ended else self.request.msg_id
-        return KernelTrace(1, "k", "key", "identity", request)
+        return KernelTrace("k", "key", "identity")
 
-    def follow(self, emit: Emit, changed: Callable[[], None]) -> PendingRequest | None:
+    def follow(self, emit: Emit, changed: Callable[[], None]) -> PendingRequest:
         """What `execute` was given by somebody else."""
-        if self.request is not None:
-            self.request.emit, self.request.changed = emit, changed
+        assert self.request is not None
+        self.request.emit, self.request.changed = emit, changed
         return self.request
 
     def nudge(self) -> None:

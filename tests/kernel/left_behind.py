@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-from dataclasses import asdict
 from pathlib import Path
 
 import anyio
@@ -19,12 +18,13 @@ import zmq
 
 from execd.events import Event, InputRequest, Output
 from execd.isolation.plan import Mode, Plan
-from execd.kernel.bash import BashKernel
+from execd.kernel.bash import BashKernel, BashStart
 from execd.kernel.connection import Runtime
 from execd.kernel.interpreter import Interpreter
 from execd.kernel.kernel import Kernel, KernelStart
 from execd.kernel.kernelspec import Kernelspecs, bundled_kernels
 from execd.kernel.request import ExecuteRequest
+from execd.kernel.trace import to_json
 from execd.warden.client import Enclosure, Warden
 
 SANDBOX = "sb_left"
@@ -53,10 +53,10 @@ async def main(*arguments: str) -> None:
     warden = await Warden.reach(Path(warden_folder), PATIENCE)
     enclosure = await warden.open(Plan(SANDBOX, Mode.PROCESS, None, "/tmp", "/tmp"))
     kernel = await _started(enclosure, Path(runtime), language)
-    await _run(kernel, before, "")
+    await _run(kernel, before, "", "run_1")
     if then:
-        await _run(kernel, then, until)
-    sys.stdout.write(json.dumps(asdict(kernel.trace)) + "\n")
+        await _run(kernel, then, until, "run_2")
+    sys.stdout.write(json.dumps(to_json(kernel.trace)) + "\n")
     sys.stdout.flush()
     await anyio.sleep_forever()
 
@@ -64,11 +64,11 @@ async def main(*arguments: str) -> None:
 async def _started(enclosure: Enclosure, runtime: Path, language: str) -> Interpreter:
     spec = kernelspecs().get(language)
     if spec.engine == "bash":
-        return await BashKernel.start(enclosure, spec, Path("/tmp"), environment())
+        return await BashKernel.start(BashStart(enclosure, Path("/tmp"), environment()), spec)
     return await Kernel.start(starting(enclosure, runtime), spec, Path("/tmp"), environment())
 
 
-async def _run(kernel: Interpreter, code: str, until: str) -> None:
+async def _run(kernel: Interpreter, code: str, until: str, name: str) -> None:
     said, news = "", anyio.Event()
 
     def emit(event: Event) -> None:
@@ -80,7 +80,7 @@ async def _run(kernel: Interpreter, code: str, until: str) -> None:
     def wake() -> None:
         news.set()
 
-    request = kernel.execute(ExecuteRequest(code, allow_stdin=True), emit, wake)
+    request = kernel.execute(ExecuteRequest(code, allow_stdin=True), emit, wake, name)
     while not (until in said if until else request.ended):
         await news.wait()
         news = anyio.Event()

@@ -17,7 +17,7 @@ import pytest
 
 from execd.errors import KernelStartFailed
 from execd.events import Event, InputRequest, Output
-from execd.kernel.bash import BashKernel
+from execd.kernel.bash import BashKernel, BashStart
 from execd.kernel.interpreter import Interpreter
 from execd.kernel.kernel import Kernel, KernelStart
 from execd.kernel.request import ExecuteRequest, PendingRequest
@@ -74,7 +74,6 @@ class Next:
         """What was running, once it has ended."""
         events: list[Event] = []
         request = self.kernel.follow(events.append, self.wake)
-        assert request is not None
         await self.ended(request)
         return request, events
 
@@ -96,13 +95,13 @@ def said(events: list[Event]) -> str:
 
 
 @asynccontextmanager
-async def adopted(folder: Path, runtime: Path, saved: Mapping[str, Any]) -> AsyncIterator[Next]:
+async def adopted(folder: Path, runtime: Path, saved: Mapping[str, Any], request: str = "") -> AsyncIterator[Next]:
     """The next service, for as long as the block runs."""
     warden = await Warden.reach(folder, 60)
     enclosure = warden.enclosures[left_behind.SANDBOX]
     starting = left_behind.starting(enclosure, runtime)
     try:
-        kernel = await _adopt(starting, enclosure, saved)
+        kernel = await _adopt(starting, enclosure, saved, request)
         try:
             yield Next(kernel, enclosure)
         finally:
@@ -114,12 +113,12 @@ async def adopted(folder: Path, runtime: Path, saved: Mapping[str, Any]) -> Asyn
             starting.context.destroy(linger=0)
 
 
-async def _adopt(starting: KernelStart, enclosure: Enclosure, saved: Mapping[str, Any]) -> Interpreter:
+async def _adopt(starting: KernelStart, enclosure: Enclosure, saved: Mapping[str, Any], request: str) -> Interpreter:
     if "marker" not in saved:
         spec = left_behind.kernelspecs().get("python")
-        return await Kernel.adopt(starting, spec, KernelTrace.from_json(saved), enclosure.claim)
-    spec, env = left_behind.kernelspecs().get("bash"), left_behind.environment()
-    return await BashKernel.adopt(enclosure, spec, Path("/tmp"), env, BashTrace.from_json(saved), enclosure.claim)
+        return await Kernel.adopt(starting, spec, KernelTrace.from_json(saved), enclosure.claim, request)
+    spec, start = left_behind.kernelspecs().get("bash"), BashStart(enclosure, Path("/tmp"), left_behind.environment())
+    return await BashKernel.adopt(start, spec, BashTrace.from_json(saved), enclosure.claim, request)
 
 
 @pytest.mark.parametrize(
@@ -129,7 +128,6 @@ async def _adopt(starting: KernelStart, enclosure: Enclosure, saved: Mapping[str
 async def test_its_state_is_there(folder: Path, runtime: Path, language: str, before: str, then: str) -> None:
     with gone(folder, runtime, language, before) as saved:
         async with adopted(folder, runtime, saved) as service:
-            assert service.kernel.follow(lambda _: None, lambda: None) is None
             assert await service.run(then) == "variable\n"
             assert await service.run(then) == "variable\n"
 
@@ -147,7 +145,7 @@ async def test_what_it_runs_goes_on(folder: Path, runtime: Path, tmp_path: Path,
     with gone(
         folder, runtime, language, "1" if language == "python" else ":", code.format(gate=str(gate)), "begun"
     ) as saved:
-        async with adopted(folder, runtime, saved) as service, anyio.create_task_group() as group:
+        async with adopted(folder, runtime, saved, "run_2") as service, anyio.create_task_group() as group:
             group.start_soon(anyio.Path(gate).touch)
             request, events = await service.followed()
             assert said(events).endswith("done\n")
@@ -173,7 +171,7 @@ async def test_what_ended_while_nobody_was_there_is_known(
             with anyio.fail_after(30):
                 while not end.exists():  # noqa: ASYNC110 - nobody tells it
                     await anyio.sleep(0.01)
-        async with adopted(folder, runtime, saved) as service:
+        async with adopted(folder, runtime, saved, "run_2") as service:
             request, events = await service.followed()
             assert said(events).count("x") in (299_999, 300_000)
             assert said(events).endswith("done\n")
@@ -187,7 +185,7 @@ async def test_a_shell_that_has_ended_meanwhile_has_written_its_state_down(
     code = SHELL_RELEASED.format(gate=gate) + "kept=late; exit 7"
     with gone(folder, runtime, "bash", ":", code, "begun") as saved:
         gate.touch()
-        async with adopted(folder, runtime, saved) as service:
+        async with adopted(folder, runtime, saved, "run_2") as service:
             request, _ = await service.followed()
             assert request.exit_code == 7
             assert await service.run("echo $kept $?") == "late 7\n"
@@ -195,7 +193,6 @@ async def test_a_shell_that_has_ended_meanwhile_has_written_its_state_down(
 
 async def test_a_shell_that_had_ended_before_goes_on_as_well(folder: Path, runtime: Path) -> None:
     with gone(folder, runtime, "bash", "kept=early; exit 7") as saved:
-        assert saved["ended"]
         async with adopted(folder, runtime, saved) as service:
             assert await service.run("echo $kept $?") == "early 7\n"
             assert await service.run("echo $kept") == "early\n"
@@ -206,8 +203,7 @@ async def test_one_that_was_killed_meanwhile_is_lost(folder: Path, runtime: Path
         with gone(folder, runtime, language, "echo=1") as saved:
             warden = await Warden.reach(folder, 60)
             enclosure = warden.enclosures[left_behind.SANDBOX]
-            number = saved["shells"][0] if language == "bash" else saved["process"]
-            [child] = [child for child in enclosure.children if child.number == number]
+            [child] = enclosure.claim(saved["marker"] if language == "bash" else saved["folder"])
             os.kill(child.pid, 9)
             ended = anyio.Event()
             child.on_exit(lambda _, ended=ended: ended.set())  # type: ignore[misc]
@@ -235,7 +231,7 @@ async def test_input_is_asked_for_and_given_by_different_services(
     code = RELEASED.format(gate=str(gate)) + "print(input('a line?'))"
     with gone(folder, runtime, "python", "1", code, until) as saved:
         gate.touch()
-        async with adopted(folder, runtime, saved) as service:
+        async with adopted(folder, runtime, saved, "run_2") as service:
             asked, events = anyio.Event(), list[Event]()
 
             def emit(event: Event) -> None:
@@ -244,7 +240,6 @@ async def test_input_is_asked_for_and_given_by_different_services(
                     asked.set()
 
             request = service.kernel.follow(emit, service.wake)
-            assert request is not None
             if until == "begun":
                 with anyio.fail_after(30):
                     await asked.wait()
@@ -255,11 +250,34 @@ async def test_input_is_asked_for_and_given_by_different_services(
 
 async def test_an_interrupt_reaches_what_was_running(folder: Path, runtime: Path) -> None:
     with gone(folder, runtime, "python", "kept = 5", "print('begun', flush=True)\nwhile True: pass", "begun") as saved:
-        async with adopted(folder, runtime, saved) as service:
+        async with adopted(folder, runtime, saved, "run_2") as service:
             await service.kernel.interrupt()
             request, _ = await service.followed()
             assert (request.reply or {})["ename"] == "KeyboardInterrupt"
             assert await service.run("print(kept)") == "5\n"
+
+
+@pytest.mark.parametrize("language", ["python", "bash"])
+async def test_what_it_has_never_got_it_says_that_it_has_not(folder: Path, runtime: Path, language: str) -> None:
+    with gone(folder, runtime, language, "kept=1") as saved:
+        async with adopted(folder, runtime, saved, "run_2") as service:
+            request, events = await service.followed()
+            assert (request.never, request.unknown, events) == (True, False, [])
+            assert await service.run("print(kept)" if language == "python" else "echo $kept") == "1\n"
+
+
+@pytest.mark.parametrize("language", ["python", "bash"])
+async def test_no_run_is_carried_out_twice(folder: Path, runtime: Path, tmp_path: Path, language: str) -> None:
+    file = tmp_path / "file"
+    code = f"open({str(file)!r}, 'a').write('x'); 1/0" if language == "python" else f"printf x >> {file}; (exit 9)"
+    with gone(folder, runtime, language, code) as saved:
+        # The next service may not know that its end has come.
+        async with adopted(folder, runtime, saved, "run_1") as service:
+            request, _ = await service.followed()
+            assert not request.never
+            assert (request.reply or {})["status"] == "error"
+            assert request.exit_code == (9 if language == "bash" else None)
+        assert file.read_text() == "x"
 
 
 async def _closed(folder: Path) -> None:

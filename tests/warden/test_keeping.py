@@ -24,7 +24,7 @@ def keeping(cases: Cases, line: str, *, held: bool = False, stdin: bool = False)
     ours, theirs = os.pipe()
     their_input, our_input = os.pipe() if stdin else (cases.nothing, -1)
     keep = {"stdout": ours, "stdin": our_input} if stdin else {"stdout": ours}
-    started = cases.start("sh", "-c", line, fds={0: their_input, 1: theirs}, keep=keep, held=held)
+    started = cases.start("sh", "-c", line, fds={0: their_input, 1: theirs}, keep=keep, held=held, label="x")
     os.close(theirs)
     if stdin:
         os.close(their_input)
@@ -56,11 +56,10 @@ def read_all(fd: int) -> bytes:
 async def test_a_pipe_without_a_service_is_not_broken_and_nothing_is_lost(folder: Path, held: bool) -> None:
     warden, enclosure = await opened(folder)
     with Cases(enclosure, "/") as cases:
-        started, ours, _ = keeping(cases, HOLD, held=held)
+        _, ours, _ = keeping(cases, HOLD, held=held)
         os.close(ours)
         warden, enclosure = await next_one(warden, enclosure, folder)
-    child = enclosure.claim(started.number)
-    assert child is not None
+    [child] = enclosure.claim("x")
     kept = child.take()
     assert list(kept) == ["stdout"]
     assert len(read_all(kept["stdout"])) == 300_000
@@ -78,8 +77,7 @@ async def test_how_it_ended_is_told_to_each_service_until_it_is_released(folder:
         assert (await ended(started)).code == 5
         for _ in range(2):
             warden, enclosure = await next_one(warden, enclosure, folder)
-            child = enclosure.claim(started.number)
-            assert child is not None
+            [child] = enclosure.claim("x")
             assert child.exit is not None
             assert child.exit.code == 5
             started = child
@@ -138,13 +136,13 @@ async def test_the_warden_keeps_no_descriptor_for_long(warden: Warden, cases: Ca
 async def test_what_nobody_claims_is_ended(folder: Path) -> None:
     warden, enclosure = await opened(folder)
     with Cases(enclosure, "/") as cases:
-        started = cases.start("sleep", "1000")
-        held = cases.start("sh", "-c", "sleep 1000 & wait", held=True)
-        wanted = cases.start("sleep", "1000")
+        started = cases.start("sleep", "1000", label="a")
+        held = cases.start("sh", "-c", "sleep 1000 & wait", held=True, label="b")
+        wanted = cases.start("sleep", "1000", label="c")
     warden, enclosure = await next_one(warden, enclosure, folder)
-    assert enclosure.claim(wanted.number) is not None
-    assert enclosure.claim(wanted.number) is None
-    enclosure.disown()
+    assert [child.pid for child in enclosure.claim("c")] == [wanted.pid]
+    assert enclosure.claim("c") == []
+    assert enclosure.disown() == ["a", "b"]
     await until(lambda: not alive(started.pid) and not alive(held.pid))
     await until(lambda: members(warden.pid) == [wanted.pid])
     await enclosure.close()
