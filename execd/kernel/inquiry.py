@@ -27,6 +27,7 @@ class Inquiry:
         self._send = send
         self._ours = ours
         self._asked: set[str] = set()
+        self._done: set[str] = set()
         self._last_resort = ""
 
     def begin(self) -> None:
@@ -51,6 +52,7 @@ class Inquiry:
         state, reply = message.content.get("state"), message.content.get("reply")
         if state == "ended" and isinstance(reply, dict):
             self._request.receive_reply(reply)
+            self._end_if_quiet(message.parent_id)
         elif state == "unknown" and message.parent_id != self._last_resort:
             # It may not have got it yet; in turn, it has.
             self._ask_in_turn()
@@ -59,12 +61,18 @@ class Inquiry:
             self._request.changed()
 
     def _is_idle(self, parent_id: str) -> None:
-        if parent_id in self._asked and self._request.reply is not None:
-            # What came before has been published before, if anybody has heard it.
-            self._request.receive_idle()
+        if parent_id in self._asked:
+            self._done.add(parent_id)
+            self._end_if_quiet(parent_id)
         elif parent_id == self._request.msg_id and self._request.reply is None:
             # Its reply has gone to where nobody is.
             self.begin()
+
+    def _end_if_quiet(self, question: str) -> None:
+        # What it has published before it has published that it is done with the question, which may have come sooner
+        # than the answer.
+        if question in self._done and self._request.reply is not None:
+            self._request.receive_idle()
 
     def _ask_in_turn(self) -> None:
         kind = OUTCOME if self._ours else "kernel_info_request"
