@@ -93,6 +93,19 @@ class ContextRestarted(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ServiceRestarted(Event):
+    """The service was ended, and this one has taken over. After a sudden end there is a hole before this event's seq:
+    what came in the last 50 ms may be missing, and output that nobody was there to read."""
+
+    type: ClassVar[str] = "service_restarted"
+    kept_seq: int
+
+    def payload(self) -> dict[str, Any]:
+        text = f"the service was restarted; output after event {self.kept_seq} and before this one may be missing"
+        return {"text": text, "kept_seq": self.kept_seq}
+
+
+@dataclass(frozen=True, slots=True)
 class Output(Event):
     """Text on one of the two streams, as the kernel sent it."""
 
@@ -203,6 +216,12 @@ class Error(Event):
     def payload(self) -> dict[str, Any]:
         return {"error": {"ename": self.ename, "evalue": self.evalue, "traceback": list(self.traceback)}}
 
+    @classmethod
+    def of(cls, payload: Mapping[str, Any]) -> Error:
+        """The error that has this payload."""
+        told = payload["error"]
+        return cls(told["ename"], told["evalue"], tuple(told["traceback"]))
+
 
 @dataclass(frozen=True, slots=True)
 class Truncated(Event):
@@ -257,6 +276,20 @@ class Complete(Event):
             kept = "kept" if self.interruption.state_kept else "lost"
             fields["interruption"] = {"rung": self.interruption.rung, "state": kept}
         return fields
+
+    @classmethod
+    def of(cls, payload: Mapping[str, Any]) -> Complete:
+        """The end that has this payload."""
+        stopped = payload.get("interruption")
+        return cls(
+            Status(payload["status"]),
+            Reason(payload["reason"]) if "reason" in payload else None,
+            exit_code=payload.get("exit_code"),
+            duration_ms=payload["execution_time"],
+            cpu_seconds=payload.get("cpu_seconds"),
+            peak_memory_bytes=payload.get("peak_memory_bytes"),
+            interruption=Interruption(stopped["rung"], stopped["state"] == "kept") if stopped else None,
+        )
 
 
 _TERMINAL_PREFIX = b'{"type":"execution_complete",'

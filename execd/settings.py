@@ -52,7 +52,12 @@ class Settings(BaseSettings):
 
     data_dir: Path = Field(
         default_factory=_default_data_dir,
-        description="Folder for the workspace, the journals and the folders of sandboxes; one service at a time.",
+        description="Folder for the database, the workspace and the folders of sandboxes; one service at a time.",
+    )
+    database_url: str | None = Field(
+        None,
+        description="Database of executions, their journals, sandboxes and keys, such as "
+        "postgresql://user:password@host/name, which several services may share. Unset: SQLite, in the data folder.",
     )
     workspace: Path | None = Field(
         None,
@@ -174,10 +179,10 @@ class Settings(BaseSettings):
     rich_output_budget: int = Field(
         256 * MIB, ge=4096, description="Bytes of results and displays that a run's journal keeps, each whole."
     )
-    keep_executions: int = Field(1000, ge=1, description="How many ended executions can be fetched.")
-    keep_executions_age: float = Field(86400, gt=0, description="How long an ended execution can be fetched.")
+    keep_executions: int = Field(100_000, ge=1, description="How many ended executions of a tenant can be fetched.")
+    keep_executions_age: float = Field(604800, gt=0, description="How long an ended execution can be fetched.")
     keep_executions_size: int = Field(
-        4096 * MIB, ge=4096, description="Bytes of journals of ended executions that are kept in all."
+        4096 * MIB, ge=4096, description="Bytes of journals of ended executions that are kept of a tenant."
     )
 
     max_body: int = Field(16 * MIB, ge=1024, description="The largest JSON body that is accepted.")

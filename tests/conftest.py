@@ -8,8 +8,12 @@ from pathlib import Path
 
 import httpx
 import pytest
+from sqlalchemy import URL
 
+from execd.store.engine import database_url
+from execd.store.store import Store
 from execd.warden.client import Enclosure
+from tests import postgresql as postgresql_server
 from tests.launching import enclosure_in, warden_folder
 from tests.running_service import RunningService, running_service
 
@@ -27,6 +31,33 @@ def walled_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running
     volumes = tmp_path_factory.mktemp("volumes")
     with running_service(tmp_path_factory.mktemp("walled"), isolation="bwrap", volume_root=str(volumes)) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[postgresql_server.Server | None]:
+    """A PostgreSQL server for the tests of a process, None where there is none."""
+    with postgresql_server.running() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[URL]:
+    """A new, empty database of either kind."""
+    if request.param == "sqlite":
+        yield database_url(None, tmp_path)
+        return
+    server = request.getfixturevalue("postgresql")
+    if server is None:
+        pytest.skip("PostgreSQL is not installed")
+    with server.database() as url:
+        yield database_url(url, tmp_path)
+
+
+@pytest.fixture
+def store(database: URL) -> Iterator[Store]:
+    """A store in a new database of either kind."""
+    with Store.open(database, "node_1") as opened:
+        yield opened
 
 
 @pytest.fixture

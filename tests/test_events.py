@@ -24,6 +24,7 @@ from execd.events import (
     Interruption,
     Reason,
     Result,
+    ServiceRestarted,
     Status,
     StatusChanged,
     Stderr,
@@ -52,6 +53,14 @@ FIELDS: list[tuple[Event, dict[str, Any]]] = [
             "text": "this context runs in a new kernel, its earlier variables are lost: it died",
             "generation": 2,
             "why": "it died",
+        },
+    ),
+    (
+        ServiceRestarted(7),
+        {
+            "type": "service_restarted",
+            "text": "the service was restarted; output after event 7 and before this one may be missing",
+            "kept_seq": 7,
         },
     ),
     (Stdout("a"), {"type": "stdout", "text": "a"}),

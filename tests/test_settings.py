@@ -27,6 +27,7 @@ GIVEN: dict[str, tuple[str, object]] = {
     "allowed_hosts": ('["a", "b"]', ["a", "b"]),
     "allowed_origins": ('["https://app.example"]', ["https://app.example"]),
     "data_dir": ("/somewhere", Path("/somewhere")),
+    "database_url": ("postgresql://user@host/name", "postgresql://user@host/name"),
     "workspace": ("/elsewhere", Path("/elsewhere")),
     "kernels_dir": ("/kernels", Path("/kernels")),
     "kernel_python": ("/usr/bin/python3", Path("/usr/bin/python3")),

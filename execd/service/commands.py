@@ -13,7 +13,16 @@ import anyio
 import anyio.abc
 from anyio import to_thread
 
-from execd.errors import CommandNotFound, InvalidRequest, NotRunning, ProcessNotFound, ShuttingDown, UserNotInside
+from execd.errors import (
+    CommandNotFound,
+    ExecutionNotFound,
+    InvalidRequest,
+    NotRunning,
+    ProcessNotFound,
+    ShuttingDown,
+    UserNotInside,
+)
+from execd.events import Error, Reason
 from execd.isolation.launch import Launcher
 from execd.kernel.child import ChildSpec
 from execd.kernel.request import ExecuteRequest
@@ -28,6 +37,10 @@ from execd.service.run import Ending
 from execd.service.workspace import Workspace, check_folder
 
 LANGUAGE = "command"
+
+_MERGED = "merged"
+# Ended ones whose pid, input and place in the list of processes are still known.
+_REMEMBERED = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +65,8 @@ class CommandRequest:
 
 
 class Commands:
-    """Every command whose execution is still kept. Their tasks belong to `tasks`."""
+    """The commands that run, and some that have ended; of the others there are the executions. Their tasks belong to
+    `tasks`."""
 
     def __init__(
         self,
@@ -73,32 +87,45 @@ class Commands:
         self._family = f"{uuid.uuid4().hex}-"
         self._all: dict[str, Command] = {}
         self._logs: dict[str, OutputLog] = {}
-        self._open = True
+        self._closing: Ending | None = None
 
-    def start(self, request: CommandRequest) -> Execution:
-        """Start a command; its execution tells the rest. Raises InvalidRequest, ShuttingDown."""
-        if not self._open:
+    async def start(self, request: CommandRequest) -> Execution:
+        """Start a command; its execution, which is recorded, tells the rest. Raises InvalidRequest, ShuttingDown,
+        StorageFull."""
+        if self._closed():
             raise ShuttingDown
-        origin = Origin(uuid.uuid4().hex, None, LANGUAGE)
-        spec = self._spec(request, self._family + origin.execution_id)
-        execution = self._executions.new(ExecuteRequest(request.content, request.timeout), origin)
+        identity = uuid.uuid4().hex
+        spec = self._spec(request, self._family + identity)
+        origin = Origin(identity, None, LANGUAGE, detail={_MERGED: spec.merge_stderr})
+        execution = await self._executions.new(ExecuteRequest(request.content, request.timeout), origin)
+        if self._closed():
+            # While it was being recorded.
+            execution.fail(Reason.SERVICE_RESTARTED, Error("ServiceEnded", "it was not started"))
+            raise ShuttingDown
         command = Command(self._launcher, execution, spec, request.timeout or None, with_input=request.input)
-        self._forget_removed()
-        self._all[execution.id] = command
+        self._remember(command)
         self._tasks.start_soon(command.carry_out)
         return execution
 
-    def get(self, command_id: str) -> Command:
-        """The command with this id. Raises CommandNotFound."""
-        self._forget_removed()
+    def living(self, command_id: str) -> Command:
+        """The command with this id that runs, or has ended a short time ago. Raises CommandNotFound."""
         try:
             return self._all[command_id]
         except KeyError:
             raise CommandNotFound(command_id) from None
 
+    async def execution(self, command_id: str) -> Execution:
+        """A command's execution, as long as its record is kept. Raises CommandNotFound, StorageFull."""
+        try:
+            found = await self._executions.get(command_id)
+        except ExecutionNotFound:
+            raise CommandNotFound(command_id) from None
+        if found.language != LANGUAGE:
+            raise CommandNotFound(command_id)
+        return found
+
     def list(self) -> list[Command]:
-        """The commands that have a process, or had one, from the oldest to the newest."""
-        self._forget_removed()
+        """The commands that have a process, or had one a short time ago, from the oldest to the newest."""
         return [command for command in self._all.values() if command.pid is not None]
 
     def by_pid(self, pid: str) -> Command:
@@ -109,7 +136,7 @@ class Commands:
         raise ProcessNotFound(pid)
 
     def has(self, command_id: str) -> bool:
-        """Whether there is a command with this id."""
+        """Whether there is a command with this id that runs, or has ended a short time ago."""
         return command_id in self._all
 
     def count_running(self) -> int:
@@ -118,35 +145,43 @@ class Commands:
 
     async def stop(self, command_id: str) -> Execution:
         """Stop a running command; returns when it has ended. Raises CommandNotFound, NotRunning."""
-        execution = self.get(command_id).execution
+        execution = self.living(command_id).execution
         if execution.ended.is_set():
             raise NotRunning(command_id)
         execution.cancel()
         await execution.ended.wait()
         return execution
 
-    def log(self, command_id: str, offset: int, most: int) -> bytes:
+    async def log(self, command_id: str, offset: int, most: int) -> bytes:
         """Up to `most` bytes of a background command's output from `offset`. Raises CommandNotFound, also for a
-        foreground one: its two streams have no order among each other."""
-        command = self.get(command_id)
-        if not command.merged:
+        foreground one: its two streams have no order among each other; and StorageFull."""
+        execution = await self.execution(command_id)
+        if not execution.origin.detail.get(_MERGED):
             raise CommandNotFound(command_id)
+        command = self._all.get(command_id)
+        if command is None:
+            return await OutputLog(execution.journal).read(offset, most)
         output = self._logs.setdefault(command_id, OutputLog(command.execution.journal))
         # What the budget may still leave out must not be read here and be missing later.
         pending = command.pending if command.execution.would_journal(command.pending) else ""
-        return output.read(offset, most, pending)
+        return await output.read(offset, most, pending)
 
     async def close(self, ending: Ending = SERVICE_ENDED) -> None:
         """End every command like this, with all that ended ones have left running, and start no more. Safe to call
         twice."""
-        self._open = False
+        self._closing = ending
         async with anyio.create_task_group() as group:
             for command in list(self._all.values()):
                 group.start_soon(command.close, ending)
         await to_thread.run_sync(kill_marked, self._family)
 
-    def _forget_removed(self) -> None:
-        for command_id in [known for known in self._all if not self._executions.has(known)]:
+    def _closed(self) -> bool:
+        return self._closing is not None
+
+    def _remember(self, command: Command) -> None:
+        self._all[command.execution.id] = command
+        ended = [known for known, command in self._all.items() if command.execution.ended.is_set()]
+        for command_id in ended[:-_REMEMBERED]:
             del self._all[command_id]
             self._logs.pop(command_id, None)
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,6 +74,7 @@ class Context:
         self._limits = limits
         self._start_kernel = start_kernel
         self._waiting: deque[Execution] = deque()
+        self._coming = 0
         self._work = anyio.Event()
         self._starting = anyio.Lock()
         self._state_lost: str | None = None
@@ -116,8 +118,18 @@ class Context:
         """Raise QueueFull, or that the context is closed, if `submit` would."""
         if self._scope.cancel_called:
             raise self._gone()
-        if len(self._waiting) >= self._limits.queue:
+        if len(self._waiting) + self._coming >= self._limits.queue:
             raise QueueFull(self.id, self._limits.queue)
+
+    @contextmanager
+    def room(self) -> Iterator[None]:
+        """Keep a place in line while the block runs. Raises what `check_room` does."""
+        self.check_room()
+        self._coming += 1
+        try:
+            yield
+        finally:
+            self._coming -= 1
 
     def submit(self, execution: Execution) -> None:
         """Put an execution at the end of the line. Raises QueueFull; after `close`, ContextNotFound or ShuttingDown."""

@@ -4,30 +4,58 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import anyio
 
-from execd.events import Complete, Error, Event, ExecutionCount, Init, InputRequest, Reason, Status, StatusChanged
+from execd.events import (
+    Complete,
+    Error,
+    Event,
+    ExecutionCount,
+    Init,
+    InputRequest,
+    Reason,
+    Status,
+    StatusChanged,
+)
 from execd.kernel.request import ExecuteRequest
 from execd.service.budget import OutputBudget
 from execd.service.failures import shortened
-from execd.service.journal import Journal, Slice
+from execd.service.journal import MEMORY_BYTES, Journal, Slice
 from execd.service.tail import EVENT_OVERHEAD, byte_size
 
 DEFAULT_SANDBOX = "default"
+DEFAULT_TENANT = "default"
+"""Whose everything is while there are no keys."""
 
 _LATE_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Who an execution is and where it belongs. A command belongs to no context; its language is `command`."""
+    """Who an execution is and where it belongs. A command belongs to no context; its language is `command`. `dialect`
+    is the API that it came by, and `detail` what only that knows of it; with the same `key` none is made again."""
 
     execution_id: str
     context_id: str | None
     language: str
     sandbox_id: str = DEFAULT_SANDBOX
+    tenant: str = DEFAULT_TENANT
+    dialect: str = "execd"
+    detail: dict[str, Any] = field(default_factory=dict)
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """By which API an execution was asked for, and what only that knows of it. With the same `key` none is made
+    again."""
+
+    dialect: str = "execd"
+    detail: dict[str, Any] = field(default_factory=dict)
+    key: str | None = None
 
 
 def monotonic_ms() -> int:
@@ -53,9 +81,27 @@ def may_follow(before: Status, after: Status) -> bool:
     return after in _NEXT[before]
 
 
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What the store knows of an execution that changes while it lives."""
+
+    status: Status
+    created_at: int
+    started_at: int | None
+    cancel_requested_at: int | None
+    finished_at: int | None
+    execution_count: int | None
+    duration_ms: int
+    error: Error | None
+    complete: Complete | None
+    trace: dict[str, Any] | None
+
+
 class Execution:
     """One run in a context. Its times are Unix milliseconds and never go backwards; how long it took is measured by
-    `stopwatch`, whatever becomes of the wall clock meanwhile."""
+    `stopwatch`, whatever becomes of the wall clock meanwhile.
+
+    `ended` is set when its end is kept, or cannot be; `on_end` is called before that, when it has come."""
 
     def __init__(
         self,
@@ -70,6 +116,7 @@ class Execution:
         self.context_id = origin.context_id
         self.language = origin.language
         self.sandbox_id = origin.sandbox_id
+        self.origin = origin
         self.request = request
         self.journal = journal
         self.status = Status.QUEUED
@@ -80,7 +127,9 @@ class Execution:
         self.awaiting_input = False
         self.created_at = journal.clock()
         self.started_at: int | None = None
+        self.cancel_requested_at: int | None = None
         self.finished_at: int | None = None
+        self.trace: dict[str, Any] | None = None
         self.cancel_requested = anyio.Event()
         self.ended = anyio.Event()
         self._budget = budget
@@ -89,7 +138,21 @@ class Execution:
         self._began: int | None = None
         self._took: int | None = None
         self._late_room = _LATE_BYTES
-        journal.append(Init(self.id, self.context_id))
+
+    @classmethod
+    def new(
+        cls,
+        origin: Origin,
+        request: ExecuteRequest,
+        journal: Journal,
+        budget: OutputBudget,
+        on_end: Callable[[Execution], None],
+        stopwatch: Callable[[], int] = monotonic_ms,
+    ) -> Execution:
+        """One that begins now, with its first event."""
+        made = cls(origin, request, journal, budget, on_end, stopwatch)
+        journal.append(Init(made.id, made.context_id))
+        return made
 
     def __repr__(self) -> str:
         return f"<Execution {self.id} {self.status} in {self.context_id}, {self.journal.last_seq} events>"
@@ -109,6 +172,8 @@ class Execution:
         self._began = self._stopwatch()
         if waited:
             self.journal.append(StatusChanged("running"))
+        else:
+            self.journal.note()
 
     def emit(self, event: Event) -> None:
         """Journal an event of the running code, within the output budget. After the end it is journaled as late."""
@@ -118,7 +183,7 @@ class Execution:
         self._note(event)
         for admitted in self._budget.admit(event):
             self.journal.append(admitted)
-        if self.journal.storage_failed and not self._budget.exhausted:
+        if self.journal.storage_failed and self.journal.in_memory > MEMORY_BYTES and not self._budget.exhausted:
             self._budget.exhaust()
 
     def finish(self, complete: Complete) -> None:
@@ -130,10 +195,27 @@ class Execution:
         self.finished_at = max(self.journal.clock(), self.started_at or self.created_at)
         self._took = self.elapsed_ms()
         self.journal.append(complete)
-        self.journal.settle()
         self.awaiting_input = False
-        self.ended.set()
         self._on_end(self)
+        self.told()
+
+    def restore(self, now: Restored) -> None:
+        """Be what the store knows of it. Its clock of how long it takes goes on by the wall's."""
+        self.status = now.status
+        self.created_at, self.started_at, self.finished_at = now.created_at, now.started_at, now.finished_at
+        self.cancel_requested_at = now.cancel_requested_at
+        self.execution_count, self.error, self.complete = now.execution_count, now.error, now.complete
+        self.trace = now.trace
+        if self.complete is not None:
+            self._took = now.duration_ms
+        elif self.started_at is not None:
+            self._began = self._stopwatch() - max(self.journal.clock() - self.started_at, 0)
+        self.told()
+
+    def told(self) -> None:
+        """More of the journal is kept, or cannot be: its end may be known now."""
+        if self.journal.end_seq is not None and self.journal.told_seq >= self.journal.end_seq:
+            self.ended.set()
 
     def fail(self, reason: Reason, error: Error) -> None:
         """End as failed without having come to an end of its own."""
@@ -153,6 +235,9 @@ class Execution:
 
     def cancel(self) -> None:
         """Ask for its end. Whoever carries it out climbs the ladder; `ended` tells when it is over."""
+        if self.cancel_requested_at is None and not self.journal.ended:
+            self.cancel_requested_at = max(self.journal.clock(), self.started_at or self.created_at)
+            self.journal.note()
         self.cancel_requested.set()
 
     def follow(self, after: int = 0) -> AsyncIterator[Slice]:

@@ -1,161 +1,214 @@
-"""All executions that can be fetched, and the retention that bounds them."""
+"""All executions that can be fetched: those that live in memory, the others in the store."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 
+import anyio
 import structlog
+from sqlalchemy import Connection
 
-from execd.errors import ExecutionNotFound
-from execd.events import Status
+from execd.errors import ExecutionNotFound, StorageFull
+from execd.events import Complete, Error, Reason, ServiceRestarted, Status, StatusChanged
 from execd.kernel.request import ExecuteRequest
 from execd.service.budget import OutputBudget
-from execd.service.execution import Execution, Origin
+from execd.service.execution import DEFAULT_TENANT, Execution, Origin
 from execd.service.journal import Journal, now_ms
 from execd.service.meters import Meters
-from execd.service.spool import Spool
+from execd.service.recorder import ExecutionShelf, Recorder
+from execd.service.rows import origin_of, request_of, restored_of
 from execd.settings import Settings
+from execd.store import executions as rows
+from execd.store.executions import ExecutionRow, Keep, Removed, Wanted
 
 log = structlog.get_logger(__name__)
 
+_PRUNE_PAUSE_SECONDS = 5.0
+_PRUNE_SECONDS = 60.0
+
+# How a run ends that was under way when the service did, and of whose end nobody knows.
+SERVICE_GONE = Error("ServiceRestarted", "the service ended while this ran; how it ended is not known")
+
 
 @dataclass(frozen=True, slots=True)
-class Retention:
-    """How much of the past is kept: a number of executions, an age in seconds, a size of journals in bytes."""
+class Page:
+    """Some executions, the newest first; the next page begins `before` this number, None on the last."""
 
-    count: int
-    age: float
-    size: int
-
-
-def oldest_goes(count: int, size: int, oldest_end: int, retention: Retention, now: int) -> bool:
-    """Whether the execution that ended first must go, `count` ended ones with `size` bytes of journals being there.
-
-    `oldest_end` and `now` are Unix ms. One that is too large alone stays until the next one ends.
-    """
-    too_old = now - oldest_end > retention.age * 1000
-    return too_old or count > retention.count or (size > retention.size and count > 1)
+    items: list[Execution]
+    before: int | None
 
 
 class Executions:
-    """The executions of this service by id, and the folder of their journals. What a sandbox sees of them: `of`."""
+    """The executions of this service by id. What a sandbox sees of them: `of`."""
 
-    def __init__(self, settings: Settings, folder: Path, meters: Meters) -> None:
+    def __init__(self, settings: Settings, recorder: Recorder, meters: Meters) -> None:
         self._settings = settings
-        self._folder = folder
+        self._recorder = recorder
         self._meters = meters
-        self._retention = Retention(
-            settings.keep_executions, settings.keep_executions_age, settings.keep_executions_size
-        )
-        self._all: OrderedDict[str, Execution] = OrderedDict()
-        self._ended: OrderedDict[str, Execution] = OrderedDict()
-        self._sizes: dict[str, int] = {}
-        self._ended_size = 0
+        self._living: dict[str, Execution] = {}
+        self._news = anyio.Event()
+        recorder.end_kept = self._let_go
         self._last_ends: dict[str, int] = {}
 
     def __len__(self) -> int:
-        return len(self._all)
+        """How many have not ended."""
+        return len(self._living)
 
-    def of(self, sandbox_id: str) -> SandboxExecutions:
+    def of(self, sandbox_id: str, tenant: str = DEFAULT_TENANT) -> SandboxExecutions:
         """The executions of one sandbox; no other exists for it."""
-        return SandboxExecutions(self, sandbox_id)
+        return SandboxExecutions(self, sandbox_id, tenant)
 
     def forget(self, sandbox_id: str) -> None:
-        """Remove the records of a sandbox that is no more. Its executions have ended."""
-        for execution in [found for found in self._ended.values() if found.sandbox_id == sandbox_id]:
-            self._remove(execution, "its sandbox was deleted")
+        """A sandbox is no more. The records of what ran in it stay, as long as the retention keeps them."""
         self._last_ends.pop(sandbox_id, None)
 
     def last_end(self, sandbox_id: str) -> int:
         """When an execution of this sandbox has ended last, in Unix ms; 0 for never."""
         return self._last_ends.get(sandbox_id, 0)
 
-    def new(self, request: ExecuteRequest, origin: Origin) -> Execution:
-        """A queued execution, recorded."""
-        settings = self._settings
-        budget = OutputBudget(settings.output_budget, settings.output_tail, settings.rich_output_budget)
-        journal = Journal(Spool(self._folder / origin.execution_id))
-        execution = Execution(origin, request, journal, budget, self._note_end)
-        self._all[execution.id] = execution
+    async def new(self, request: ExecuteRequest, origin: Origin) -> Execution:
+        """A queued execution, recorded: it outlives the service from now on. Raises StorageFull."""
+        shelf = ExecutionShelf(self._recorder, origin.execution_id)
+        execution = Execution.new(origin, request, Journal(shelf), self._budget(), self._note_end)
+        await self._recorder.add(execution)
+        shelf.execution = execution
+        self._living[execution.id] = execution
         log.info("execution_queued", execution_id=execution.id, context_id=execution.context_id)
         return execution
 
-    def get(self, execution_id: str) -> Execution:
-        """The execution with this id. Raises ExecutionNotFound."""
-        self.prune()
-        try:
-            return self._all[execution_id]
-        except KeyError:
-            raise ExecutionNotFound(execution_id) from None
+    async def get(self, execution_id: str) -> Execution:
+        """The execution with this id; if it has ended, that is kept. Raises ExecutionNotFound, StorageFull."""
+        if execution_id in self._living:
+            execution = self._living[execution_id]
+            if execution.journal.ended:
+                await execution.ended.wait()
+            return execution
+        row = await self._recorder.store.read(lambda connection: rows.get(connection, execution_id))
+        if row is None or self._too_old(row):
+            raise ExecutionNotFound(execution_id)
+        return self._restored(row)
 
-    def has(self, execution_id: str) -> bool:
-        """Whether this execution's record is still kept."""
-        return execution_id in self._all
+    async def by_key(self, tenant: str, sandbox_id: str, key: str) -> Execution | None:
+        """The execution that was made with this idempotency key."""
+        row = await self._recorder.store.read(lambda connection: rows.by_key(connection, tenant, sandbox_id, key))
+        return None if row is None else self._living.get(row.id) or self._restored(row)
 
-    def newest_first(self, context_id: str | None = None, status: Status | None = None) -> Iterator[Execution]:
-        """The executions, optionally of one context or in one status."""
-        self.prune()
-        for execution in reversed(self._all.values()):
-            if context_id in (None, execution.context_id) and status in (None, execution.status):
-                yield execution
+    async def page(self, wanted: Wanted, limit: int, before: int | None = None) -> Page:
+        """At most `limit` of them, the newest first, from `before` a number on. Raises StorageFull."""
+        await self._recorder.flush()
+        oldest = now_ms() - int(self._settings.keep_executions_age * 1000)
 
-    def prune(self) -> None:
-        """Remove what the retention does not keep."""
-        while self._ended:
-            oldest = next(iter(self._ended.values()))
-            finished_at = oldest.finished_at or 0
-            if not oldest_goes(len(self._ended), self._ended_size, finished_at, self._retention, now_ms()):
-                return
-            self._remove(oldest, "retention")
+        def work(connection: Connection) -> list[ExecutionRow]:
+            return rows.page(connection, wanted, limit + 1, before)
+
+        found = await self._recorder.store.read(work)
+        more = found[limit - 1].number if len(found) > limit else None
+        kept = [row for row in found[:limit] if row.finished_at is None or row.finished_at >= oldest]
+        return Page([self._living.get(row.id) or self._restored(row) for row in kept], more)
+
+    async def prune(self) -> None:
+        """Remove what the retention does not keep, and say what that was. Raises StorageFull."""
+        settings = self._settings
+        keep = Keep(settings.keep_executions, int(settings.keep_executions_age * 1000), settings.keep_executions_size)
+        now = now_ms()
+
+        def work(connection: Connection) -> dict[str, Removed]:
+            return {tenant: rows.prune(connection, tenant, keep, now) for tenant in rows.tenants_of_ended(connection)}
+
+        for tenant, removed in (await self._recorder.store.write(work)).items():
+            if removed.ids:
+                log.info("executions_removed", tenant=tenant, count=len(removed.ids), bytes=removed.size)
+                self._meters.executions_removed(len(removed.ids), removed.size)
+
+    async def retain(self) -> None:
+        """Prune now, and again when something has ended, for ever."""
+        structlog.contextvars.clear_contextvars()
+        while True:
+            self._news = anyio.Event()
+            try:
+                await self.prune()
+            except StorageFull as error:
+                log.warning("executions_not_removed", why=str(error))
+            await anyio.sleep(_PRUNE_PAUSE_SECONDS)
+            with anyio.move_on_after(_PRUNE_SECONDS):
+                await self._news.wait()
+
+    async def unfinished(self) -> list[Execution]:
+        """Those that a service before this one has left queued or running, from the oldest on. They live again."""
+        left = await self._recorder.store.read(
+            lambda connection: rows.unfinished(connection, self._recorder.store.node)
+        )
+        return [self._revived(row) for row in left]
+
+    def abandon(self, execution: Execution) -> None:
+        """End one that was left, and of whose end nobody knows."""
+        if execution.cancel_requested_at is not None:
+            execution.finish(Complete(Status.CANCELLED, duration_ms=execution.elapsed_ms()))
+            return
+        execution.emit(StatusChanged("error"))
+        execution.emit(SERVICE_GONE)
+        execution.finish(Complete(Status.FAILED, Reason.SERVICE_RESTARTED, duration_ms=execution.elapsed_ms()))
+
+    def _budget(self) -> OutputBudget:
+        settings = self._settings
+        return OutputBudget(settings.output_budget, settings.output_tail, settings.rich_output_budget)
+
+    def _restored(self, row: ExecutionRow) -> Execution:
+        shelf = ExecutionShelf(self._recorder, row.id)
+        journal = Journal.restored(shelf, row.last_seq, row.end_seq, row.size, row.reserved_seq)
+        execution = Execution(origin_of(row), request_of(row), journal, self._budget(), self._note_end)
+        execution.restore(restored_of(row))
+        shelf.execution = execution
+        return execution
+
+    def _revived(self, row: ExecutionRow) -> Execution:
+        execution = self._living[row.id] = self._restored(row)
+        execution.journal.append(ServiceRestarted(row.last_seq))
+        return execution
+
+    def _too_old(self, row: ExecutionRow) -> bool:
+        oldest = now_ms() - self._settings.keep_executions_age * 1000
+        return row.finished_at is not None and row.finished_at < oldest
 
     def _note_end(self, execution: Execution) -> None:
         reason = execution.complete.reason if execution.complete else None
         log.info("execution_ended", execution_id=execution.id, status=execution.status.value, reason=reason)
         kind = "command" if execution.context_id is None else "code"
         self._meters.execution_ended(kind, execution.language, execution.status.value)
-        self._ended[execution.id] = execution
         self._last_ends[execution.sandbox_id] = execution.finished_at or now_ms()
-        # Late output may follow: what is taken off again must be what was added.
-        size = self._sizes[execution.id] = execution.journal.size
-        self._ended_size += size
-        self.prune()
 
-    def _remove(self, execution: Execution, why: str) -> None:
-        del self._all[execution.id], self._ended[execution.id]
-        self._ended_size -= self._sizes.pop(execution.id)
-        execution.journal.remove()
-        log.info("execution_removed", execution_id=execution.id, why=why)
+    def _let_go(self, execution: Execution) -> None:
+        # The store has all of it now.
+        self._living.pop(execution.id, None)
+        self._news.set()
 
 
 class SandboxExecutions:
     """The executions of one sandbox, in the store of all."""
 
-    def __init__(self, store: Executions, sandbox_id: str) -> None:
+    def __init__(self, store: Executions, sandbox_id: str, tenant: str) -> None:
         self._store = store
         self._sandbox_id = sandbox_id
+        self._tenant = tenant
 
-    def new(self, request: ExecuteRequest, origin: Origin) -> Execution:
-        """A queued execution of this sandbox, recorded."""
-        return self._store.new(request, replace(origin, sandbox_id=self._sandbox_id))
+    async def new(self, request: ExecuteRequest, origin: Origin) -> Execution:
+        """A queued execution of this sandbox, recorded. Raises StorageFull."""
+        return await self._store.new(request, replace(origin, sandbox_id=self._sandbox_id, tenant=self._tenant))
 
-    def get(self, execution_id: str) -> Execution:
-        """The execution with this id. Raises ExecutionNotFound."""
-        found = self._store.get(execution_id)
-        if found.sandbox_id != self._sandbox_id:
+    async def get(self, execution_id: str) -> Execution:
+        """The execution with this id. Raises ExecutionNotFound, StorageFull."""
+        found = await self._store.get(execution_id)
+        if found.sandbox_id != self._sandbox_id or found.origin.tenant != self._tenant:
             raise ExecutionNotFound(execution_id)
         return found
 
-    def has(self, execution_id: str) -> bool:
-        """Whether this execution's record is still kept."""
-        return self._store.has(execution_id) and self._store.get(execution_id).sandbox_id == self._sandbox_id
+    async def by_key(self, key: str) -> Execution | None:
+        """The execution that was made with this idempotency key."""
+        return await self._store.by_key(self._tenant, self._sandbox_id, key)
 
-    def newest_first(self, context_id: str | None = None, status: Status | None = None) -> Iterator[Execution]:
-        """The executions, optionally of one context or in one status."""
-        found = self._store.newest_first(context_id, status)
-        return (execution for execution in found if execution.sandbox_id == self._sandbox_id)
+    async def page(self, wanted: Wanted, limit: int, before: int | None = None) -> Page:
+        """Some of them, as `Executions.page` has it."""
+        return await self._store.page(replace(wanted, sandbox_id=self._sandbox_id, tenant=self._tenant), limit, before)
 
     def last_end(self) -> int:
         """When one of them has ended last, in Unix ms; 0 for never."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import tempfile
@@ -11,17 +12,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from execd.errors import FolderInUse
+from execd.identifiers import new_id
 from execd.isolation.trees import wipe
 from execd.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
 class Folders:
-    """Where things are while the service runs. What is in `sandboxes` and `runtime` is each somebody's own."""
+    """Where things are while the service runs. What is in `sandboxes` and `runtime` is each somebody's own; `node` is
+    who the service of this data folder is, whichever process that is."""
 
+    data: Path
+    node: str
     env_file: Path
     workspace: Path
-    journals: Path
     runtime: Path
     warden: Path
     cache: Path
@@ -38,14 +42,13 @@ class Folders:
         env_file = settings.envs or data / "envs"
         with (
             _locked(data),
-            _fresh(data / "journals") as journals,
             _fresh(data / "sandboxes") as sandboxes,
             _runtime(data / "runtime") as runtime,
         ):
             env_file.touch(mode=0o600)
             warden = data / "warden"
             warden.mkdir(mode=0o700, exist_ok=True)
-            yield cls(env_file, workspace, journals, runtime, warden, data / "cache", sandboxes)
+            yield cls(data, _node(data), env_file, workspace, runtime, warden, data / "cache", sandboxes)
 
     def let_others_pass(self) -> None:
         """Let other users through to what is theirs in `sandboxes` and `runtime`. What else is in the data folder is
@@ -64,6 +67,14 @@ def _locked(folder: Path) -> Iterator[None]:
         raise FolderInUse(str(folder)) from None
     finally:
         os.close(fd)
+
+
+def _node(folder: Path) -> str:
+    file = folder / "node"
+    with contextlib.suppress(FileNotFoundError):
+        return file.read_text().strip()
+    file.write_text(new_id("node"))
+    return file.read_text()
 
 
 @contextmanager

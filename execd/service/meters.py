@@ -34,6 +34,12 @@ class Meters:
         self._kernels = Gauge("execd_kernels", "Living kernels.", registry=registry)
         self._commands = Gauge("execd_commands", "Running commands.", registry=registry)
         self._streamed = Counter("execd_streamed_bytes", "Bytes sent on event streams.", registry=registry)
+        self._removed = Counter(
+            "execd_executions_removed", "Records that the retention has removed.", registry=registry
+        )
+        self._removed_bytes = Counter(
+            "execd_journal_bytes_removed", "Bytes of journals that the retention has removed.", registry=registry
+        )
         self._dropped = Counter(
             "execd_events_dropped", "Events that a journal lost. It loses none, so this stays 0.", registry=registry
         )
@@ -45,6 +51,11 @@ class Meters:
     def execution_ended(self, kind: str, language: str, status: str) -> None:
         """An execution came to its end; its kind is `code` or `command`."""
         self._executions.labels(kind, language, status).inc()
+
+    def executions_removed(self, count: int, size: int) -> None:
+        """The retention has removed executions, with journals of `size` bytes."""
+        self._removed.inc(count)
+        self._removed_bytes.inc(size)
 
     def kernel_started(self, language: str, seconds: float) -> None:
         """A kernel became ready."""

@@ -20,6 +20,7 @@ from execd.service.folders import Folders
 from execd.service.meters import Meters
 from execd.service.place import MachinePlaces
 from execd.service.preflight import find_walls
+from execd.service.recorder import recording
 from execd.service.sandbox import Common
 from execd.service.sandboxes import Sandboxes
 from execd.service.starter import open_zmq
@@ -29,6 +30,8 @@ from execd.service.walled import WalledPlaces
 from execd.service.walls import Walls
 from execd.service.watchdog import Watchdog
 from execd.settings import Settings
+from execd.store.engine import database_url
+from execd.store.store import Store
 from execd.warden.keeper import Keeper
 
 log = structlog.get_logger(__name__)
@@ -42,13 +45,16 @@ async def open_sandboxes(settings: Settings, meters: Meters) -> AsyncIterator[Sa
     Raises CannotServe, or OSError when the data folder cannot be used.
     """
     kernelspecs = Kernelspecs.read(settings.kernels_dir or bundled_kernels(), settings.kernel_python)
-    with Folders.claim(settings) as folders:
+    url = database_url(settings.database_url, settings.data_dir)
+    with Folders.claim(settings) as folders, Store.open(url, folders.node) as store:
         zmq = open_zmq()
         keeper = Keeper(folders.warden, settings.warden_patience)
         try:
             walls = await find_walls(settings, folders, keeper)
-            async with anyio.create_task_group() as tasks:
-                executions = Executions(settings, folders.journals, meters)
+            async with anyio.create_task_group() as tasks, recording(store) as recorder:
+                executions = Executions(settings, recorder, meters)
+                await _settle(executions)
+                tasks.start_soon(executions.retain)
                 common = Common(settings, kernelspecs, executions, meters, zmq, tasks)
                 tasks.start_soon(_prepare, keeper, kernelspecs)
                 places = _places(settings, folders, keeper, walls, tasks)
@@ -67,6 +73,12 @@ async def open_sandboxes(settings: Settings, meters: Meters) -> AsyncIterator[Sa
             with anyio.CancelScope(shield=True):
                 await keeper.end()
             zmq.destroy(linger=0)
+
+
+async def _settle(executions: Executions) -> None:
+    """End what a service before this one has left under way."""
+    for execution in await executions.unfinished():
+        executions.abandon(execution)
 
 
 async def _prepare(keeper: Keeper, kernelspecs: Kernelspecs) -> None:

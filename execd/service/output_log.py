@@ -29,14 +29,14 @@ class OutputLog:
         self._journal = journal
         self._checkpoints = [_Checkpoint(0, 0)]
 
-    def read(self, offset: int, most: int, pending: str = "") -> bytes:
+    async def read(self, offset: int, most: int, pending: str = "") -> bytes:
         """Up to `most` bytes from `offset`; `pending` is what follows the journal's last line for now."""
         place = bisect_right(self._checkpoints, offset, key=lambda found: found.offset) - 1
         position, after = self._checkpoints[place].offset, self._checkpoints[place].after
         pieces: list[bytes] = []
         size = 0
         while size < most:
-            found = self._journal.read(after)
+            found = await self._journal.read(after)
             if not found.records:
                 pieces.append(_from(pending.encode(), position, offset))
                 break

@@ -74,7 +74,7 @@ class SandboxRequest:
 class SandboxRecord:
     """A sandbox as it is known. `timeout` is what it was given last, None for ever, and `expires_at` where that
     leads; `reach` is the network that it has, `origin` the sandbox whose workspace it began with, `copied` how that was
-    done."""
+    done, `tenant` whose it is."""
 
     id: str
     wanted: SandboxRequest
@@ -92,3 +92,4 @@ class SandboxRecord:
     end: EndReason | None = None
     origin: str | None = None
     copied: str | None = None
+    tenant: str = "default"

@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 
 import anyio
 import anyio.abc
 
-from execd.errors import ContextNotFound
+from execd.errors import ContextNotFound, ExecdError, ExecutionNotFound
+from execd.events import Error, Reason
 from execd.identifiers import new_id
 from execd.kernel.kernelspec import Kernelspecs
 from execd.kernel.request import ExecuteRequest
@@ -20,7 +21,7 @@ from execd.service.commands import Commands
 from execd.service.context import SERVICE_ENDED, Context, ContextLimits
 from execd.service.contexts import Contexts
 from execd.service.environment import Environment, sandbox_environment
-from execd.service.execution import Execution, Origin
+from execd.service.execution import Asked, Execution, Origin
 from execd.service.executions import Executions, SandboxExecutions
 from execd.service.files import Files
 from execd.service.journal import now_ms
@@ -75,6 +76,7 @@ class Sandbox:
     gone: anyio.Event = field(default_factory=anyio.Event)
     _touched_at: int = field(default_factory=now_ms)
     _visitors: int = 0
+    _keyed: anyio.Lock = field(default_factory=anyio.Lock)
 
     @classmethod
     def furnish(cls, record: SandboxRecord, place: Place, common: Common) -> Sandbox:
@@ -83,7 +85,7 @@ class Sandbox:
         root = place.root
         cwd = Workspace(root, Workspace(root, place.workspace).usable(record.wanted.cwd))
         environment = _environment(record, place, settings)
-        executions = common.executions.of(record.id)
+        executions = common.executions.of(record.id, record.tenant)
         starter = KernelStarter(common.zmq, place, environment, settings, common.meters, common.tasks)
         make = partial(Contexts, common.kernelspecs, starter, cwd, _limits(settings), common.tasks)
         return cls(
@@ -104,12 +106,30 @@ class Sandbox:
             watches=Watches(root),
         )
 
-    def submit(self, context: Context, request: ExecuteRequest) -> Execution:
-        """A recorded execution at the end of the context's line. Raises what the context's `submit` does."""
-        context.check_room()
-        execution = self.executions.new(request, Origin(new_id("run"), context.id, context.language))
-        context.submit(execution)
-        return execution
+    async def submit(self, context: Context, request: ExecuteRequest, asked: Asked | None = None) -> Execution:
+        """A recorded execution at the end of the context's line; the one that was made with the same key, if there is
+        one. Raises what the context's `submit` does, and StorageFull."""
+        asked = asked or Asked()
+        async with self._keyed if asked.key else nullcontext():
+            known = await self.executions.by_key(asked.key) if asked.key else None
+            if known is not None:
+                return known
+            with context.room():
+                origin = Origin(
+                    new_id("run"),
+                    context.id,
+                    context.language,
+                    dialect=asked.dialect,
+                    detail=dict(asked.detail),
+                    key=asked.key,
+                )
+                execution = await self.executions.new(request, origin)
+            try:
+                context.submit(execution)
+            except ExecdError as error:
+                execution.fail(Reason.SANDBOX_LOST, Error(type(error).__name__, str(error)))
+                raise
+            return execution
 
     def context_of(self, execution: Execution) -> Context:
         """The context or session that an execution runs in. Raises ContextNotFound, for a command's too."""
@@ -120,9 +140,10 @@ class Sandbox:
         ended, None where nothing ran. Raises ContextNotFound, ExecutionNotFound, NotRunning."""
         if self.commands.has(identity):
             return await self.commands.stop(identity)
-        if not self.executions.has(identity):
+        try:
+            execution = await self.executions.get(identity)
+        except ExecutionNotFound:
             return await self._holder(identity).interrupt()
-        execution = self.executions.get(identity)
         try:
             await self.context_of(execution).cancel(execution)
         except ContextNotFound:

@@ -37,12 +37,12 @@ def pieces(records: Iterable[bytes]) -> Iterator[Piece]:
             yield Piece(event["type"], event["text"])
 
 
-def transcript(execution: Execution) -> Transcript:
-    """All that the journal holds of the output."""
+async def transcript(execution: Execution) -> Transcript:
+    """All that the journal holds of the output. Raises StorageFull when it cannot be read."""
     found: list[Piece] = []
     after = 0
-    while records := execution.journal.read(after).records:
-        found += pieces(records)
-        after += len(records)
+    while (told := await execution.journal.read(after)).records:
+        found += pieces(told.records)
+        after = told.last
     stdout, stderr = ("".join(piece.text for piece in found if piece.stream == stream) for stream in _STREAMS)
     return Transcript(stdout, stderr, "".join(piece.text for piece in found))

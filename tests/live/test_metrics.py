@@ -111,7 +111,7 @@ def test_a_contexts_kernel_is_measured_with_all_below_it(client: httpx.Client, c
     before = client.get(f"/code/contexts/{context_id}").json()
     run(client, code, id=context_id)
     after = client.get(f"/code/contexts/{context_id}").json()
-    assert before["cpu_seconds"] > 0
+    assert before["cpu_seconds"] >= 0
     assert after["cpu_seconds"] > before["cpu_seconds"]
     assert after["memory_bytes"] - before["memory_bytes"] > 60 << 20
     assert all("cpu_seconds" not in shown for shown in client.get("/code/contexts").json())

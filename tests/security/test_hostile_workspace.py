@@ -48,7 +48,7 @@ def names(walled: House, sandbox: Sandbox, public: Path) -> list[str]:
         "service": f"/proc/{pid}/environ",
         "root": f"/proc/{pid}/root{public}/canary",
         "data": str(data / "envs"),
-        "journals": str(data / "journals"),
+        "database": str(data / "execd.db"),
         "up": f"../../../../../../../..{public}/canary",
     }
     sandbox.printed(TRAPS.format(links=links))

@@ -11,7 +11,7 @@ from execd.kernel.request import ExecuteRequest
 from execd.service.budget import OutputBudget
 from execd.service.execution import Execution, Origin, monotonic_ms
 from execd.service.journal import Journal, now_ms
-from execd.service.spool import Spool
+from tests.service.journal_model import read_all
 
 _numbers = itertools.count(1)
 
@@ -29,20 +29,17 @@ class Clock:
 def new_execution(
     folder: Path, code: str = "x = 1", *, clock: Any = now_ms, stopwatch: Any = monotonic_ms, **wanted: Any
 ) -> Execution:
-    """A queued execution of `code`, its journal in `folder`."""
+    """A queued execution of `code`, its journal in memory."""
     identity = f"run_{next(_numbers)}"
     budget = OutputBudget(1 << 20, 1 << 16, 1 << 20)
-    journal = Journal(Spool(folder / identity), clock)
+    journal = Journal(clock=clock)
     origin = Origin(identity, "ctx_1", "python")
-    return Execution(origin, ExecuteRequest(code, **wanted), journal, budget, lambda _: None, stopwatch)
+    return Execution.new(origin, ExecuteRequest(code, **wanted), journal, budget, lambda _: None, stopwatch)
 
 
 def events_of(execution: Execution) -> list[dict[str, Any]]:
     """What its journal holds."""
-    found: list[bytes] = []
-    while records := execution.journal.read(len(found)).records:
-        found += records
-    return [json.loads(record) for record in found]
+    return [json.loads(record) for record in read_all(execution.journal)]
 
 
 def types_of(execution: Execution) -> list[str]:

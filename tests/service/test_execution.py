@@ -11,8 +11,7 @@ from execd.kernel.request import ExecuteRequest
 from execd.service.budget import OutputBudget
 from execd.service.execution import Execution, IllegalTransition, Origin, may_follow
 from execd.service.journal import Journal
-from execd.service.spool import Spool
-from tests.service.journal_model import FailingSpool, small_bounds
+from tests.service.journal_model import MemoryShelf, now, small_bounds
 from tests.service.stage import Clock, ending, events_of, new_execution, types_of
 
 FOLLOWS = {
@@ -184,12 +183,11 @@ class TestLateOutput:
         for _ in range(10_000):
             execution.emit(Stdout(""))
         assert execution.journal.size < size + 300_000
-        execution.journal.remove()
 
 
 def test_the_tail_comes_before_the_end(tmp_path: Path) -> None:
-    journal = Journal(Spool(tmp_path / "spool"))
-    execution = Execution(
+    journal = Journal()
+    execution = Execution.new(
         Origin("run_1", None, "command"), ExecuteRequest(""), journal, OutputBudget(1000, 300, 0), lambda _: None
     )
     execution.start()
@@ -203,8 +201,9 @@ def test_the_tail_comes_before_the_end(tmp_path: Path) -> None:
 
 def test_a_full_disk_costs_the_middle_of_the_output_and_not_the_run(tmp_path: Path) -> None:
     with small_bounds():
-        journal = Journal(FailingSpool(tmp_path / "spool", 0))
-        execution = Execution(
+        shelf = MemoryShelf(room=0)
+        journal = Journal(shelf)
+        execution = Execution.new(
             Origin("run_1", None, "command"),
             ExecuteRequest(""),
             journal,
@@ -215,7 +214,9 @@ def test_a_full_disk_costs_the_middle_of_the_output_and_not_the_run(tmp_path: Pa
         for number in range(2000):
             execution.emit(Stdout(f"line {number}\n" + "x" * 80 + "\n"))
             execution.emit(Result({"text/plain": "y" * 80}, {}))
+            shelf.take(journal)
         execution.finish(DONE)
+        shelf.take(journal)
     kinds = types_of(execution)
     assert kinds[0] == "init"
     assert kinds[-1] == "execution_complete"
@@ -227,7 +228,7 @@ def test_a_full_disk_costs_the_middle_of_the_output_and_not_the_run(tmp_path: Pa
 def test_the_first_record_names_it(tmp_path: Path) -> None:
     clock = Clock(5)
     execution = new_execution(tmp_path, clock=clock)
-    assert execution.journal.read(0).records == [encode(Init(execution.id, "ctx_1"), 1, 5)]
+    assert now(execution.journal.read(0)).records == [encode(Init(execution.id, "ctx_1"), 1, 5)]
     assert repr(execution) == f"<Execution {execution.id} queued in ctx_1, 1 events>"
 
 

@@ -11,6 +11,7 @@ from execd.service import finding
 from execd.service.finding import found_in
 from execd.service.transcript import pieces, transcript
 from tests.machine import MACHINE
+from tests.service.journal_model import now
 from tests.service.stage import new_execution
 
 
@@ -47,6 +48,6 @@ def test_a_transcript_has_both_streams(tmp_path: Path) -> None:
     execution.start()
     for event in (Stdout("one\n"), Stderr("two\n"), Stdout("thr\u2028ee")):
         execution.emit(event)
-    told = transcript(execution)
+    told = now(transcript(execution))
     assert (told.stdout, told.stderr, told.output) == ("one\nthr\u2028ee", "two\n", "one\ntwo\nthr\u2028ee")
-    assert [piece.stream for piece in pieces(execution.journal.read(0).records)] == ["stdout", "stderr", "stdout"]
+    assert [piece.stream for piece in pieces(now(execution.journal.read(0)).records)] == ["stdout", "stderr", "stdout"]

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import gc
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import anyio
 import pytest
 
-from execd.events import Complete, Display, Status, Stdout, is_terminal
+from execd.events import Complete, Display, Event, Status, Stdout, is_terminal
+from execd.service import journal as module
 from execd.service.journal import Journal, JournalEnded, Slice
-from execd.service.spool import Spool
 from tests.service.journal_model import (
     END,
+    ENDED_MEMORY,
     MEMORY,
     SEGMENT,
-    FailingSpool,
+    MemoryShelf,
     decoded,
     late,
+    now,
     read_all,
     seqs,
     small_bounds,
@@ -33,10 +34,9 @@ def _bounds() -> Iterator[None]:
 
 
 @pytest.fixture
-def journal(tmp_path: Path) -> Iterator[Journal]:
-    made = Journal(Spool(tmp_path / "spool"))
-    yield made
-    made.remove()
+def journal() -> Journal:
+    """One without a store."""
+    return Journal()
 
 
 async def followed(records: AsyncIterator[Slice]) -> list[int]:
@@ -47,16 +47,16 @@ async def followed(records: AsyncIterator[Slice]) -> list[int]:
 def test_an_empty_journal(journal: Journal) -> None:
     assert (journal.last_seq, journal.size, journal.ended, journal.in_memory) == (0, 0, False, 0)
     for after in (-1, 0, 1, 99):
-        assert journal.read(after).records == []
-    assert journal.read(0).last == 0
+        assert now(journal.read(after)).records == []
+    assert now(journal.read(0)).last == 0
 
 
-def test_timestamps_never_go_backwards(tmp_path: Path) -> None:
+def test_timestamps_never_go_backwards() -> None:
     times = iter([5, 9, 3, 3, 10, 0])
-    journal = Journal(Spool(tmp_path / "spool"), clock=lambda: next(times))
+    journal = Journal(clock=lambda: next(times))
     for _ in range(6):
         journal.append(text(1))
-    assert [each["timestamp"] for each in decoded(journal.read(0))] == [5, 9, 9, 9, 10, 10]
+    assert [each["timestamp"] for each in decoded(now(journal.read(0)))] == [5, 9, 9, 9, 10, 10]
 
 
 @pytest.mark.parametrize("event", [text(1), END, Complete(Status.FAILED), Complete(Status.FAILED, late=True)], ids=repr)
@@ -76,31 +76,142 @@ def test_an_event_that_cannot_be_encoded_leaves_no_gap(journal: Journal) -> None
     with pytest.raises(TypeError):
         journal.append(Display({"text/plain": object()}, {}))
     journal.append(text(1))
-    assert seqs(journal.read(0)) == [1, 2]
+    assert seqs(now(journal.read(0))) == [1, 2]
 
 
-def test_old_records_are_in_the_file_and_read_back(journal: Journal, tmp_path: Path) -> None:
-    written = [journal.append(text(size)) for size in [10, SEGMENT, 1, MEMORY, 2, 3, MEMORY, SEGMENT]]
-    assert (tmp_path / "spool").stat().st_size > MEMORY
-    assert journal.in_memory < MEMORY
-    assert [len(each["text"]) for each in decoded(Slice(1, read_all(journal)))] == [
-        10, SEGMENT, 1, MEMORY, 2, 3, MEMORY, SEGMENT,
-    ]  # fmt: skip
-    for after in range(len(written)):
-        assert len(read_all(journal, after)) == len(written) - after
+def test_old_records_leave_memory_when_they_are_kept_and_read_back() -> None:
+    shelf = MemoryShelf()
+    journal = Journal(shelf)
+    sizes = [10, SEGMENT, 1, MEMORY, 2, 3, MEMORY, SEGMENT]
+    for size in sizes:
+        journal.append(text(size))
+    assert journal.in_memory > 2 * MEMORY
+    shelf.take(journal)
+    assert journal.in_memory < 2 * MEMORY
+    assert [len(each["text"]) for each in decoded(Slice(1, read_all(journal)))] == sizes
+    for after in range(len(sizes)):
+        assert len(read_all(journal, after)) == len(sizes) - after
+
+
+class TestTold:
+    """What readers are told, and when."""
+
+    def test_nothing_before_the_first_record_is_kept(self) -> None:
+        shelf = MemoryShelf()
+        journal = Journal(shelf)
+        journal.append(text(1))
+        assert (journal.told_seq, read_all(journal), shelf.noted) == (0, [], 1)
+        shelf.take(journal)
+        journal.append(text(1))
+        assert (journal.told_seq, len(read_all(journal))) == (2, 2)
+
+    def test_the_end_and_what_follows_only_when_the_end_is_kept(self) -> None:
+        shelf = MemoryShelf()
+        journal = Journal(shelf)
+        journal.append(text(1))
+        shelf.take(journal)
+        for event in (text(1), END, late(1)):
+            journal.append(event)
+        assert seqs(Slice(1, read_all(journal))) == [1, 2]
+        shelf.take(journal)
+        assert seqs(Slice(1, read_all(journal))) == [1, 2, 3, 4]
+
+    async def test_a_follower_waits_for_that(self) -> None:
+        shelf = MemoryShelf()
+        journal = Journal(shelf)
+        journal.append(text(1))
+        journal.append(END)
+        seen: list[int] = []
+
+        async def follow() -> None:
+            seen.extend(await followed(journal.follow()))
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(follow)
+            await anyio.wait_all_tasks_blocked()
+            assert journal.told_seq == 0
+            shelf.take(journal)
+        assert seen == [1, 2]
+
+    def test_no_seq_beyond_those_that_are_reserved(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(module, "RESERVED", 3)
+        shelf = MemoryShelf()
+        journal = Journal(shelf)
+        journal.append(text(1))
+        shelf.take(journal)
+        for _ in range(9):
+            journal.append(text(1))
+        assert seqs(Slice(1, read_all(journal))) == [1, 2, 3, 4]
+        shelf.take(journal)
+        assert len(read_all(journal)) == 10
+
+    def test_all_of_it_where_it_cannot_be_kept(self) -> None:
+        shelf = MemoryShelf(room=0)
+        journal = Journal(shelf)
+        journal.append(text(1))
+        journal.append(END)
+        shelf.take(journal)
+        failed = [journal.storage_failed]
+        assert len(read_all(journal)) == 2
+        shelf.room = 1000
+        shelf.take(journal)
+        assert [*failed, journal.storage_failed] == [True, False]
+        assert [row.first for row in shelf.rows] == [1]
+        assert len(read_all(journal)) == 2
+
+
+class TestRestored:
+    """One that an earlier service has begun."""
+
+    def begun(self, shelf: MemoryShelf, *events: Event) -> Journal:
+        journal = Journal(shelf)
+        for event in (text(1), *events):
+            journal.append(event)
+        shelf.take(journal)
+        return journal
+
+    def test_it_goes_on_above_what_was_reserved(self) -> None:
+        shelf = MemoryShelf()
+        size = self.begun(shelf, text(1)).size
+        journal = Journal.restored(shelf, 2, None, size, reserved=100)
+        assert journal.append(text(1)) == 101
+        assert journal.append(END) == 102
+        shelf.take(journal)
+        assert [each["seq"] for each in decoded(Slice(1, read_all(journal)))] == [1, 2, 101, 102]
+
+    @pytest.mark.parametrize(
+        ("after", "expected"), [(0, [1, 2, 101, 102]), (2, [101, 102]), (57, [101, 102]), (101, [102])]
+    )
+    async def test_whoever_has_seen_what_was_not_kept_misses_nothing(self, after: int, expected: list[int]) -> None:
+        shelf = MemoryShelf()
+        size = self.begun(shelf, text(1)).size
+        journal = Journal.restored(shelf, 2, None, size, reserved=100)
+        journal.append(text(1))
+        journal.append(END)
+        shelf.take(journal)
+        assert await followed(journal.follow(after)) == expected
+
+    async def test_one_that_has_ended_is_all_in_the_store(self) -> None:
+        shelf = MemoryShelf()
+        size = self.begun(shelf, text(1), END).size
+        journal = Journal.restored(shelf, 3, 3, size, reserved=100)
+        assert (journal.ended, journal.told_seq, journal.in_memory) == (True, 3, 0)
+        assert await followed(journal.follow()) == [1, 2, 3]
+        assert journal.append(late(1)) == 4
 
 
 def test_a_slice_is_cut_but_never_empty(journal: Journal) -> None:
     for _ in range(5):
         journal.append(text(1))
-    one = len(journal.read(0).records[0])
-    assert [len(journal.read(0, most).records) for most in (0, 1, one, one + 1, 5 * one, 10**9)] == [1, 1, 1, 2, 5, 5]
+    one = len(now(journal.read(0)).records[0])
+    found = [now(journal.read(0, most)).records for most in (0, 1, one, one + 1, 5 * one, 10**9)]
+    assert list(map(len, found)) == [1, 1, 1, 2, 5, 5]
 
 
 def test_what_is_read_is_the_readers_own(journal: Journal) -> None:
     journal.append(text(1))
-    journal.read(0).records.clear()
-    assert seqs(journal.read(0)) == [1]
+    now(journal.read(0)).records.clear()
+    assert seqs(now(journal.read(0))) == [1]
 
 
 class TestFollow:
@@ -160,67 +271,54 @@ class TestFollow:
         journal.append(END)
         assert await followed(journal.follow()) == [1]
 
-    async def test_removal_does_not_break_one_that_reads(self, journal: Journal, tmp_path: Path) -> None:
+    async def test_it_ends_where_its_records_have_been_removed(self) -> None:
+        shelf = MemoryShelf()
+        journal = Journal(shelf)
         for _ in range(20):
             journal.append(text(SEGMENT))
         journal.append(END)
-        journal.settle()
-        following = journal.follow()
-        first = await anext(following)
-        journal.remove()
-        assert not (tmp_path / "spool").exists()
-        rest = [found async for found in following]
-        assert seqs(first, *rest) == list(range(1, 22))
+        shelf.take(journal)
+        shelf.rows.clear()
+        assert await followed(journal.follow()) == [21]
 
 
-class TestFullDisk:
-    def test_nothing_is_lost(self, tmp_path: Path) -> None:
-        journal = Journal(FailingSpool(tmp_path / "spool", room=2 * MEMORY))
+class TestMemory:
+    def test_nothing_is_lost_where_nothing_can_be_kept(self) -> None:
+        shelf = MemoryShelf(room=2 * MEMORY)
+        journal = Journal(shelf)
         for _ in range(20):
             journal.append(text(SEGMENT))
+            shelf.take(journal)
+        journal.append(END)
+        shelf.take(journal)
         assert journal.storage_failed
-        journal.append(END)
-        journal.settle()
         assert len(read_all(journal)) == 21
-        journal.remove()
 
-    def test_a_disk_that_has_room_shows_nothing(self, journal: Journal) -> None:
-        for _ in range(20):
-            journal.append(text(SEGMENT))
-        assert not journal.storage_failed
-
-
-class TestSettle:
-    def test_a_long_journal_goes_to_the_file(self, journal: Journal) -> None:
+    def test_a_long_one_that_has_ended_leaves_memory(self) -> None:
+        shelf = MemoryShelf()
+        journal = Journal(shelf)
         for _ in range(4):
             journal.append(text(SEGMENT // 2))
         journal.append(END)
-        before = read_all(journal)
-        journal.settle()
-        assert journal.in_memory == 0
-        assert read_all(journal) == before
+        before = len(read_all(journal))
+        shelf.take(journal)
+        assert journal.in_memory < ENDED_MEMORY
+        assert before == 0
+        assert len(read_all(journal)) == 5
 
-    def test_a_short_one_stays_in_memory(self, journal: Journal, tmp_path: Path) -> None:
+    def test_a_short_one_stays(self) -> None:
+        shelf = MemoryShelf()
+        journal = Journal(shelf)
         journal.append(END)
-        journal.settle()
+        shelf.take(journal)
         assert journal.in_memory > 0
-        assert not (tmp_path / "spool").exists()
 
-    def test_twice_and_with_late_events_between(self, journal: Journal) -> None:
+    def test_with_late_events_again_and_again(self) -> None:
+        shelf = MemoryShelf()
+        journal = Journal(shelf)
         journal.append(text(SEGMENT))
         journal.append(END)
         for _ in range(3):
-            journal.settle()
-            journal.settle()
+            shelf.take(journal)
             journal.append(late(SEGMENT // 2))
         assert seqs(Slice(1, read_all(journal))) == [1, 2, 3, 4, 5]
-
-    def test_removal_twice(self, journal: Journal, tmp_path: Path) -> None:
-        journal.append(text(4 * MEMORY))
-        journal.append(END)
-        journal.settle()
-        journal.remove()
-        journal.remove()
-        assert list(tmp_path.iterdir()) == []
-        with pytest.raises(FileNotFoundError):
-            journal.read(0)

@@ -10,21 +10,19 @@ from execd.kernel.request import ExecuteRequest
 from execd.service.budget import OutputBudget
 from execd.service.execution import Execution, Origin
 from execd.service.journal import Journal
-from execd.service.spool import Spool
+from tests.service.journal_model import now
 
 
 def started(folder: Path, budget: OutputBudget) -> Execution:
     """An execution under way."""
-    execution = Execution(
-        Origin("e", None, "command"), ExecuteRequest("code"), Journal(Spool(folder / "journal")), budget, lambda _: None
-    )
+    execution = Execution.new(Origin("e", None, "command"), ExecuteRequest("code"), Journal(), budget, lambda _: None)
     execution.start()
     return execution
 
 
 def types(execution: Execution) -> list[str]:
     """The types of its events."""
-    return [json.loads(record)["type"] for record in execution.journal.read(0).records]
+    return [json.loads(record)["type"] for record in now(execution.journal.read(0)).records]
 
 
 def test_the_error_comes_after_the_end_of_the_output(tmp_path: Path) -> None:

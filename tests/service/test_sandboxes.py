@@ -34,6 +34,7 @@ from execd.service.place import MachinePlace, MachinePlaces, Place
 from execd.service.record import Network, SandboxRecord, SandboxRequest, SandboxStatus, TimeoutAction
 from execd.service.sandboxes import Sandboxes
 from execd.settings import Settings
+from execd.store.executions import Wanted
 from execd.warden.keeper import Keeper
 
 
@@ -146,13 +147,12 @@ async def test_default_is_made_once_for_all_who_come_first(sandboxes: Sandboxes)
 async def test_what_belongs_to_another_sandbox_does_not_exist(sandboxes: Sandboxes) -> None:
     ids = [(await sandboxes.create(SandboxRequest())).id for _ in range(2)]
     mine, other = [await sandboxes.enter(sandbox_id) for sandbox_id in ids]
-    execution = mine.commands.start(CommandRequest("pwd"))
+    execution = await mine.commands.start(CommandRequest("pwd"))
     await execution.ended.wait()
-    assert mine.executions.get(execution.id) is execution
+    assert (await mine.executions.get(execution.id)).id == execution.id
     with pytest.raises(ExecutionNotFound):
-        other.executions.get(execution.id)
-    assert not other.executions.has(execution.id)
-    assert list(other.executions.newest_first()) == []
+        await other.executions.get(execution.id)
+    assert (await other.executions.page(Wanted(), 9)).items == []
 
 
 async def test_each_has_variables_of_its_own(sandboxes: Sandboxes) -> None:
@@ -166,14 +166,14 @@ async def test_each_has_variables_of_its_own(sandboxes: Sandboxes) -> None:
 async def output(sandboxes: Sandboxes, sandbox_id: str, line: str) -> str:
     """What a shell line prints in a sandbox."""
     sandbox = await sandboxes.enter(sandbox_id)
-    execution = sandbox.commands.start(CommandRequest(line, background=True))
+    execution = await sandbox.commands.start(CommandRequest(line, background=True))
     await execution.ended.wait()
-    return sandbox.commands.log(execution.id, 0, 1000).decode()
+    return (await sandbox.commands.log(execution.id, 0, 1000)).decode()
 
 
 async def test_deleting_ends_what_runs(sandboxes: Sandboxes) -> None:
     record = await sandboxes.create(SandboxRequest())
-    execution = (await sandboxes.enter(record.id)).commands.start(CommandRequest("sleep 1000"))
+    execution = await (await sandboxes.enter(record.id)).commands.start(CommandRequest("sleep 1000"))
     await sandboxes.delete(record.id)
     assert execution.status is Status.CANCELLED
     assert execution.error is not None
@@ -201,7 +201,7 @@ async def test_the_same_key_makes_one(sandboxes: Sandboxes) -> None:
 @pytest.mark.usefixtures("freezable")
 async def test_a_sandbox_ends_with_its_time(sandboxes: Sandboxes) -> None:
     record = await sandboxes.create(SandboxRequest(timeout=0.05))
-    execution = (await sandboxes.enter(record.id)).commands.start(CommandRequest("sleep 1000"))
+    execution = await (await sandboxes.enter(record.id)).commands.start(CommandRequest("sleep 1000"))
     await execution.ended.wait()
     assert execution.complete is not None
     assert (execution.complete.status, execution.complete.reason) == (Status.FAILED, "sandbox_lost")
@@ -213,7 +213,7 @@ async def test_a_sandbox_ends_with_its_time(sandboxes: Sandboxes) -> None:
 @pytest.mark.usefixtures("freezable")
 async def test_a_sandbox_ends_that_nobody_uses(sandboxes: Sandboxes) -> None:
     record = await sandboxes.create(SandboxRequest(timeout=0, idle_timeout=0.05))
-    execution = (await sandboxes.enter(record.id)).commands.start(CommandRequest("sleep 0.2"))
+    execution = await (await sandboxes.enter(record.id)).commands.start(CommandRequest("sleep 0.2"))
     await newest.places.made[-1].closed.wait()
     # Not as long as something ran in it.
     assert execution.status is Status.SUCCEEDED
@@ -312,7 +312,7 @@ async def test_none_is_made_while_the_service_ends(sandboxes: Sandboxes) -> None
 @pytest.mark.usefixtures("freezable")
 async def test_a_sandbox_whose_place_is_lost_ends(sandboxes: Sandboxes) -> None:
     record = await sandboxes.create(SandboxRequest())
-    execution = (await sandboxes.enter(record.id)).commands.start(CommandRequest("sleep 1000"))
+    execution = await (await sandboxes.enter(record.id)).commands.start(CommandRequest("sleep 1000"))
     newest.places.made[-1].lost.set()
     await execution.ended.wait()
     assert execution.complete is not None

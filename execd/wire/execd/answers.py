@@ -28,12 +28,13 @@ def command_stream(request: Request, execution: Execution) -> Response:
     return _stream(request, execution, execution.follow(), CommandFrames(_framing(request)))
 
 
-def background_stream(request: Request, execution: Execution) -> Response:
+async def background_stream(request: Request, execution: Execution) -> Response:
     """That a background command was accepted, which is all that its stream says."""
     framing = _framing(request)
     # Not the journal's end: it has no id to resume after.
     accepted = b'{"type":"execution_complete","timestamp":%d,"status":"succeeded"}' % now_ms()
-    frames = (framing.frame(1, execution.journal.read(0).records[0]), framing.ping(), framing.frame(None, accepted))
+    begun = await execution.journal.read(0)
+    frames = (framing.frame(1, begun.records[0]), framing.ping(), framing.frame(None, accepted))
     return whole_stream(b"".join(frames), {EXECUTION_HEADER: execution.id})
 
 

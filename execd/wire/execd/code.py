@@ -44,9 +44,9 @@ async def run_code(request: Request) -> Response:
     body = await read_model(request, RunCode, sandbox.settings.max_body)
     seconds = None if body.timeout is None else body.timeout / 1000
     if not body.context.id and body.context.language in _COMMANDS:
-        return _run_as_command(request, body, seconds)
+        return await _run_as_command(request, body, seconds)
     context = _context(sandbox, body.context)
-    execution = sandbox.submit(context, ExecuteRequest(body.code, seconds, body.allow_stdin))
+    execution = await sandbox.submit(context, ExecuteRequest(body.code, seconds, body.allow_stdin))
     return code_stream(request, execution)
 
 
@@ -63,13 +63,13 @@ def _context(sandbox: Sandbox, ref: ContextRef) -> Context:
     return sandbox.contexts.get(ref.id) if ref.id else sandbox.contexts.default(ref.language, ref.cwd)
 
 
-def _run_as_command(request: Request, body: RunCode, seconds: float | None) -> Response:
+async def _run_as_command(request: Request, body: RunCode, seconds: float | None) -> Response:
     if "\0" in body.code:
         raise InvalidRequest("expected no NUL bytes in a shell command", "code")
     background = _COMMANDS[body.context.language]
     wanted = CommandRequest(body.code, cwd=body.context.cwd, timeout=seconds, background=background)
-    execution = sandbox_of(request).commands.start(wanted)
-    return background_stream(request, execution) if background else command_stream(request, execution)
+    execution = await sandbox_of(request).commands.start(wanted)
+    return await background_stream(request, execution) if background else command_stream(request, execution)
 
 
 OPERATIONS = (

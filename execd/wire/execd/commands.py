@@ -29,8 +29,8 @@ async def run_command(request: Request) -> Response:
     """Run a command and stream its lines; in the background, answer at once."""
     sandbox = sandbox_of(request)
     body = await read_model(request, RunCommand, sandbox.settings.max_body)
-    execution = sandbox.commands.start(_wanted(body))
-    return background_stream(request, execution) if body.background else command_stream(request, execution)
+    execution = await sandbox.commands.start(_wanted(body))
+    return await background_stream(request, execution) if body.background else command_stream(request, execution)
 
 
 async def interrupt_command(request: Request) -> Response:
@@ -40,7 +40,7 @@ async def interrupt_command(request: Request) -> Response:
 
 async def command_status(request: Request) -> Response:
     """Whether a command runs, and how it ended."""
-    execution = sandbox_of(request).commands.get(request.path_params["command_id"]).execution
+    execution = await sandbox_of(request).commands.execution(request.path_params["command_id"])
     return JSONResponse(_shown(execution))
 
 
@@ -49,7 +49,7 @@ async def command_logs(request: Request) -> Response:
     command_id = request.path_params["command_id"]
     given = request.query_params.get("cursor", "")
     cursor = int(given) if given.isascii() and given.isdigit() and len(given) < 19 else 0
-    found = sandbox_of(request).commands.log(command_id, cursor, _LOG_BYTES)
+    found = await sandbox_of(request).commands.log(command_id, cursor, _LOG_BYTES)
     headers = {CURSOR_HEADER: str(cursor + len(found))}
     return Response(found, media_type="text/plain; charset=utf-8", headers=headers)
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from itertools import islice
-
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from execd.errors import ExecutionNotFound, InvalidRequest, NoInputWanted
 from execd.events import Status
 from execd.service.execution import Execution
+from execd.store.executions import Wanted
 from execd.wire.body import read_model
 from execd.wire.execd.answers import code_stream
 from execd.wire.execd.errors import EXECD_ERRORS
@@ -28,18 +27,19 @@ async def list_executions(request: Request) -> Response:
     context_id = query.get("context_id") or None
     status = _status(query.get("status", ""))
     limit = whole_number("limit", query.get("limit", ""), _LIST_LIMIT)
-    found = sandbox_of(request).executions.newest_first(context_id, status)
-    return JSONResponse([_shown(execution) for execution in islice(found, min(limit, _LIST_LIMIT_MOST))])
+    wanted = Wanted(context_id=context_id, status=status.value if status else None)
+    found = await sandbox_of(request).executions.page(wanted, min(limit, _LIST_LIMIT_MOST))
+    return JSONResponse([shown(execution) for execution in found.items])
 
 
 async def get_execution(request: Request) -> Response:
     """One execution's record."""
-    return JSONResponse(_shown(_execution(request)))
+    return JSONResponse(shown(await _execution(request)))
 
 
 async def stream_execution(request: Request) -> Response:
     """An execution's events from a point on: Last-Event-ID or after_seq, whichever is given."""
-    execution = _execution(request)
+    execution = await _execution(request)
     after = _cursor(request)
     if after > execution.journal.last_seq:
         raise InvalidRequest(f"expected at most {execution.journal.last_seq}, the last event there is", "after_seq")
@@ -50,15 +50,15 @@ async def answer_input(request: Request) -> Response:
     """Give `input()` its line."""
     sandbox = sandbox_of(request)
     body = await read_model(request, InputLine, sandbox.settings.max_body)
-    execution = _execution(request)
+    execution = await _execution(request)
     if not execution.awaiting_input:
         raise NoInputWanted(execution.id)
     sandbox.context_of(execution).answer_input(body.value)
     return Response()
 
 
-def _execution(request: Request) -> Execution:
-    return sandbox_of(request).executions.get(request.path_params["execution_id"])
+async def _execution(request: Request) -> Execution:
+    return await sandbox_of(request).executions.get(request.path_params["execution_id"])
 
 
 def _cursor(request: Request) -> int:
@@ -76,7 +76,8 @@ def _status(given: str) -> Status | None:
         raise InvalidRequest(f"expected one of {', '.join(Status)}, got {given[:40]!r}", "status") from None
 
 
-def _shown(execution: Execution) -> dict[str, object]:
+def shown(execution: Execution) -> dict[str, object]:
+    """An execution's record."""
     fields = execution.complete.payload() if execution.complete is not None else {}
     info = ExecutionInfo(
         id=execution.id,

@@ -42,7 +42,8 @@ async def run_in_session(request: Request) -> Response:
     if folder is not None:
         check_folder(sandbox.files.root, folder, "cwd")
     timeout = body.timeout / 1000 if body.timeout else None
-    execution = sandbox.submit(session, ExecuteRequest(body.command, timeout, cwd=str(folder) if folder else None))
+    wanted = ExecuteRequest(body.command, timeout, cwd=str(folder) if folder else None)
+    execution = await sandbox.submit(session, wanted)
     return command_stream(request, execution)
 
 

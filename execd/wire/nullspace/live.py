@@ -81,8 +81,8 @@ class LiveChannel:
 
     async def _start(self, frame: Frame) -> None:
         body = parse_model(frame.model_dump_json(exclude_none=True).encode(), ExecBody)
-        execution = self._sandbox.commands.start(wanted(body, live=True))
-        command = self._sandbox.commands.get(execution.id)
+        execution = await self._sandbox.commands.start(wanted(body, live=True))
+        command = self._sandbox.commands.living(execution.id)
         await command.spawned.wait()
         if command.pid is None:
             await execution.ended.wait()

@@ -36,8 +36,8 @@ async def exec_command(request: Request) -> Response:
     """Run a command to its end; in the background, answer once it has a process."""
     sandbox = sandbox_of(request)
     body = await read_model(request, ExecBody, sandbox.settings.max_body)
-    execution = sandbox.commands.start(wanted(body))
-    command = sandbox.commands.get(execution.id)
+    execution = await sandbox.commands.start(wanted(body))
+    command = sandbox.commands.living(execution.id)
     await command.spawned.wait()
     if command.pid is None:
         await execution.ended.wait()
@@ -46,7 +46,7 @@ async def exec_command(request: Request) -> Response:
         return JSONResponse({"pid": command.pid})
     with sandbox.visited():
         await execution.ended.wait()
-    return JSONResponse(_result(command, body.timeout_secs))
+    return JSONResponse(await _result(command, body.timeout_secs))
 
 
 async def list_processes(request: Request) -> Response:
@@ -62,7 +62,7 @@ async def list_processes(request: Request) -> Response:
 async def process_logs(request: Request) -> Response:
     """What a command has printed so far."""
     command = _process(request)
-    told = transcript(command.execution)
+    told = await transcript(command.execution)
     code = exit_code(command.execution)
     body = ProcessLogs(stdout=told.stdout, stderr=told.stderr, output=told.output, exit_code=code)
     return JSONResponse(body.model_dump(exclude_none=True))
@@ -110,11 +110,11 @@ def exit_code(execution: Execution) -> int | None:
     return code if code >= 0 else _SIGNALLED - code
 
 
-def _result(command: Command, seconds: int) -> dict[str, object]:
+async def _result(command: Command, seconds: int) -> dict[str, object]:
     complete = command.execution.complete
     if complete is not None and complete.reason is Reason.TIMEOUT:
         raise CommandTimedOut(f"the command was still running after {seconds} s, and was killed")
-    told = transcript(command.execution)
+    told = await transcript(command.execution)
     code = exit_code(command.execution)
     return ExecResult(exit_code=code, stdout=told.stdout, stderr=told.stderr, pid=command.pid).model_dump()
 

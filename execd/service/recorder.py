@@ -1,0 +1,211 @@
+"""The recorder: brings what executions do to the store, in batches of at most 50 ms.
+
+An end is brought at once, with whatever else there is; a beginning before anything else happens. What cannot be
+brought stays in memory and is tried again, until it can or the service ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from concurrent.futures import Future
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import anyio
+import structlog
+from sqlalchemy import Connection
+
+from execd.errors import StorageFull
+from execd.service.execution import Execution
+from execd.service.journal import Slice
+from execd.service.rows import changing, new_row
+from execd.store import executions, journals
+from execd.store.journals import Batch
+from execd.store.store import Store
+
+log = structlog.get_logger(__name__)
+
+DELAY_SECONDS = 0.025
+RETRY_SECONDS = 1.0
+
+
+@asynccontextmanager
+async def recording(store: Store) -> AsyncIterator[Recorder]:
+    """A recorder that works while the block runs, and has brought everything at its end."""
+    recorder = Recorder(store)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(recorder.run)
+        try:
+            yield recorder
+        finally:
+            with anyio.CancelScope(shield=True):
+                try:
+                    await recorder.flush()
+                except StorageFull as error:
+                    log.warning("journals_lost", why=str(error))
+            tasks.cancel_scope.cancel()
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """What is to be kept of one execution: its new records, and the columns that are not as they were."""
+
+    execution: Execution
+    records: Slice
+    columns: Mapping[str, Any]
+    last_seq: int
+    ended: bool
+
+
+class ExecutionShelf:
+    """The part of the store that one execution's journal has."""
+
+    def __init__(self, recorder: Recorder, execution_id: str) -> None:
+        self.execution: Execution | None = None
+        self._recorder = recorder
+        self._id = execution_id
+
+    def note(self) -> None:
+        """Something is to be kept."""
+        if self.execution is None:
+            return
+        self._recorder.note(self.execution)
+        if self.execution.journal.pressing:
+            self._recorder.catch_up()
+
+    async def read(self, after: int, most: int) -> Slice:
+        """See `journal.Shelf`."""
+        return await self._recorder.read(self._id, after, most)
+
+
+class Recorder:
+    """Brings executions to the store. `run` does it, as a task of its own."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.end_kept: Callable[[Execution], None] = lambda _: None
+        """Called when the end of an execution is kept."""
+        self._dirty: dict[str, Execution] = {}
+        self._known: dict[str, dict[str, Any]] = {}
+        self._wake = asyncio.Event()
+        self._urgent = asyncio.Event()
+        self._turn = anyio.Lock()
+        self._flying: Future[None] | None = None
+
+    async def add(self, execution: Execution) -> None:
+        """Keep a new execution with its first records; returns when that is committed. Raises StorageFull."""
+        row = new_row(execution, self.store.node)
+        records = execution.journal.unkept()
+
+        def work(connection: Connection) -> None:
+            executions.add(connection, row)
+            journals.append(connection, row.id, Batch(records.first, records.records))
+
+        await self.store.write(work)
+        self._known[execution.id] = changing(execution)
+        execution.journal.kept(records.last)
+
+    def note(self, execution: Execution) -> None:
+        """There is something new of it."""
+        self._dirty[execution.id] = execution
+        self._wake.set()
+        if execution.journal.ended:
+            self._urgent.set()
+
+    async def run(self) -> None:
+        """Bring what is noted, until cancelled."""
+        structlog.contextvars.clear_contextvars()
+        while True:
+            await self._wake.wait()
+            with anyio.move_on_after(DELAY_SECONDS):
+                await self._urgent.wait()
+            try:
+                await self.flush()
+            except StorageFull as error:
+                log.warning("journals_not_kept", why=str(error))
+                await anyio.sleep(RETRY_SECONDS)
+
+    async def flush(self) -> None:
+        """Bring all that is noted now. Raises StorageFull; then it is still noted."""
+        async with self._turn:
+            self._wake.clear()
+            self._urgent.clear()
+            dirty, self._dirty = self._dirty, {}
+            changes = [self._change(execution) for execution in dirty.values()]
+            if not changes:
+                return
+            self._flying = self.store.submit(partial(_keep, changes))
+            try:
+                with anyio.CancelScope(shield=True):
+                    await asyncio.wrap_future(self._flying)
+            except StorageFull:
+                for execution in dirty.values():
+                    self._missed(execution)
+                raise
+            for change in changes:
+                self._kept(change)
+
+    def catch_up(self) -> None:
+        """Bring all that is noted before anything else happens: more comes than would be brought in time, and memory
+        is to stay bounded."""
+        if self._flying is not None and self._flying.exception() is not None:
+            return
+        dirty, self._dirty = self._dirty, {}
+        changes = [self._change(execution) for execution in dirty.values()]
+        try:
+            self.store.submit(partial(_keep, changes)).result()
+        except StorageFull:
+            for execution in dirty.values():
+                self._missed(execution)
+            return
+        for change in changes:
+            self._kept(change)
+
+    async def read(self, execution_id: str, after: int, most: int) -> Slice:
+        """Records of an execution, from the store."""
+        found = await self.store.read(lambda connection: journals.read(connection, execution_id, after, most))
+        if not found:
+            return Slice(after + 1, [])
+        first, records = found[0].first, list(found[0].records)
+        for batch in found[1:]:
+            if batch.first != first + len(records):
+                break
+            records += batch.records
+        return Slice(first, records)
+
+    def _change(self, execution: Execution) -> _Change:
+        records = execution.journal.unkept()
+        now, before = changing(execution), self._known.get(execution.id, {})
+        columns = {name: value for name, value in now.items() if name not in before or before[name] != value}
+        return _Change(execution, records, columns, execution.journal.last_seq, execution.journal.ended)
+
+    def _kept(self, change: _Change) -> None:
+        execution = change.execution
+        if change.ended:
+            self._known.pop(execution.id, None)
+        else:
+            self._known.setdefault(execution.id, {}).update(change.columns)
+        execution.journal.kept(change.last_seq)
+        execution.told()
+        if change.ended:
+            self.end_kept(execution)
+
+    def _missed(self, execution: Execution) -> None:
+        self._dirty.setdefault(execution.id, execution)
+        self._wake.set()
+        execution.journal.not_kept()
+        execution.told()
+
+
+def _keep(changes: list[_Change], connection: Connection) -> None:
+    for change in changes:
+        execution_id = change.execution.id
+        if change.columns and not executions.change(connection, execution_id, change.columns):
+            # The retention has removed it; this came late.
+            continue
+        journals.append(connection, execution_id, Batch(change.records.first, change.records.records))
+        if change.ended:
+            journals.merge(connection, execution_id)

@@ -1,0 +1,1 @@
+"""What outlives the service: tables, their migrations, and the queries on them."""

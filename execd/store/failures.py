@@ -1,0 +1,18 @@
+"""What a database fails with, in execd's words."""
+
+from __future__ import annotations
+
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from execd.errors import StorageFull
+
+
+def storage_error(error: SQLAlchemyError) -> StorageFull:
+    """That nothing can be kept, and why: the driver's own words, without the statement and its values."""
+    return StorageFull(words_of(error))
+
+
+def words_of(error: SQLAlchemyError) -> str:
+    """What the driver says, on one line."""
+    said = str(error.orig) if isinstance(error, DBAPIError) else str(error)
+    return " ".join(said.split())[:300] or type(error).__name__

@@ -1,0 +1,161 @@
+"""The tables. Times are Unix milliseconds, sizes bytes; what is JSON is opaque to queries.
+
+The same on SQLite and PostgreSQL. A change here goes with a migration in `migrations/`; a test compares the two.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+# SQLite numbers rows by itself only where the column is an INTEGER.
+_Number = BigInteger().with_variant(Integer, "sqlite")
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+tenants = Table(
+    "tenants",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("limits", JSON, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+)
+
+# Of a key only what tells whether another text is the same is kept.
+keys = Table(
+    "keys",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("tenant", Text, nullable=False, index=True),
+    Column("name", Text, nullable=False),
+    Column("hint", Text, nullable=False),
+    Column("digest", Text, nullable=False, unique=True),
+    Column("scopes", JSON, nullable=False),
+    Column("limits", JSON, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger),
+    Column("revoked_at", BigInteger),
+)
+
+# What a tenant has used on one day (UTC, YYYY-MM-DD).
+usage = Table(
+    "usage",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("day", Text, primary_key=True),
+    Column("cpu_ms", BigInteger, nullable=False),
+)
+
+# `node` is the data folder whose service the row belongs to: several services may share a database.
+sandboxes = Table(
+    "sandboxes",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("node", Text, primary_key=True),
+    Column("tenant", Text, nullable=False, index=True),
+    Column("record", JSON, nullable=False),
+    Column("trace", JSON),
+    Column("created_at", BigInteger, nullable=False),
+    Column("ended_at", BigInteger),
+)
+
+contexts = Table(
+    "contexts",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("node", Text, nullable=False),
+    Column("sandbox_id", Text, nullable=False),
+    Column("record", JSON, nullable=False),
+    Column("trace", JSON),
+    Column("created_at", BigInteger, nullable=False),
+    Index(None, "node", "sandbox_id"),
+)
+
+executions = Table(
+    "executions",
+    metadata,
+    Column("number", _Number, primary_key=True, autoincrement=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("node", Text, nullable=False),
+    Column("tenant", Text, nullable=False),
+    Column("sandbox_id", Text, nullable=False),
+    Column("context_id", Text),
+    Column("language", Text, nullable=False),
+    Column("dialect", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("reason", Text),
+    Column("request", JSON, nullable=False),
+    Column("envs", JSON),
+    Column("detail", JSON, nullable=False),
+    Column("idempotency_key", Text),
+    Column("created_at", BigInteger, nullable=False),
+    Column("started_at", BigInteger),
+    Column("cancel_requested_at", BigInteger),
+    Column("finished_at", BigInteger),
+    Column("execution_count", Integer),
+    Column("duration_ms", BigInteger, nullable=False),
+    Column("error", JSON),
+    Column("complete", JSON),
+    Column("trace", JSON),
+    Column("last_seq", BigInteger, nullable=False),
+    Column("end_seq", BigInteger),
+    Column("reserved_seq", BigInteger, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    UniqueConstraint("tenant", "sandbox_id", "idempotency_key"),
+    Index(None, "tenant", "number"),
+    Index(None, "sandbox_id", "number"),
+    Index(None, "node", "status"),
+    Index(None, "tenant", "finished_at"),
+    sqlite_autoincrement=True,
+)
+
+# Consecutive records of a journal, each on a line of its own; `first` is the seq of the first.
+journal = Table(
+    "journal",
+    metadata,
+    Column("execution_id", Text, primary_key=True),
+    Column("first", BigInteger, primary_key=True),
+    Column("count", Integer, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+)
+
+artifacts = Table(
+    "artifacts",
+    metadata,
+    Column("number", _Number, primary_key=True, autoincrement=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("tenant", Text, nullable=False),
+    Column("sandbox_id", Text, nullable=False),
+    Column("context_id", Text),
+    Column("execution_id", Text, nullable=False, index=True),
+    Column("execution_count", Integer),
+    Column("kind", Text, nullable=False),
+    Column("mime_type", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("sha256", Text, nullable=False, index=True),
+    Column("detail", JSON, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger),
+    Index(None, "sandbox_id", "number"),
+    Index(None, "tenant"),
+    sqlite_autoincrement=True,
+)
