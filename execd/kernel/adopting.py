@@ -12,6 +12,8 @@ from execd.isolation.launch import Started
 class Adopted(Started, Protocol):
     """A process that an earlier service has started."""
 
+    label: str
+
     def take(self) -> dict[str, int]:
         """Copies of the descriptors that are kept for it, by their names; they are the caller's. Raises OSError."""
 

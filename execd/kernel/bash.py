@@ -228,19 +228,29 @@ class BashKernel:
     async def last_words(self) -> None:
         """Nothing to wait for: what was written has been read when the shell's end was seen."""
 
+    def leave(self) -> None:
+        """Listen to it no more, and leave it to a later service."""
+        for shell in self.process.shells:
+            shell.flush()
+            shell.leave()
+        self._close_files()
+
     async def shutdown(self) -> None:
         """Kill everything in the session and give its descriptors back."""
         with anyio.CancelScope(shield=True):
             await self.process.kill()
-            for file in (self._code, self._state, self._told):
-                file.close()
+            self._close_files()
+
+    def _close_files(self) -> None:
+        for file in (self._code, self._state, self._told):
+            file.close()
 
     def _go_on(self, trace: BashTrace, request: str) -> None:
         self._status, self._jobs = trace.status, frozenset(trace.jobs)
         self._former = self._told.tail(_LONGEST_NAME).decode("ascii", "replace")
         if request:
             self._request = self._followed = Followed(request)
-            self._followed.never = request != self._former
+            self._followed.known, self._followed.never = True, request != self._former
             self._token = "" if self._followed.never else request
             self._may_have_reported = True
 

@@ -139,6 +139,13 @@ class ChildProcess:
         """Have these of the descriptors that are kept for it closed."""
         self._started.drop(*names)
 
+    def leave(self) -> None:
+        """Listen no more, and leave it as it is, with what is kept for it."""
+        for fd in self._streams:
+            self._loop.remove_reader(fd)
+            os.close(fd)
+        self._streams.clear()
+
     def close(self) -> None:
         """Stop listening to the pipes, and have nothing kept for it any more. Safe to call twice."""
         for fd in list(self._streams):

@@ -50,6 +50,8 @@ class Inquiry:
 
     def _told(self, message: Message) -> None:
         state, reply = message.content.get("state"), message.content.get("reply")
+        if state != "unknown":
+            self._know()
         if state == "ended" and isinstance(reply, dict):
             self._request.receive_reply(reply)
             self._end_if_quiet(message.parent_id)
@@ -58,7 +60,7 @@ class Inquiry:
             self._ask_in_turn()
         elif state == "unknown" and self._request.reply is None:
             self._request.never = True
-            self._request.changed()
+            self._know()
 
     def _is_idle(self, parent_id: str) -> None:
         if parent_id in self._asked:
@@ -82,4 +84,8 @@ class Inquiry:
     def _give_up(self) -> None:
         if self._request.reply is None:
             self._request.unknown = True
-            self._request.changed()
+            self._know()
+
+    def _know(self) -> None:
+        self._request.known = True
+        self._request.changed()

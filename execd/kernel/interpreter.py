@@ -80,5 +80,8 @@ class Interpreter(Protocol):
     async def last_words(self) -> None:
         """After its death: wait until what it had written has been emitted."""
 
+    def leave(self) -> None:
+        """Listen to it no more, once what it has said so far has been emitted, and leave it to a later service."""
+
     async def shutdown(self) -> None:
         """End it and remove what it needed."""

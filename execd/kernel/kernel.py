@@ -32,6 +32,7 @@ _ASK_AGAIN_SECONDS = 0.5
 _QUIET_SECONDS = 0.05
 _LAST_WORDS_SECONDS = 0.5
 _ENTER_SECONDS = 2.0
+_LAST_DRAINS = 16
 _ENTER, _ENTERED = "execd_enter_request", "execd_enter_reply"
 
 
@@ -205,6 +206,14 @@ class Kernel:
         while heard and anyio.current_time() < deadline:
             await anyio.sleep(_QUIET_SECONDS)
             heard = self._channels.drain()
+
+    def leave(self) -> None:
+        """Listen to it no more, and leave it to a later service. What it says from then on it keeps for that one."""
+        drains = _LAST_DRAINS
+        while drains and self._channels.drain():
+            drains -= 1
+        self._channels.close()
+        self.process.leave()
 
     async def shutdown(self) -> None:
         """End the process and everything in its group, close the channels, remove the folder."""

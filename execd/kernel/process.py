@@ -167,6 +167,10 @@ class KernelProcess:
         self._started.signal_group(signal.SIGKILL)
         await self.dead.wait()
 
+    def leave(self) -> None:
+        """Listen to it no more, and leave it as it is."""
+        self._stderr.close()
+
     def why_dead(self) -> str:
         """How a kernel that did not come up ended, and what it had to say."""
         return f"its process ended {describe_exit(self.exit_code)}. {self.complaint()}".strip()

@@ -44,6 +44,8 @@ class PendingRequest:
     """Whether it has ended without anybody being able to tell how."""
     never: bool = False
     """Whether it never came to where it was to be carried out."""
+    known: bool = False
+    """Whether who follows it knows of the latter."""
 
     @property
     def ended(self) -> bool:
@@ -93,6 +95,11 @@ class Followed(PendingRequest):
     def __init__(self, msg_id: str) -> None:
         self._kept: list[Event] = []
         super().__init__(msg_id, self._kept.append, lambda: None, begun=True)
+
+    def receive(self, message: Message) -> None:
+        """Take a message whose parent is this request, which is known to have begun then."""
+        self.known = True
+        super().receive(message)
 
     def handed_to(self, emit: Emit, changed: Callable[[], None]) -> PendingRequest:
         """Tell this one from now on, and first what came before."""

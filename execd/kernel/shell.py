@@ -141,6 +141,11 @@ class Shell:
         for stream in self._lines:
             self._output(stream, b"")
 
+    def leave(self) -> None:
+        """Listen no more, and leave it as it is."""
+        self._close_pipes()
+        self.child.leave()
+
     def close(self) -> None:
         """Stop listening to it. Safe to call twice."""
         self._close_pipes()

@@ -41,6 +41,20 @@ SANDBOX_LOST = Ending(
 )
 
 StartKernel = Callable[[KernelSpec, Path], Awaitable[Interpreter]]
+OnChange = Callable[["Context"], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What an earlier service has left of a context: its kernel, None where it had none or that is lost, for the reason
+    in `state_lost`; and what had not ended, in the order of its turns. Times are Unix ms."""
+
+    kernel: Interpreter | None
+    generation: int
+    state_lost: str | None
+    created_at: int
+    idle_since: int
+    unfinished: tuple[Execution, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +76,15 @@ class Context:
     """One interpreter. Its id stays for good; its kernel may be replaced, and then `generation` grows."""
 
     def __init__(
-        self, context_id: str, spec: KernelSpec, cwd: Path, limits: ContextLimits, start_kernel: StartKernel
+        self,
+        context_id: str,
+        spec: KernelSpec,
+        cwd: Path,
+        limits: ContextLimits,
+        start_kernel: StartKernel,
+        on_change: OnChange = lambda _: None,
     ) -> None:
+        """`on_change` is called when what a later service has to know of it is not as it was."""
         self.id = context_id
         self.spec = spec
         self.cwd = cwd
@@ -79,10 +100,27 @@ class Context:
         self._starting = anyio.Lock()
         self._state_lost: str | None = None
         self._idle_since = time.monotonic()
+        self._under_way: Execution | None = None
+        self._leaving = False
+        self._on_change = on_change
         self._closing = SERVICE_ENDED
         self._scope = anyio.CancelScope()
         self._warming = anyio.CancelScope()
         self._closed = anyio.Event()
+
+    def take_over(self, left: Left) -> None:
+        """Go on from what an earlier service has left; to be called before it is served."""
+        self.kernel, self.generation, self._state_lost = left.kernel, left.generation, left.state_lost
+        self.created_at = left.created_at
+        self._idle_since = time.monotonic() - max(time.time() - left.idle_since / 1000, 0)
+        self._waiting.extend(left.unfinished)
+        if left.kernel is not None and left.unfinished:
+            self._under_way = left.unfinished[0]
+
+    @property
+    def state_lost(self) -> str | None:
+        """Why its next run begins without the variables of the last one; None if it does not."""
+        return self._state_lost
 
     def __repr__(self) -> str:
         return f"<Context {self.id} {self.language}, {self.state}, {len(self._waiting)} waiting>"
@@ -175,9 +213,16 @@ class Context:
     async def hibernate(self, why: str) -> None:
         """End the kernel of an idle context; its next run starts a new one and says so."""
         async with self._starting:
-            if self.kernel is not None and self.running is None and not self._waiting:
+            if self.kernel is not None and self.running is None and not (self._waiting or self._leaving):
                 log.info("context_hibernates", context_id=self.id, why=why)
                 await self._drop_kernel(why)
+
+    async def leave(self) -> None:
+        """Do nothing more, and leave everything as it is to a later service. Nothing can be submitted any more."""
+        self._leaving = True
+        self._scope.cancel()
+        self._warming.cancel()
+        await self._closed.wait()
 
     async def close(self, ending: Ending) -> None:
         """End for good: what runs and what waits ends like this, and the kernel with it."""
@@ -208,6 +253,7 @@ class Context:
         await self._carry_out(self.running)
         self.running = None
         self._idle_since = time.monotonic()
+        self._on_change(self)
 
     async def _carry_out(self, execution: Execution) -> None:
         try:
@@ -223,17 +269,36 @@ class Context:
                 execution.fail(Reason.ERROR, Error("InternalError", "execd failed while it ran this code; see its log"))
 
     async def _run(self, execution: Execution) -> None:
+        if await self._followed(execution):
+            return
         kernel = await self._ready_kernel()
         if execution.journal.ended:
             return
         if self._state_lost is not None:
             execution.emit(ContextRestarted(self.generation, self._state_lost))
             self._state_lost = None
-        execution.start()
-        run = Run(execution, kernel, self._limits.timeout(execution.request.timeout), self._limits.interrupt_grace)
+        if execution.status is Status.QUEUED:
+            execution.start()
+        self._on_change(self)
+        run = self._new_run(execution, kernel)
         await run.carry_out()
         if run.kernel_exits:
             await self._drop_kernel("the code called exit()")
+
+    async def _followed(self, execution: Execution) -> bool:
+        """Whether the kernel that was adopted had got this one from the service before: then it has ended now."""
+        kernel = self.kernel
+        if execution is not self._under_way or kernel is None:
+            return False
+        self._under_way = None
+        run = self._new_run(execution, kernel)
+        followed = await run.follow()
+        if followed and run.kernel_exits:
+            await self._drop_kernel("the code called exit()")
+        return followed
+
+    def _new_run(self, execution: Execution, kernel: Interpreter) -> Run:
+        return Run(execution, kernel, self._limits.timeout(execution.request.timeout), self._limits.interrupt_grace)
 
     async def _ready_kernel(self) -> Interpreter:
         async with self._starting:
@@ -242,6 +307,7 @@ class Context:
             if self.kernel is None:
                 self.kernel = await self._start_kernel(self.spec, self.cwd)
                 self.generation += 1
+                self._on_change(self)
             return self.kernel
 
     async def _drop_kernel(self, why: str) -> None:
@@ -249,6 +315,7 @@ class Context:
             await self.kernel.shutdown()
             self.kernel = None
             self._state_lost = why
+            self._on_change(self)
 
     def _tell_positions(self) -> None:
         for position, execution in enumerate(self._waiting, start=1):
@@ -257,12 +324,21 @@ class Context:
     async def _wind_up(self) -> None:
         # Whoever starts or ends a kernel at this moment comes first: what it leaves must not stay.
         async with self._starting:
+            if self._leaving:
+                self._on_change(self)
+                self._leave_kernel()
+                return
             await self._drop_kernel("the context was closed")
         for execution in (self.running, *self._waiting):
             if execution is not None and not execution.journal.ended:
                 self._foreclose(execution)
         self.running = None
         self._waiting.clear()
+        self._closed.set()
+
+    def _leave_kernel(self) -> None:
+        if self.kernel is not None:
+            self.kernel.leave()
         self._closed.set()
 
     def _gone(self) -> ExecdError:

@@ -6,7 +6,8 @@ Who changes one says so by `note`, and it is kept within a moment; who must not 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 import anyio
 import structlog
@@ -23,6 +24,23 @@ RETRY_SECONDS = 1.0
 Write = Callable[[Connection], object]
 Look = Callable[[], Write]
 """Looks at how something is now; what it returns writes that down, in a thread."""
+
+
+@asynccontextmanager
+async def registering(store: Store) -> AsyncIterator[Registry]:
+    """A registry that works while the block runs, and has kept everything at its end."""
+    registry = Registry(store)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(registry.run)
+        try:
+            yield registry
+        finally:
+            with anyio.CancelScope(shield=True):
+                try:
+                    await registry.flush()
+                except StorageFull as error:
+                    log.warning("sandboxes_not_kept", why=str(error))
+            tasks.cancel_scope.cancel()
 
 
 class Registry:

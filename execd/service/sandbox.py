@@ -17,7 +17,7 @@ from execd.events import Error, Reason
 from execd.identifiers import new_id
 from execd.kernel.kernelspec import Kernelspecs
 from execd.kernel.request import ExecuteRequest
-from execd.service.commands import Commands
+from execd.service.commands import Commands, Family
 from execd.service.context import SERVICE_ENDED, Context, ContextLimits
 from execd.service.contexts import Contexts
 from execd.service.environment import Environment, sandbox_environment
@@ -25,6 +25,7 @@ from execd.service.execution import Asked, Execution, Origin
 from execd.service.executions import Executions, SandboxExecutions
 from execd.service.files import Files
 from execd.service.journal import now_ms
+from execd.service.keeping import ContextKeep
 from execd.service.meters import Meters
 from execd.service.metrics import Metrics
 from execd.service.part_uploads import PartUploads
@@ -32,6 +33,7 @@ from execd.service.paths import Paths
 from execd.service.place import Place
 from execd.service.proxy import Proxy
 from execd.service.record import SandboxRecord
+from execd.service.registry import Registry
 from execd.service.run import Ending
 from execd.service.starter import KernelStarter, ZmqContext
 from execd.service.terminals import Terminals
@@ -50,6 +52,7 @@ class Common:
     executions: Executions
     meters: Meters
     zmq: ZmqContext
+    registry: Registry
     tasks: anyio.abc.TaskGroup
 
 
@@ -72,6 +75,9 @@ class Sandbox:
     proxy: Proxy
     metrics: Metrics
     watches: Watches
+    starter: KernelStarter
+    registry: Registry
+    mark: str
     part_uploads: PartUploads = field(default_factory=PartUploads)
     gone: anyio.Event = field(default_factory=anyio.Event)
     _touched_at: int = field(default_factory=now_ms)
@@ -79,8 +85,9 @@ class Sandbox:
     _keyed: anyio.Lock = field(default_factory=anyio.Lock)
 
     @classmethod
-    def furnish(cls, record: SandboxRecord, place: Place, common: Common) -> Sandbox:
-        """A sandbox in this place. Raises WorkingFolderUnusable when its cwd cannot be made."""
+    def furnish(cls, record: SandboxRecord, place: Place, common: Common, mark: str = "") -> Sandbox:
+        """A sandbox in this place; `mark` is what the commands of one that an earlier service has left are marked
+        with. Raises WorkingFolderUnusable when its cwd cannot be made."""
         settings = common.settings
         root = place.root
         cwd = Workspace(root, Workspace(root, place.workspace).usable(record.wanted.cwd))
@@ -88,6 +95,7 @@ class Sandbox:
         executions = common.executions.of(record.id, record.tenant)
         starter = KernelStarter(common.zmq, place, environment, settings, common.meters, common.tasks)
         make = partial(Contexts, common.kernelspecs, starter, cwd, _limits(settings), common.tasks)
+        family = Family(mark or uuid.uuid4().hex, place.owner)
         return cls(
             id=record.id,
             place=place,
@@ -95,15 +103,18 @@ class Sandbox:
             kernelspecs=common.kernelspecs,
             executions=executions,
             warm=starter.warm,
-            contexts=make(partial(new_id, "ctx")),
-            sessions=make(lambda: str(uuid.uuid4())),
-            commands=Commands(executions, place.launcher, environment, cwd, common.tasks, place.owner),
+            contexts=make(ContextKeep(partial(new_id, "ctx"), common.registry, record.id, "context")),
+            sessions=make(ContextKeep(lambda: str(uuid.uuid4()), common.registry, record.id, "session")),
+            commands=Commands(executions, place.launcher, environment, cwd, common.tasks, family),
             files=Files(root, Paths(cwd.path, environment.lasting, root.accounts)),
             meters=common.meters,
             terminals=Terminals(place.launcher, environment, cwd, settings.max_terminals, common.tasks),
             proxy=Proxy(settings.port if place.shares_network else 0, place.socket),
             metrics=Metrics(place.machine),
             watches=Watches(root),
+            starter=starter,
+            registry=common.registry,
+            mark=family.mark,
         )
 
     async def submit(self, context: Context, request: ExecuteRequest, asked: Asked | None = None) -> Execution:
@@ -177,6 +188,10 @@ class Sandbox:
             self.touch()
         return max(self._touched_at, self.executions.last_end())
 
+    def was_used_at(self, at: int) -> None:
+        """It was used last at this time, in Unix ms, before this service had it."""
+        self._touched_at = at
+
     def touch(self) -> None:
         """Note that somebody uses the sandbox now."""
         self._touched_at = now_ms()
@@ -202,6 +217,19 @@ class Sandbox:
             group.start_soon(self.contexts.close, ending)
             group.start_soon(self.sessions.close, ending)
             group.start_soon(self.commands.close, ending)
+            group.start_soon(self.terminals.close)
+
+    async def leave_alone(self) -> None:
+        """Do nothing more in it, and leave what runs to a later service: contexts with their kernels, and commands.
+        Terminals, watches and kernels that wait for somebody end."""
+        self.watches.close()
+        self.metrics.close()
+        self.part_uploads.close()
+        async with anyio.create_task_group() as group:
+            group.start_soon(self.warm.close)
+            group.start_soon(self.contexts.leave)
+            group.start_soon(self.sessions.leave)
+            group.start_soon(self.commands.leave)
             group.start_soon(self.terminals.close)
 
     async def leave(self) -> None:

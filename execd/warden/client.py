@@ -40,6 +40,7 @@ from execd.warden.protocol import VERSION, Message, close_all, receive, send
 log = structlog.get_logger(__name__)
 
 _ANOTHER_LISTENS = 75
+_LAST_SECONDS = 5.0
 _ATTEMPTS = 5
 _ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "TMPDIR")
 _REMEMBERED_EXITS = 4096
@@ -237,12 +238,20 @@ class Warden:
         await self.ask({"op": "prepare", "argv": list(argv)})
 
     async def end(self) -> None:
-        """End every sandbox and the warden itself, and return when it has hung up."""
+        """End every sandbox and the warden itself, and return when it is gone."""
         self._ending = True
+        process = _process(self.pid)
         with contextlib.suppress(OSError):
             await self.ask({"op": "end"})
         await self.lost.wait()
         self.hang_up()
+        if process is not None:
+            try:
+                # It holds its lock until then, by which others see that it lives.
+                with anyio.move_on_after(_LAST_SECONDS):
+                    await anyio.wait_readable(process)
+            finally:
+                os.close(process)
 
     def leave(self) -> None:
         """Close the connection and leave everything as it is, and tell nobody of an end: nothing has ended. Nothing may
@@ -316,6 +325,7 @@ class Warden:
                 log.warning(
                     "warden_of_another_version", version=hello["version"], why="it is ended, with its sandboxes"
                 )
+                warden.pid = hello.get("pid", 0)
                 await warden.end()
                 raise ConnectionRefusedError(errno.ECONNREFUSED, "the warden was of another version")
             warden.pid = hello["pid"]
@@ -424,6 +434,14 @@ class Warden:
         children, self._children = list(self._children.values()), {}
         for child in children:
             child.ended(Exit(-SIGKILL))
+
+
+def _process(pid: int) -> int | None:
+    """A descriptor of a process, which can be read when that has ended; None where there is none."""
+    try:
+        return os.pidfd_open(pid) if pid else None
+    except OSError:
+        return None
 
 
 def _start(folder: Path, patience: float) -> None:

@@ -33,17 +33,16 @@ class Keeper:
                     await self._clear(self._warden)
             return self._warden
 
-    def leave(self) -> None:
-        """Let the warden go on alone, with everything in it, for as long as it has patience; nothing may be asked of
-        it, or of what it has started, any more."""
-        if self._warden is not None:
+    async def part(self, *, keep: bool) -> None:
+        """Let go of the warden: end it with everything in it, or with `keep` let it go on alone with what is in it, for
+        as long as it has patience; one that has nothing ends. Nothing may be asked of what it has started any more."""
+        if self._warden is None:
+            return
+        if keep and self._warden.enclosures and not self._warden.lost.is_set():
             self._warden.leave()
-
-    async def end(self) -> None:
-        """End the warden with everything in it; nothing where there is none."""
-        if self._warden is not None:
+        else:
             await self._warden.end()
-            self._warden = None
+        self._warden = None
 
     async def _clear(self, warden: Warden) -> None:
         for enclosure in list(warden.enclosures.values()):

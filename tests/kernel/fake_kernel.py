@@ -167,6 +167,9 @@ class FakeKernel:
     async def last_words(self) -> None:
         self.stimulate("death")
 
+    def leave(self) -> None:
+        self.heard.append("leave")
+
     async def shutdown(self) -> None:
         self.shut_down = True
         await self.process.kill()
