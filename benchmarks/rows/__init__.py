@@ -14,6 +14,7 @@ from benchmarks.rows import (
     sandboxes,
     slow_reader,
     start,
+    store,
     transfers,
 )
 
@@ -28,5 +29,6 @@ ROWS: tuple[Row, ...] = (
     *cpu.ROWS,
     *many.ROWS,
     *slow_reader.ROWS,
+    *store.ROWS,
     *transfers.ROWS,
 )
