@@ -17,13 +17,13 @@ from anyio import to_thread
 from sqlalchemy import Connection
 
 from execd.errors import ExecdError, ExecutionNotFound, KernelStartFailed, UnknownLanguage
-from execd.events import Reason, Status
+from execd.events import Status
 from execd.isolation.trees import wipe
 from execd.kernel.interpreter import Interpreter
 from execd.kernel.kernelspec import KernelSpec
 from execd.kernel.trace import KernelTrace
 from execd.kernel.tree import kill_marked
-from execd.service.context import SANDBOX_LOST, Left
+from execd.service.context import Left
 from execd.service.execution import Execution
 from execd.service.executions import Executions
 from execd.service.folders import Folders
@@ -94,7 +94,9 @@ class Adoption:
         if sandbox is None or enclosure is None:
             if enclosure is not None:
                 await enclosure.close()
-            self._lose(row, record, found)
+            log.warning("sandbox_lost", sandbox_id=row.id)
+            if record is not None:
+                self._sandboxes.lose(record)
             return
         for context in found.contexts:
             if context.sandbox_id == row.id:
@@ -111,15 +113,6 @@ class Adoption:
         except (ExecdError, OSError, KeyError, TypeError, ValueError) as error:
             log.warning("sandbox_not_adopted", sandbox_id=row.id, why=str(error))
             return None
-
-    def _lose(self, row: SandboxRow, record: SandboxRecord | None, found: _Found) -> None:
-        log.warning("sandbox_lost", sandbox_id=row.id)
-        if record is not None:
-            self._sandboxes.lose(record)
-        for execution in [each for each in found.executions.values() if each.sandbox_id == row.id]:
-            del found.executions[execution.id]
-            assert SANDBOX_LOST.error is not None
-            execution.fail(Reason.SANDBOX_LOST, SANDBOX_LOST.error)
 
     async def _adopt_context(
         self, sandbox: Sandbox, row: ContextRow, enclosure: Enclosure, runs: list[Execution]

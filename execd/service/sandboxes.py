@@ -308,13 +308,14 @@ class Sandboxes:
                 raise
         self._common.tasks.start_soon(self._watch, self._living[record.id])
         log.info("sandbox_created", sandbox_id=record.id, image=record.wanted.image)
-        self._change(record.id, status=SandboxStatus.RUNNING, started_at=now_ms())
+        made = self._change(record.id, status=SandboxStatus.RUNNING, started_at=now_ms())
         try:
             await self._common.registry.flush()
         except StorageFull:
-            await self._end(record.id, EndReason.DELETED)
+            if record.id in self._records:
+                await self._end(record.id, EndReason.DELETED)
             raise
-        return self.get(record.id)
+        return made
 
     def _check_room(self, record: SandboxRecord) -> None:
         if not self._open:
