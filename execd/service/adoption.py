@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 
 import structlog
 from anyio import to_thread
@@ -34,11 +35,12 @@ from execd.service.registry import Registry
 from execd.service.sandbox import Sandbox
 from execd.service.sandboxes import Sandboxes
 from execd.service.terminals import MARKS
-from execd.store.living import ContextRow, SandboxRow, all_contexts, all_sandboxes
+from execd.store.living import ContextRow, SandboxRow, all_contexts, all_sandboxes, remove_ended
 from execd.warden.client import Enclosure, Warden
 
 log = structlog.get_logger(__name__)
 
+_REMEMBERED = 1000
 _GONE = "its kernel ended while there was no service"
 
 
@@ -75,6 +77,8 @@ class Adoption:
             await enclosure.close()
         for execution in found.executions.values():
             self._executions.abandon(execution)
+        await self._registry.flush()
+        await self._registry.store.write(partial(remove_ended, node=self._registry.node, keep=_REMEMBERED))
         await to_thread.run_sync(self._folders.keep_only, {sandbox.id for sandbox in self._sandboxes.living()})
 
     async def _find(self) -> _Found:

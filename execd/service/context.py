@@ -6,6 +6,7 @@ submit ──▶ waiting (bounded) ──▶ serve: one at a time ──▶ Run 
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
@@ -16,7 +17,7 @@ from pathlib import Path
 import anyio
 import structlog
 
-from execd.errors import ContextNotFound, ExecdError, KernelFailed, QueueFull, ShuttingDown
+from execd.errors import ContextNotFound, ExecdError, KernelFailed, QueueFull, ShuttingDown, StorageFull
 from execd.events import Complete, ContextRestarted, Error, Reason, Status, StatusChanged
 from execd.kernel.interpreter import Interpreter
 from execd.kernel.kernelspec import KernelSpec
@@ -41,7 +42,19 @@ SANDBOX_LOST = Ending(
 )
 
 StartKernel = Callable[[KernelSpec, Path], Awaitable[Interpreter]]
-OnChange = Callable[["Context"], None]
+
+
+async def _kept_by_nobody() -> None:
+    return
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """Who is told when what a later service has to know of a context is not as it was: `changed`; `kept` returns when
+    that is kept, or raises StorageFull."""
+
+    changed: Callable[[Context], None] = lambda _: None
+    kept: Callable[[], Awaitable[None]] = _kept_by_nobody
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +95,8 @@ class Context:
         cwd: Path,
         limits: ContextLimits,
         start_kernel: StartKernel,
-        on_change: OnChange = lambda _: None,
+        witness: Witness | None = None,
     ) -> None:
-        """`on_change` is called when what a later service has to know of it is not as it was."""
         self.id = context_id
         self.spec = spec
         self.cwd = cwd
@@ -102,7 +114,7 @@ class Context:
         self._idle_since = time.monotonic()
         self._under_way: Execution | None = None
         self._leaving = False
-        self._on_change = on_change
+        self._witness = witness or Witness()
         self._closing = SERVICE_ENDED
         self._scope = anyio.CancelScope()
         self._warming = anyio.CancelScope()
@@ -253,7 +265,7 @@ class Context:
         await self._carry_out(self.running)
         self.running = None
         self._idle_since = time.monotonic()
-        self._on_change(self)
+        self._witness.changed(self)
 
     async def _carry_out(self, execution: Execution) -> None:
         try:
@@ -279,7 +291,7 @@ class Context:
             self._state_lost = None
         if execution.status is Status.QUEUED:
             execution.start()
-        self._on_change(self)
+        self._witness.changed(self)
         run = self._new_run(execution, kernel)
         await run.carry_out()
         if run.kernel_exits:
@@ -307,7 +319,9 @@ class Context:
             if self.kernel is None:
                 self.kernel = await self._start_kernel(self.spec, self.cwd)
                 self.generation += 1
-                self._on_change(self)
+                self._witness.changed(self)
+                with contextlib.suppress(StorageFull):  # Then a later service does not find it.
+                    await self._witness.kept()
             return self.kernel
 
     async def _drop_kernel(self, why: str) -> None:
@@ -315,7 +329,7 @@ class Context:
             await self.kernel.shutdown()
             self.kernel = None
             self._state_lost = why
-            self._on_change(self)
+            self._witness.changed(self)
 
     def _tell_positions(self) -> None:
         for position, execution in enumerate(self._waiting, start=1):
@@ -325,7 +339,7 @@ class Context:
         # Whoever starts or ends a kernel at this moment comes first: what it leaves must not stay.
         async with self._starting:
             if self._leaving:
-                self._on_change(self)
+                self._witness.changed(self)
                 self._leave_kernel()
                 return
             await self._drop_kernel("the context was closed")

@@ -11,7 +11,7 @@ import structlog
 
 from execd.errors import ContextNotFound, ShuttingDown, TooManyContexts
 from execd.kernel.kernelspec import KernelSpec, Kernelspecs
-from execd.service.context import CONTEXT_DELETED, SERVICE_ENDED, Context, ContextLimits, Left, StartKernel
+from execd.service.context import CONTEXT_DELETED, SERVICE_ENDED, Context, ContextLimits, Left, StartKernel, Witness
 from execd.service.run import Ending
 from execd.service.workspace import Workspace
 
@@ -52,9 +52,11 @@ class Contexts:
         self._limits = limits
         self._tasks = tasks
         self._keep = keep
+        self._witness = Witness(self._note, keep.kept)
         self._all: dict[str, Context] = {}
         self._defaults: dict[str, Context] = {}
         self._open = True
+        self._ended = False
 
     def get(self, context_id: str) -> Context:
         """The context with this id. Raises ContextNotFound."""
@@ -94,7 +96,7 @@ class Contexts:
 
     def adopt(self, context_id: str, spec: KernelSpec, cwd: Path, left: Left, *, default: bool) -> Context:
         """One that an earlier service has left."""
-        context = Context(context_id, spec, cwd, self._limits, self._start_kernel, self._note)
+        context = Context(context_id, spec, cwd, self._limits, self._start_kernel, self._witness)
         context.take_over(left)
         if default:
             self._defaults[spec.language] = context
@@ -133,7 +135,7 @@ class Contexts:
 
     async def close(self, ending: Ending = SERVICE_ENDED) -> None:
         """End every context, all at once, and accept no new one; what runs in them ends like this."""
-        self._open = False
+        self._open, self._ended = False, True
         async with anyio.create_task_group() as group:
             for context in self.list():
                 group.start_soon(context.close, ending)
@@ -146,7 +148,8 @@ class Contexts:
                 group.start_soon(context.leave)
 
     def _note(self, context: Context) -> None:
-        if self._all.get(context.id) is context:
+        # What was kept of them goes with their sandbox.
+        if self._all.get(context.id) is context and not self._ended:
             self._keep.note(context, default=self._defaults.get(context.language) is context)
 
     def _add(self, spec: KernelSpec, cwd: str | None) -> Context:
@@ -155,7 +158,7 @@ class Contexts:
         if len(self._all) >= self._limits.contexts:
             raise TooManyContexts(self._limits.contexts)
         folder = self._workspace.usable(cwd)
-        context = Context(self._keep.identify(), spec, folder, self._limits, self._start_kernel, self._note)
+        context = Context(self._keep.identify(), spec, folder, self._limits, self._start_kernel, self._witness)
         self._all[context.id] = context
         self._note(context)
         self._tasks.start_soon(context.serve)

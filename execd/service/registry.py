@@ -65,7 +65,6 @@ class Registry:
     async def flush(self) -> None:
         """Keep all that is noted; returns when that is committed. Raises StorageFull; then it is still noted."""
         async with self._turn:
-            self._news = anyio.Event()
             noted, self._noted = self._noted, {}
             if noted:
                 await self._write(noted)
@@ -75,6 +74,7 @@ class Registry:
         structlog.contextvars.clear_contextvars()
         while True:
             await self._news.wait()
+            self._news = anyio.Event()
             await anyio.sleep(DELAY_SECONDS)
             try:
                 await self.flush()

@@ -215,7 +215,10 @@ class Sandboxes:
 
     def lose(self, record: SandboxRecord) -> None:
         """A sandbox of an earlier service's is not there any more."""
-        self.remember(replace(record, status=SandboxStatus.ENDED, end=EndReason.LOST))
+        ended = replace(record, status=SandboxStatus.ENDED, end=EndReason.LOST)
+        self.remember(ended)
+        registry = self._common.registry
+        registry.note(f"sandbox {record.id}", lambda: keep_sandbox(registry, ended, SandboxTrace("", "", 0)))
 
     def remember(self, record: SandboxRecord) -> None:
         """This one has ended."""
