@@ -136,17 +136,18 @@ class Adoption:
             lost,
             row.created_at,
             record.idle_since,
-            tuple(self._to_be_run(runs, goes_on=kernel is not None)),
+            tuple(self._to_be_run(runs, kernel is not None, may_have_begun=row.trace is not None)),
         )
         contexts = sandbox.sessions if record.kind == "session" else sandbox.contexts
         contexts.adopt(row.id, spec, record.cwd, left, default=record.default)
 
-    def _to_be_run(self, runs: Sequence[Execution], *, goes_on: bool) -> list[Execution]:
+    def _to_be_run(self, runs: Sequence[Execution], goes_on: bool, *, may_have_begun: bool) -> list[Execution]:
+        """What is still to be carried out: not what a kernel that is gone may have begun."""
         wanted: list[Execution] = []
-        for execution in runs:
-            first = not wanted and goes_on
+        for place, execution in enumerate(runs):
             asked_to_end = execution.cancel_requested_at is not None
-            if (execution.status is Status.RUNNING or asked_to_end) and not first:
+            begun = execution.status is Status.RUNNING or (place == 0 and may_have_begun)
+            if (begun or asked_to_end) and not (place == 0 and goes_on):
                 self._executions.abandon(execution)
                 continue
             if asked_to_end:

@@ -263,6 +263,8 @@ class Context:
         self.running = self._waiting.popleft()
         self._tell_positions()
         await self._carry_out(self.running)
+        # Not before its end is kept: only the first in line can have been begun when a later service finds the line.
+        await self.running.ended.wait()
         self.running = None
         self._idle_since = time.monotonic()
         self._witness.changed(self)

@@ -358,7 +358,10 @@ class Sandboxes:
                 what = "paused" if pausing else "resumed"
                 raise SandboxFailed(sandbox_id, what, error.strerror or str(error)) from error
             self._living[sandbox_id].touch()
-            return self._change(sandbox_id, status=after, paused_at=now_ms() if pausing else None)
+            turned = self._change(sandbox_id, status=after, paused_at=now_ms() if pausing else None)
+            with contextlib.suppress(StorageFull):  # it is done
+                await self._common.registry.flush()
+            return turned
 
     async def _watch(self, sandbox: Sandbox) -> None:
         structlog.contextvars.clear_contextvars()
