@@ -28,13 +28,13 @@ from execd.kernel.adopting import Adopted, Claim, close_all
 from execd.kernel.kernelspec import KernelSpec
 from execd.kernel.process import children_of, cpu_seconds, peak_memory, reset_peak_memory
 from execd.kernel.request import Emit, ExecuteRequest, Followed, PendingRequest
-from execd.kernel.shell import CODE, STATE, STDERR, STDOUT, MemoryFile, Shell, ShellHooks, ShellSpec
+from execd.kernel.shell import CODE, STATE, STDERR, STDOUT, VARIABLES, MemoryFile, Shell, ShellHooks, ShellSpec
 from execd.kernel.trace import BashTrace
 from execd.kernel.tree import kill_marked
 
 ENAME = "CommandExecError"
 # What shells have these as; `told` says which run was told last, and is none of theirs.
-_FILES = {"code": CODE, "state": STATE, "told": -1}
+_FILES = {"code": CODE, "state": STATE, "variables": VARIABLES, "told": -1}
 _LONGEST_NAME = 256
 _NOTHING: Mapping[str, int] = MappingProxyType({})
 
@@ -122,13 +122,15 @@ class BashKernel:
         self._env = starting.env
         self._marker = marker or secrets.token_hex(8)
         self.process = BashProcess(self._marker)
-        self._code, self._state, self._told = (MemoryFile(number, files.get(name)) for name, number in _FILES.items())
+        made = {name: MemoryFile(number, files.get(name)) for name, number in _FILES.items()}
+        self._code, self._state, self._variables, self._told = made.values()
         self._hooks = ShellHooks(self._emit, self._reported, self._shell_idle, self._shell_ended)
         self._token = ""
         self._status = 0
         self._request: PendingRequest | None = None
         self._followed: Followed | None = None
         self._folder: str | None = None
+        self._has_variables = False
         self._told_again = False
         self._jobs: frozenset[int] = frozenset()
         self._interrupts = 0
@@ -186,8 +188,8 @@ class BashKernel:
     def execute(
         self, wanted: ExecuteRequest, emit: Emit, changed: Callable[[], None], request: str = ""
     ) -> PendingRequest:
-        """Run code in the shell, in `wanted.cwd` if there is one. Its stdin is empty, whatever is allowed. `request` is
-        what the request is called: letters, digits and underscores."""
+        """Run code in the shell, in `wanted.cwd` if there is one, with `wanted.envs`. Its stdin is empty, whatever is
+        allowed. `request` is what the request is called: letters, digits, hyphens and underscores."""
         # What has come since the last run, an unfinished line too, is that one's.
         for shell in self.process.shells:
             shell.flush()
@@ -195,6 +197,8 @@ class BashKernel:
         self._interrupts = 0
         self._request = PendingRequest(self._token, emit, changed)
         self._code.write(wanted.code.encode("utf-8", "replace") + b"\n")
+        self._variables.write(b"".join(f"{name}={value}\0".encode() for name, value in wanted.envs.items()))
+        self._has_variables = bool(wanted.envs)
         self._told.write(self._token.encode())
         self._folder = wanted.cwd
         self._told_again = self._may_have_reported = False
@@ -242,7 +246,7 @@ class BashKernel:
             self._close_files()
 
     def _close_files(self) -> None:
-        for file in (self._code, self._state, self._told):
+        for file in (self._code, self._state, self._variables, self._told):
             file.close()
 
     def _go_on(self, trace: BashTrace, request: str) -> None:
@@ -265,7 +269,10 @@ class BashKernel:
         folder = f"\\builtin cd -- {shlex.quote(self._folder)} {output} && " if self._folder else ""
         # In a list like this, a status that is not 0 neither ends a shell with `set -e` nor is an ERR trap's business.
         begin = f'\\__execd_begin {self._token} {self._status} "$@" && [[ 1 ]]'
-        shell.say(f"{begin}; {folder}\\. {self._code.path} </dev/null {output}; \\__execd_end {self._token}")
+        give, end = "", f"\\__execd_end {self._token}"
+        if self._has_variables:
+            give, end = f"\\__execd_give {output} && ", f'{end} || \\builtin exit "$__execd_status"'
+        shell.say(f"{begin}; {give}{folder}\\. {self._code.path} </dev/null {output}; {end}")
 
     def _open_shell(self) -> Shell:
         try:
@@ -280,7 +287,8 @@ class BashKernel:
 
     def _shell_in(self, cwd: PurePath) -> Shell:
         assert self.spec.prelude is not None
-        keep = {"code": self._code.fd, "state": self._state.fd, "told": self._told.fd}
+        files = (self._code, self._state, self._variables, self._told)
+        keep = {name: file.fd for name, file in zip(_FILES, files, strict=True)}
         spec = ShellSpec(self.spec.argv, self.spec.prelude, cwd, self._env, self._marker, keep)
         return Shell.start(self._launcher, spec, self._hooks)
 

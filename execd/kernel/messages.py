@@ -47,12 +47,14 @@ class Codec:
         # Its own for each service: what an adopted kernel is sent must not be taken for what it was sent before.
         self._session = Session(key=key, username="execd")
 
-    def pack(self, msg_type: str, content: dict[str, Any], msg_id: str = "") -> tuple[str, list[bytes]]:
+    def pack(
+        self, msg_type: str, content: dict[str, Any], msg_id: str = "", metadata: dict[str, Any] | None = None
+    ) -> tuple[str, list[bytes]]:
         """A new request's msg_id, which is made where none is given, and its frames. Raises UnicodeEncodeError for text
         that is no valid Unicode."""
         header = self._session.msg_header(msg_type)
         header["msg_id"] = msg_id or header["msg_id"]
-        message = self._session.msg(msg_type, content=content, header=header)
+        message = self._session.msg(msg_type, content=content, header=header, metadata=metadata)
         return message["header"]["msg_id"], self._session.serialize(message)
 
     def unpack(self, frames: list[bytes]) -> Message:

@@ -22,7 +22,7 @@ from execd.kernel.child import ChildProcess, ChildSpec
 from execd.kernel.lines import LineAssembler
 
 # What a shell inherits has these numbers, which scripts do not use (`flock 200` is common).
-CODE, STATE, _REPORT, STDOUT, STDERR = range(240, 245)
+CODE, STATE, VARIABLES, _REPORT, STDOUT, STDERR = range(240, 246)
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -55,8 +55,9 @@ class MemoryFile:
 
 @dataclass(frozen=True, slots=True)
 class ShellSpec:
-    """How a shell is started: `prelude` is sourced first. All `files` are kept for it, and it inherits two of them:
-    `state` is where it writes its state when it ends, `code` what it is to run."""
+    """How a shell is started: `prelude` is sourced first. All `files` are kept for it, and it inherits three of them:
+    the `code` of a run, its `variables` (NAME=VALUE, a NUL after each), and `state`, where it writes its state when it
+    ends."""
 
     argv: Sequence[str]
     prelude: Path
@@ -96,9 +97,10 @@ class Shell:
         """Start one. Raises OSError."""
         stdin, ours = os.pipe()
         reports, report = os.pipe()
-        passed = {CODE: spec.files["code"], STATE: spec.files["state"], _REPORT: report}
+        files = spec.files
+        passed = {CODE: files["code"], STATE: files["state"], VARIABLES: files["variables"], _REPORT: report}
         shell = cls(hooks, ours, reports)
-        keep = {"stdin": ours, "reports": reports, **spec.files}
+        keep = {"stdin": ours, "reports": reports, **files}
         try:
             fcntl.fcntl(ours, fcntl.F_SETPIPE_SZ, _PAGE)
             child = ChildSpec(spec.argv, spec.cwd, spec.env, spec.marker, stdin=stdin, pass_fds=passed, keep=keep)
@@ -110,7 +112,7 @@ class Shell:
             for fd in (stdin, report):
                 os.close(fd)
         shell._listen()
-        shell.say(f". {shlex.quote(str(spec.prelude))} {_REPORT} {STATE} {STDOUT} {STDERR}")
+        shell.say(f". {shlex.quote(str(spec.prelude))} {_REPORT} {STATE} {STDOUT} {STDERR} {VARIABLES}")
         return shell
 
     @classmethod

@@ -23,6 +23,7 @@ from execd.kernel.interpreter import Interpreter
 from execd.kernel.kernelspec import KernelSpec
 from execd.kernel.process import describe_exit
 from execd.service.execution import Execution
+from execd.service.harvest import NO_HARVESTS, Harvest, Harvests
 from execd.service.run import Ending, Run
 
 log = structlog.get_logger(__name__)
@@ -104,6 +105,8 @@ class Context:
         self.kernel: Interpreter | None = None
         self.running: Execution | None = None
         self.created_at = time.time_ns() // 1_000_000
+        self.harvests: Harvests = NO_HARVESTS
+        """Who gathers what its runs make."""
         self._limits = limits
         self._start_kernel = start_kernel
         self._waiting: deque[Execution] = deque()
@@ -286,6 +289,13 @@ class Context:
         if await self._followed(execution):
             return
         kernel = await self._ready_kernel()
+        harvest = await self.harvests.begin(execution)
+        try:
+            await self._run_on(kernel, execution, harvest)
+        finally:
+            harvest.close()
+
+    async def _run_on(self, kernel: Interpreter, execution: Execution, harvest: Harvest) -> None:
         if execution.journal.ended:
             return
         if self._state_lost is not None:
@@ -294,7 +304,7 @@ class Context:
         if execution.status is Status.QUEUED:
             execution.start()
         self._witness.changed(self)
-        run = self._new_run(execution, kernel)
+        run = self._new_run(execution, kernel, harvest)
         await run.carry_out()
         if run.kernel_exits:
             await self._drop_kernel("the code called exit()")
@@ -305,14 +315,19 @@ class Context:
         if execution is not self._under_way or kernel is None:
             return False
         self._under_way = None
-        run = self._new_run(execution, kernel)
-        followed = await run.follow()
+        harvest = await self.harvests.begin(execution)
+        try:
+            run = self._new_run(execution, kernel, harvest)
+            followed = await run.follow()
+        finally:
+            harvest.close()
         if followed and run.kernel_exits:
             await self._drop_kernel("the code called exit()")
         return followed
 
-    def _new_run(self, execution: Execution, kernel: Interpreter) -> Run:
-        return Run(execution, kernel, self._limits.timeout(execution.request.timeout), self._limits.interrupt_grace)
+    def _new_run(self, execution: Execution, kernel: Interpreter, harvest: Harvest) -> Run:
+        timeout = self._limits.timeout(execution.request.timeout)
+        return Run(execution, kernel, timeout, self._limits.interrupt_grace, harvest)
 
     async def _ready_kernel(self) -> Interpreter:
         async with self._starting:

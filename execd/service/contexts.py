@@ -12,6 +12,7 @@ import structlog
 from execd.errors import ContextNotFound, ShuttingDown, TooManyContexts
 from execd.kernel.kernelspec import KernelSpec, Kernelspecs
 from execd.service.context import CONTEXT_DELETED, SERVICE_ENDED, Context, ContextLimits, Left, StartKernel, Witness
+from execd.service.harvest import NO_HARVESTS, Harvests
 from execd.service.run import Ending
 from execd.service.workspace import Workspace
 
@@ -35,7 +36,8 @@ class Keep:
 
 
 class Contexts:
-    """Every context by id, and each language's default. Their tasks belong to `tasks`; `keep` names them."""
+    """Every context by id, and each language's default. Their tasks belong to `tasks`; `keep` names them. What their
+    runs make is gathered by `harvests`."""
 
     def __init__(
         self,
@@ -53,6 +55,7 @@ class Contexts:
         self._tasks = tasks
         self._keep = keep
         self._witness = Witness(self._note, keep.kept)
+        self.harvests: Harvests = NO_HARVESTS
         self._all: dict[str, Context] = {}
         self._defaults: dict[str, Context] = {}
         self._open = True
@@ -97,6 +100,7 @@ class Contexts:
     def adopt(self, context_id: str, spec: KernelSpec, cwd: Path, left: Left, *, default: bool) -> Context:
         """One that an earlier service has left."""
         context = Context(context_id, spec, cwd, self._limits, self._start_kernel, self._witness)
+        context.harvests = self.harvests
         context.take_over(left)
         if default:
             self._defaults[spec.language] = context
@@ -159,6 +163,7 @@ class Contexts:
             raise TooManyContexts(self._limits.contexts)
         folder = self._workspace.usable(cwd)
         context = Context(self._keep.identify(), spec, folder, self._limits, self._start_kernel, self._witness)
+        context.harvests = self.harvests
         self._all[context.id] = context
         self._note(context)
         self._tasks.start_soon(context.serve)

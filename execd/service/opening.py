@@ -14,11 +14,13 @@ import structlog
 
 from execd.kernel.kernelspec import Kernelspecs, bundled_kernels
 from execd.service.adoption import Adoption
+from execd.service.artifacts import Artifacts
 from execd.service.egress import Egress
 from execd.service.egress_addresses import Resolver
 from execd.service.egress_policy import Policy
 from execd.service.executions import Executions
 from execd.service.folders import Folders
+from execd.service.links import Links, lasting_key
 from execd.service.meters import Meters
 from execd.service.place import MachinePlaces
 from execd.service.preflight import find_walls
@@ -33,6 +35,7 @@ from execd.service.walled import WalledPlaces
 from execd.service.walls import Walls
 from execd.service.watchdog import Watchdog
 from execd.settings import Settings
+from execd.store.blobs import Blobs
 from execd.store.engine import database_url
 from execd.store.store import Store
 from execd.warden.keeper import Keeper
@@ -58,10 +61,13 @@ async def open_sandboxes(settings: Settings, meters: Meters) -> AsyncIterator[Sa
             walls = await find_walls(settings, folders, keeper)
             async with anyio.create_task_group() as tasks, recording(store) as recorder, registering(store) as registry:
                 executions = Executions(settings, recorder, meters)
-                common = Common(settings, kernelspecs, executions, meters, zmq, registry, tasks)
+                artifacts = Artifacts(store, Blobs(folders.data / "artifacts"), settings)
+                links = Links(lasting_key(folders.data / "links.key"))
+                common = Common(settings, kernelspecs, executions, artifacts, links, meters, zmq, registry, tasks)
                 sandboxes = Sandboxes(common, _places(settings, folders, keeper, walls, tasks))
                 await Adoption(sandboxes, executions, registry, folders).carry_out(await keeper.warden())
                 tasks.start_soon(executions.retain)
+                tasks.start_soon(artifacts.retain)
                 tasks.start_soon(_prepare, keeper, kernelspecs)
                 meters.show(sandboxes.count_waiting, sandboxes.count_kernels, sandboxes.count_commands)
                 tasks.start_soon(keep_time, sandboxes, tasks)

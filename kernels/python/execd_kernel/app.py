@@ -15,7 +15,7 @@ from ipykernel.kernelapp import IPKernelApp
 from ipykernel.kernelbase import Kernel
 from traitlets import DottedObjectName, Type, default
 
-from execd_kernel import entering, startup
+from execd_kernel import entering, startup, variables
 from execd_kernel.interrupts import Interrupts
 from execd_kernel.iopub import IOPubThread
 from execd_kernel.outcomes import Outcomes
@@ -72,9 +72,10 @@ class PythonKernel(IPythonKernel):
         session.send(stream, OUTCOME_TOLD, {"status": "ok", **told}, parent, ident)
 
     async def execute_request(self, stream: Any, ident: Any, parent: Any) -> None:
-        """Run code, and remember what becomes of it."""
+        """Run a cell, with the environment variables that came for it, and remember what becomes of it."""
         self._outcomes.begin(parent["header"]["msg_id"])
-        await super().execute_request(stream, ident, parent)  # type: ignore[no-untyped-call]
+        with variables.set_for_a_run(variables.taken_from(parent)):
+            await super().execute_request(stream, ident, parent)  # type: ignore[no-untyped-call]
 
     def finish_metadata(self, parent: Any, metadata: Any, reply_content: Any) -> Any:
         """Complete a reply that is about to be sent."""
