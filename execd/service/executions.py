@@ -135,7 +135,7 @@ class Executions:
         left = await self._recorder.store.read(
             lambda connection: rows.unfinished(connection, self._recorder.store.node)
         )
-        return [self._revived(row) for row in left]
+        return [await self._revived(row) for row in left]
 
     def abandon(self, execution: Execution) -> None:
         """End one that was left, and of whose end nobody knows."""
@@ -163,8 +163,11 @@ class Executions:
         shelf.execution = execution
         return execution
 
-    def _revived(self, row: ExecutionRow) -> Execution:
+    async def _revived(self, row: ExecutionRow) -> Execution:
         execution = self._living[row.id] = self._restored(row)
+        if execution.request.allow_stdin:
+            last = await self._recorder.read(row.id, row.last_seq - 1, 1)
+            execution.awaiting_input = bool(last.records) and last.records[0].startswith(b'{"type":"input_request",')
         execution.journal.append(ServiceRestarted(row.last_seq))
         return execution
 

@@ -74,6 +74,18 @@ def test_a_run_that_ended_meanwhile_ends_as_it_did(lives: Lives, signum: Signals
     assert own.printed("print(1)" if language == "python" else "echo 1", language=language) == "1\n"
 
 
+def test_input_is_asked_for_by_one_service_and_given_to_the_next(lives: Lives) -> None:
+    own = lives.sandbox()
+    with running(own.client, "print('hello', input('name? '))", allow_stdin=True) as stream:
+        stream.until(is_a("input_request"))
+        run_id = stream.execution_id
+    lives.again(SIGTERM)
+    assert own.execution(run_id)["awaiting_input"] is True
+    own.client.post(f"/code/executions/{run_id}/input", json={"value": "you"}).raise_for_status()
+    events = own.followed(run_id)
+    assert (text_of(events), end_of(events)) == ("hello you\n", ("succeeded", None))
+
+
 def test_what_waits_is_carried_out_once_and_in_turn(lives: Lives, signum: Signals) -> None:
     own = lives.sandbox()
     context = own.context()
