@@ -41,10 +41,10 @@ OUTCOME, TOLD, IDLE = "execd_outcome_request", "execd_outcome_reply", {"executio
 @pytest.mark.parametrize("idle_first", [False, True])
 def test_one_that_has_ended_has_when_the_kernel_is_done_with_the_question(idle_first: bool) -> None:
     asked = Asked(ours=True)
-    steps = [lambda: asked.hear(TOLD, "q1", state="ended", reply=REPLY), lambda: asked.hear("status", "q1", **IDLE)]
-    for number, step in enumerate(reversed(steps) if idle_first else steps):
-        assert not asked.request.ended, number
-        step()
+    steps: list[tuple[str, dict[str, Any]]] = [(TOLD, {"state": "ended", "reply": REPLY}), ("status", IDLE)]
+    for kind, content in reversed(steps) if idle_first else steps:
+        assert not asked.request.ended, kind
+        asked.hear(kind, "q1", **content)
     assert asked.request.ended
     assert (asked.request.reply, asked.request.unknown, asked.request.never) == (REPLY, False, False)
 
