@@ -15,10 +15,9 @@ from pathlib import Path
 from execd.errors import FolderInUse
 from execd.identifiers import new_id
 from execd.isolation.trees import wipe
+from execd.service.execution import DEFAULT_SANDBOX
 from execd.settings import Settings
 from execd.warden.protocol import LOCK
-
-DEFAULT = "default"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +70,7 @@ class Folders:
                 wipe(folder)
         for folder in self.runtime.iterdir():
             # Without walls the one named default has its things beside the others' folders.
-            if folder.name not in sandbox_ids and (DEFAULT not in sandbox_ids or folder.name.startswith("sb_")):
+            if folder.name not in sandbox_ids and (DEFAULT_SANDBOX not in sandbox_ids or folder.name.startswith("sb_")):
                 wipe(folder)
 
     def let_others_pass(self) -> None:
