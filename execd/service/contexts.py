@@ -56,6 +56,8 @@ class Contexts:
         self._keep = keep
         self._witness = Witness(self._note, keep.kept)
         self.harvests: Harvests = NO_HARVESTS
+        self.admit: Callable[[], None] = lambda: None
+        """Called before another one is made; what it raises is why there is to be none."""
         self._all: dict[str, Context] = {}
         self._defaults: dict[str, Context] = {}
         self._open = True
@@ -161,6 +163,7 @@ class Contexts:
             raise ShuttingDown
         if len(self._all) >= self._limits.contexts:
             raise TooManyContexts(self._limits.contexts)
+        self.admit()
         folder = self._workspace.usable(cwd)
         context = Context(self._keep.identify(), spec, folder, self._limits, self._start_kernel, self._witness)
         context.harvests = self.harvests

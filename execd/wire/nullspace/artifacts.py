@@ -24,7 +24,7 @@ from execd.errors import (
     StorageFull,
 )
 from execd.service.artifact import shown
-from execd.service.execution import DEFAULT_SANDBOX
+from execd.service.caller import is_default, may_see, tenant
 from execd.service.links import LIFETIME, Link
 from execd.service.media import Kind
 from execd.store.artifacts import ArtifactRow, WantedArtifacts
@@ -49,6 +49,7 @@ async def list_artifacts(request: Request) -> Response:
     """The newest first."""
     query = request.query_params
     wanted = WantedArtifacts(
+        tenant=tenant(),
         sandbox_id=sandbox_id_of(request),
         context_id=query.get("context_id"),
         execution_count=_number("execution_count", query.get("execution_count")),
@@ -123,14 +124,14 @@ async def _asked(request: Request) -> ArtifactRow:
     except ArtifactNotFound:
         await _check_sandbox(request)
         raise
-    if row.sandbox_id != sandbox_id_of(request):
+    if row.sandbox_id != sandbox_id_of(request) or not may_see(row.tenant):
         await _check_sandbox(request)
         raise ArtifactNotFound(artifact_id)
     return row
 
 
 async def _check_sandbox(request: Request) -> None:
-    if (sandbox_id := sandbox_id_of(request)) != DEFAULT_SANDBOX:
+    if not is_default(sandbox_id := sandbox_id_of(request)):
         sandboxes_of(request).get(sandbox_id)
 
 
