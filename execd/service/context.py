@@ -81,7 +81,7 @@ class Context:
         self._idle_since = time.monotonic()
         self._closing = SERVICE_ENDED
         self._scope = anyio.CancelScope()
-        self._warming = anyio.CancelScope()
+        self._preparations: set[anyio.CancelScope] = set()
         self._closed = anyio.Event()
 
     def __repr__(self) -> str:
@@ -165,11 +165,27 @@ class Context:
             self.kernel.answer_input(value)
 
     async def warm(self) -> None:
-        """Have a living kernel; to be called once. Raises KernelFailed; if it is closed meanwhile, as `submit` does."""
-        with self._warming:
+        """Have a living kernel. Raises KernelFailed; if the context is closed meanwhile, as `submit` does."""
+        with self._preparing() as scope:
             await self._ready_kernel()
             self._idle_since = time.monotonic()
-        if self._warming.cancel_called:
+        if scope.cancel_called:
+            raise self._gone()
+
+    async def restart(self) -> None:
+        """Replace the kernel by a new one, which has no variables. What runs is cancelled; what waits runs in the new
+        kernel. Raises KernelFailed; if the context is closed, now or meanwhile, what `submit` does."""
+        if self._scope.cancel_called:
+            raise self._gone()
+        with self._preparing() as scope:
+            # Nothing begins while this is held.
+            async with self._starting:
+                if self.running is not None and self.running.status is Status.RUNNING:
+                    await self.cancel(self.running)
+                await self._drop_kernel("it was restarted")
+                await self._new_kernel()
+            self._idle_since = time.monotonic()
+        if scope.cancel_called:
             raise self._gone()
 
     async def hibernate(self, why: str) -> None:
@@ -183,7 +199,8 @@ class Context:
         """End for good: what runs and what waits ends like this, and the kernel with it."""
         self._closing = ending
         self._scope.cancel()
-        self._warming.cancel()
+        for preparation in tuple(self._preparations):
+            preparation.cancel()
         await self._closed.wait()
 
     async def serve(self) -> None:
@@ -232,23 +249,37 @@ class Context:
         execution.start()
         run = Run(execution, kernel, self._limits.timeout(execution.request.timeout), self._limits.interrupt_grace)
         await run.carry_out()
-        if run.kernel_exits:
+        if run.kernel_exits and self.kernel is kernel:
             await self._drop_kernel("the code called exit()")
 
     async def _ready_kernel(self) -> Interpreter:
         async with self._starting:
             if self.kernel is not None and not self.kernel.alive:
                 await self._drop_kernel(f"its kernel ended {describe_exit(self.kernel.process.exit_code)}")
-            if self.kernel is None:
-                self.kernel = await self._start_kernel(self.spec, self.cwd)
-                self.generation += 1
-            return self.kernel
+            return self.kernel or await self._new_kernel()
+
+    async def _new_kernel(self) -> Interpreter:
+        self.kernel = await self._start_kernel(self.spec, self.cwd)
+        self.generation += 1
+        return self.kernel
 
     async def _drop_kernel(self, why: str) -> None:
-        if self.kernel is not None:
-            await self.kernel.shutdown()
-            self.kernel = None
-            self._state_lost = why
+        dropped = self.kernel
+        if dropped is not None:
+            await dropped.shutdown()
+            if self.kernel is dropped:
+                self.kernel = None
+                self._state_lost = why
+
+    @contextmanager
+    def _preparing(self) -> Iterator[anyio.CancelScope]:
+        # Closing does not wait for what only readies the kernel.
+        with anyio.CancelScope() as scope:
+            self._preparations.add(scope)
+            try:
+                yield scope
+            finally:
+                self._preparations.discard(scope)
 
     def _tell_positions(self) -> None:
         for position, execution in enumerate(self._waiting, start=1):

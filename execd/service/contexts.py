@@ -16,6 +16,9 @@ from execd.service.workspace import Workspace
 
 log = structlog.get_logger(__name__)
 
+CONTEXT = "ctx"
+"""What the ids of contexts begin with; those of sessions, which are no contexts to clients, do not."""
+
 
 class Contexts:
     """Every context by id, and each language's default. Their tasks belong to `tasks`; `identify` names them."""

@@ -192,7 +192,7 @@ class Execution:
         for event in self._budget.settle():
             self.journal.append(event)
         self.complete = complete
-        self.finished_at = max(self.journal.clock(), self.started_at or self.created_at)
+        self.finished_at = max(self.journal.clock(), self.cancel_requested_at or self.started_at or self.created_at)
         self._took = self.elapsed_ms()
         self.journal.append(complete)
         self.awaiting_input = False
@@ -222,6 +222,12 @@ class Execution:
         self.emit(StatusChanged("error"))
         self.emit(error)
         self.finish(Complete(Status.FAILED, reason, duration_ms=self.elapsed_ms()))
+
+    def number(self, count: object) -> None:
+        """Note the number of the cell, for one of which no event has told it."""
+        if isinstance(count, int) and self.execution_count is None:
+            self.execution_count = count
+            self.journal.note()
 
     def would_journal(self, text: str) -> bool:
         """Whether this text, as the beginning of what comes next, would go to the journal whole."""

@@ -5,21 +5,21 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import partial
 
 import anyio
 import anyio.abc
 
-from execd.errors import ContextNotFound, ExecdError, ExecutionNotFound
-from execd.events import Error, Reason
+from execd.errors import ContextNotFound, ExecdError, ExecutionNotFound, StorageFull
+from execd.events import Error, Reason, Status
 from execd.identifiers import new_id
 from execd.kernel.kernelspec import Kernelspecs
 from execd.kernel.request import ExecuteRequest
 from execd.service.commands import Commands
 from execd.service.context import SERVICE_ENDED, Context, ContextLimits
-from execd.service.contexts import Contexts
+from execd.service.contexts import CONTEXT, Contexts
 from execd.service.environment import Environment, sandbox_environment
 from execd.service.execution import Asked, Execution, Origin
 from execd.service.executions import Executions, SandboxExecutions
@@ -95,7 +95,7 @@ class Sandbox:
             kernelspecs=common.kernelspecs,
             executions=executions,
             warm=starter.warm,
-            contexts=make(partial(new_id, "ctx")),
+            contexts=make(partial(new_id, CONTEXT)),
             sessions=make(lambda: str(uuid.uuid4())),
             commands=Commands(executions, place.launcher, environment, cwd, common.tasks, place.owner),
             files=Files(root, Paths(cwd.path, environment.lasting, root.accounts)),
@@ -150,6 +150,21 @@ class Sandbox:
             # It was deleted, which ends its executions, if it has not done so already.
             await execution.ended.wait()
         return execution
+
+    async def cancel(self, execution: Execution) -> None:
+        """Ask for the end of what runs in a context or waits there. What waits has ended when this returns; what runs
+        is stopped by the ladder, which nobody waits for here."""
+        try:
+            context = self.context_of(execution)
+        except ContextNotFound:
+            # It was deleted, which ends its executions.
+            return
+        if execution.status is Status.QUEUED:
+            await context.cancel(execution)
+        else:
+            execution.cancel()
+        with suppress(StorageFull):
+            await self.executions.keep()
 
     def count_waiting(self) -> int:
         """How many executions wait for their turn, in contexts and sessions."""

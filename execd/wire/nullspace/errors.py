@@ -19,6 +19,7 @@ from execd.errors import (
     FileNotFound,
     InvalidFields,
     InvalidRequest,
+    KernelFailed,
     LimitReached,
     NotFound,
     NotOffered,
@@ -29,7 +30,9 @@ from execd.errors import (
     ShuttingDown,
     StorageFull,
     TooManySandboxes,
+    UnknownLanguage,
     UploadConflict,
+    WorkingFolderUnusable,
     WrongContentType,
 )
 from execd.wire.dialects import Dialect
@@ -101,6 +104,9 @@ SANDBOX_ERRORS = ErrorTable(
         StorageFull: Rendering(507, _Code.FILE_ERROR),
         TooManySandboxes: Rendering(503, _Code.CAPACITY_EXCEEDED),
         LimitReached: Rendering(429, _Code.RATE_LIMIT_EXCEEDED),
+        UnknownLanguage: Rendering(400, _Code.INVALID_REQUEST),
+        KernelFailed: Rendering(502, _Code.EXEC_FAILED),
+        WorkingFolderUnusable: Rendering(400, _Code.INVALID_REQUEST),
         NotOffered: Rendering(501, _Code.NOT_IMPLEMENTED),
         ShuttingDown: Rendering(503, _Code.FEATURE_UNAVAILABLE),
     },
