@@ -166,18 +166,14 @@ class Context:
 
     async def warm(self) -> None:
         """Have a living kernel. Raises KernelFailed; if the context is closed meanwhile, as `submit` does."""
-        with self._preparing() as scope:
+        with self._preparing():
             await self._ready_kernel()
             self._idle_since = time.monotonic()
-        if scope.cancel_called:
-            raise self._gone()
 
     async def restart(self) -> None:
         """Replace the kernel by a new one, which has no variables. What runs is cancelled; what waits runs in the new
         kernel. Raises KernelFailed; if the context is closed, now or meanwhile, what `submit` does."""
-        if self._scope.cancel_called:
-            raise self._gone()
-        with self._preparing() as scope:
+        with self._preparing():
             # Nothing begins while this is held.
             async with self._starting:
                 if self.running is not None and self.running.status is Status.RUNNING:
@@ -185,8 +181,6 @@ class Context:
                 await self._drop_kernel("it was restarted")
                 await self._new_kernel()
             self._idle_since = time.monotonic()
-        if scope.cancel_called:
-            raise self._gone()
 
     async def hibernate(self, why: str) -> None:
         """End the kernel of an idle context; its next run starts a new one and says so."""
@@ -272,14 +266,18 @@ class Context:
                 self._state_lost = why
 
     @contextmanager
-    def _preparing(self) -> Iterator[anyio.CancelScope]:
+    def _preparing(self) -> Iterator[None]:
         # Closing does not wait for what only readies the kernel.
+        if self._scope.cancel_called:
+            raise self._gone()
         with anyio.CancelScope() as scope:
             self._preparations.add(scope)
             try:
-                yield scope
+                yield
             finally:
                 self._preparations.discard(scope)
+        if scope.cancel_called:
+            raise self._gone()
 
     def _tell_positions(self) -> None:
         for position, execution in enumerate(self._waiting, start=1):
