@@ -59,7 +59,7 @@ def test_folders(given: str, meant: str) -> None:
     ],
 )
 def test_folders_that_may_not_be(given: str) -> None:
-    with pytest.raises(InvalidRequest, match="^cwd: "):
+    with pytest.raises(InvalidRequest, match=r"^cwd: "):
         folder_of(given, "/w")
 
 
