@@ -35,11 +35,6 @@ class CodeRuns:
         return await self._executions.page(replace(wanted, context_prefix=_PREFIX), limit, before)
 
 
-def time_limit(asked: float | None, settings: Settings) -> float:
-    """The seconds that a run may take which asks for `asked`."""
-    return min(settings.run_timeout if asked is None else asked, settings.run_timeout_max)
-
-
 def kept_until(execution: Execution, settings: Settings) -> int:
     """Until when its record is kept, if nothing else removes it and it ends now; Unix ms."""
     return (execution.finished_at or execution.created_at) + int(settings.keep_executions_age * 1000)

@@ -109,6 +109,10 @@ class Context:
         """How many executions wait for their turn."""
         return len(self._waiting)
 
+    def time_limit(self, asked: float | None) -> float:
+        """The seconds that a run may take here which asks for so many."""
+        return self._limits.timeout(asked)
+
     def idle_seconds(self) -> float:
         """How long nothing has run or waited here; 0 while something does."""
         busy = self.running is not None or self._waiting

@@ -6,7 +6,7 @@ import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import anyio
@@ -108,7 +108,7 @@ class Sandbox:
 
     async def submit(self, context: Context, request: ExecuteRequest, asked: Asked | None = None) -> Execution:
         """A recorded execution at the end of the context's line; the one that was made with the same key, if there is
-        one. Raises what the context's `submit` does, and StorageFull."""
+        one. Recorded is the time limit that it has. Raises what the context's `submit` does, and StorageFull."""
         asked = asked or Asked()
         async with self._keyed if asked.key else nullcontext():
             known = await self.executions.by_key(asked.key) if asked.key else None
@@ -123,7 +123,8 @@ class Sandbox:
                     detail=dict(asked.detail),
                     key=asked.key,
                 )
-                execution = await self.executions.new(request, origin)
+                limited = replace(request, timeout=context.time_limit(request.timeout))
+                execution = await self.executions.new(limited, origin)
             try:
                 context.submit(execution)
             except ExecdError as error:

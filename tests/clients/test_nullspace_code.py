@@ -43,7 +43,8 @@ def test_a_cell(sdk: Sdk) -> None:
     assert ("".join(done["logs"]["stdout"]), "".join(done["logs"]["stderr"])) == ("a\n", "é\u2028\n")
     [result] = done["results"]
     assert (result["text"], result["is_main_result"], result["data"]) == ("42", True, {"text/plain": "42"})
-    assert (done["error"], done["execution_count"]) == (None, 1)
+    assert done["error"] is None
+    assert done["execution_count"] > 0
     heard = sdk.call("heard")[before:]
     [line] = [told for name, told in heard if name == "on_stdout"]
     assert (line["line"], line["error"]) == ("a\n", False)

@@ -9,7 +9,7 @@ import pytest
 from execd.errors import ExecutionNotFound
 from execd.events import Complete, Error, Reason, Status
 from execd.kernel.request import ExecuteRequest
-from execd.service.code_runs import CodeRuns, failure_reason, kept_until, time_limit
+from execd.service.code_runs import CodeRuns, failure_reason, kept_until
 from execd.service.execution import Origin
 from execd.service.executions import Executions
 from execd.service.meters import Meters
@@ -18,12 +18,6 @@ from execd.settings import Settings
 from execd.store.executions import Wanted
 from execd.store.store import Store
 from tests.service.stage import Clock, new_execution
-
-
-@pytest.mark.parametrize(("asked", "limit"), [(None, 60), (5, 5), (5.5, 5.5), (1000, 100)])
-def test_time_limits(asked: float | None, limit: float) -> None:
-    assert time_limit(asked, Settings(run_timeout=60, run_timeout_max=100)) == limit
-
 
 REASONS: list[tuple[Complete, Error | None, str | None]] = [
     (Complete(Status.SUCCEEDED), None, None),

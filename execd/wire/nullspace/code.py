@@ -21,7 +21,7 @@ from execd.service.execution import Execution
 from execd.service.sandbox import Sandbox
 from execd.wire.body import read_model
 from execd.wire.nullspace.code_asking import asked_by, language_of, wanted
-from execd.wire.nullspace.code_frames import KEEPALIVE_SECONDS, CodeFrames
+from execd.wire.nullspace.code_frames import CodeFrames, keepalive_pause
 from execd.wire.nullspace.code_schemas import ExecuteBody
 from execd.wire.nullspace.errors import SANDBOX_ERRORS
 from execd.wire.nullspace.run_bodies import RUN_HEADER, dress_of, runs_of
@@ -52,7 +52,7 @@ async def stream_run(request: Request) -> Response:
 async def _submitted(request: Request, sandbox: Sandbox, body: ExecuteBody) -> Execution:
     contexts = sandbox.contexts
     context = contexts.get(body.context_id) if body.context_id else contexts.default(language_of(body.language))
-    return await sandbox.submit(context, wanted(body, sandbox.settings), asked_by(request))
+    return await sandbox.submit(context, wanted(body), asked_by(request))
 
 
 def _after(request: Request) -> int:
@@ -63,8 +63,8 @@ def _after(request: Request) -> int:
 
 def _stream(request: Request, execution: Execution, after: int = 0) -> Response:
     settings = sandboxes_of(request).settings
-    pause = min(settings.ping_interval, KEEPALIVE_SECONDS)
     framing = CodeFrames(execution, dress_of(request))
+    pause = keepalive_pause(settings.ping_interval)
     return event_stream(execution.follow(after), framing, pause, settings.shutdown_grace, {RUN_HEADER: execution.id})
 
 

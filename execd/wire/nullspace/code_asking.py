@@ -9,9 +9,7 @@ from starlette.requests import Request
 
 from execd.errors import InvalidRequest
 from execd.kernel.request import ExecuteRequest
-from execd.service.code_runs import time_limit
 from execd.service.execution import Asked
-from execd.settings import Settings
 from execd.wire.nullspace.code_schemas import ExecuteBody, NewRun
 
 DIALECT = "nullspace"
@@ -37,10 +35,9 @@ def folder_of(given: str, workspace: str) -> str:
     return folder
 
 
-def wanted(body: ExecuteBody | NewRun, settings: Settings) -> ExecuteRequest:
-    """The run that is asked for, with the time limit that it has."""
-    asked = None if body.timeout is None else float(body.timeout)
-    return ExecuteRequest(body.code, time_limit(asked, settings))
+def wanted(body: ExecuteBody | NewRun) -> ExecuteRequest:
+    """The run that is asked for."""
+    return ExecuteRequest(body.code, None if body.timeout is None else float(body.timeout))
 
 
 def asked_by(request: Request) -> Asked:

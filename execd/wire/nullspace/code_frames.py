@@ -16,13 +16,18 @@ from execd.service.journal import Slice
 from execd.service.outputs import bundle_of, notice
 from execd.wire.nullspace.results import Dress, Json, error_body, result_body
 
-KEEPALIVE_SECONDS = 10.0
+LONGEST_PAUSE = 10.0
 
 # The beginning of every record (execd.events).
 _HEAD = re.compile(rb'\{"type":"(\w+)","seq":\d+,"timestamp":\d+(,"late":true)?')
 _AS_THEY_ARE = frozenset({b"stdout", b"stderr"})
 _UNSEEN = frozenset({b"init", b"status", b"context_restarted", b"clear_output", b"input_request"})
 _CANCELLED = {"name": "Cancelled", "value": "the run was cancelled", "traceback": ""}
+
+
+def keepalive_pause(ping_interval: float) -> float:
+    """The seconds between two comments: clients that hear nothing for 30 s hang up."""
+    return min(ping_interval, LONGEST_PAUSE)
 
 
 class CodeFrames:

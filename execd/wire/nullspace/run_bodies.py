@@ -10,7 +10,7 @@ from anyio import to_thread
 from starlette.requests import Request
 from starlette.responses import Response
 
-from execd.service.code_runs import CodeRuns, failure_reason, kept_until, time_limit
+from execd.service.code_runs import CodeRuns, failure_reason, kept_until
 from execd.service.context import Context
 from execd.service.execution import Execution
 from execd.service.outputs import Outputs, outputs_of
@@ -55,7 +55,7 @@ def run_body(execution: Execution, settings: Settings) -> Json:
         MACHINES.id_field: MACHINES.id(execution.sandbox_id),
         "context_id": execution.context_id,
         "status": execution.status.value,
-        "timeout_secs": math.ceil(time_limit(execution.request.timeout, settings)),
+        "timeout_secs": math.ceil(execution.request.timeout or settings.run_timeout),
         "created_at": rfc3339(execution.created_at),
         "expires_at": rfc3339(kept_until(execution, settings)),
         **{name: rfc3339(moment) for name, moment in moments.items() if moment is not None},

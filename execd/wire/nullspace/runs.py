@@ -102,7 +102,7 @@ async def _made(sandbox: Sandbox, body: NewRun, asked: Asked) -> Execution:
     known = await sandbox.executions.by_key(asked.key) if asked.key else None
     if known is not None:
         return known
-    return await sandbox.submit(sandbox.contexts.get(body.context_id), wanted(body, sandbox.settings), asked)
+    return await sandbox.submit(sandbox.contexts.get(body.context_id), wanted(body), asked)
 
 
 async def _run(request: Request) -> Execution:

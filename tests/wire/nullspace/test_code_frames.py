@@ -34,7 +34,7 @@ from execd.events import (
 )
 from execd.service.execution import Execution
 from execd.service.journal import Slice
-from execd.wire.nullspace.code_frames import CodeFrames
+from execd.wire.nullspace.code_frames import CodeFrames, keepalive_pause
 from tests.service.stage import new_execution
 
 SENT: dict[str, tuple[Event, dict[str, Any]]] = {
@@ -170,6 +170,11 @@ def test_no_end_looks_like_a_success_that_is_none(
 
 def test_comments_keep_it_alive(execution: Execution) -> None:
     assert CodeFrames(execution).ping() == b": keepalive\n\n"
+
+
+@pytest.mark.parametrize(("interval", "pause"), [(3, 3), (0.2, 0.2), (60, 10)])
+def test_comments_are_never_far_apart(interval: float, pause: float) -> None:
+    assert keepalive_pause(interval) == pause
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=()) | st.sampled_from("\r\n\u2028\x85\x0b:"), max_size=9)))
