@@ -45,7 +45,8 @@
     │   └── UserNotInside         nobody can: behind the sandbox's walls there is no such user
     ├── IsolationUnavailable      isolated sessions are not to be had here
     ├── NotOffered                the API knows it, this service has it not
-    │   └── FreezeUnavailable     sandboxes cannot be paused where nothing can stop their processes
+    │   ├── FreezeUnavailable     sandboxes cannot be paused where nothing can stop their processes
+    │   └── EnvsUnavailable       the language's kernel cannot have variables for one run
     ├── LimitReached              a bound of this service; later, or with less, it may work
     │   ├── QueueFull             too many runs wait for one context
     │   ├── TooManyContexts
@@ -355,6 +356,16 @@ class FreezeUnavailable(NotOffered):
     def __init__(self) -> None:
         super().__init__(
             "sandboxes cannot be paused here: nothing can freeze their processes; GET /v1/capabilities says what can be"
+        )
+
+
+class EnvsUnavailable(NotOffered):
+    """The kernel of this language cannot set environment variables for one run and restore them."""
+
+    def __init__(self, language: str) -> None:
+        super().__init__(
+            f"the {language} kernel cannot have environment variables for one run; give them to the sandbox when it is "
+            "made, or set them in the code"
         )
 
 

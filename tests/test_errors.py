@@ -49,6 +49,7 @@ EXPECTED = {
     "SandboxNotReady": (409, "CONFLICT"),
     "NotOffered": (501, "NOT_SUPPORTED"),
     "FreezeUnavailable": (501, "NOT_SUPPORTED"),
+    "EnvsUnavailable": (501, "NOT_SUPPORTED"),
     "TerminalInUse": (409, "ALREADY_CONNECTED"),
     "TerminalTakenOver": (409, "TAKEN_OVER"),
     "InputRefused": (409, "STDIN_WRITE_FAILED"),

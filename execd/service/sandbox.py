@@ -17,6 +17,7 @@ from execd.events import Error, Reason, Status
 from execd.identifiers import new_id
 from execd.kernel.kernelspec import Kernelspecs
 from execd.kernel.request import ExecuteRequest
+from execd.kernel.variables import check
 from execd.service.commands import Commands
 from execd.service.context import SERVICE_ENDED, Context, ContextLimits
 from execd.service.contexts import CONTEXT, Contexts
@@ -108,8 +109,10 @@ class Sandbox:
 
     async def submit(self, context: Context, request: ExecuteRequest, asked: Asked | None = None) -> Execution:
         """A recorded execution at the end of the context's line; the one that was made with the same key, if there is
-        one. Recorded is the time limit that it has. Raises what the context's `submit` does, and StorageFull."""
+        one. Recorded is the time limit that it has. Raises what the context's `submit` does, and StorageFull; for
+        `envs` that it cannot have EnvsUnavailable and InvalidRequest."""
         asked = asked or Asked()
+        check(request.envs, context.spec)
         async with self._keyed if asked.key else nullcontext():
             known = await self.executions.by_key(asked.key) if asked.key else None
             if known is not None:

@@ -86,10 +86,25 @@ def test_rich_results(sdk: Sdk) -> None:
     assert "<svg" in next(result["svg"] for result in found if result["svg"])
 
 
-def test_a_figure(sdk: Sdk) -> None:
+def test_a_figure(sdk: Sdk, context: str) -> None:
     [result] = sdk.call("run_code", FIGURE)["results"]
     assert base64.b64decode(result["png"]).startswith(b"\x89PNG")
     assert result["is_main_result"] is False
+    assert result["chart"]["type"] == "line"
+    assert [(point["x"], point["y"]) for point in result["chart"]["elements"]] == [(1, 3), (2, 4)]
+    run = sdk.code("create_run", FIGURE, context=context)
+    [kept] = sdk.code("wait_for_run", run["id"], poll_interval=0.05)["execution"]["results"]
+    assert kept["chart"] == result["chart"]
+
+
+def test_variables_of_one_run(sdk: Sdk, context: str) -> None:
+    secret = 'it\'s\n"quoted"'
+    code = "import os\nos.environ.get('TEA')"
+    assert sdk.call("run_code", code, envs={"TEA": secret})["results"][0]["text"] == repr(secret)
+    assert sdk.call("run_code", code)["results"] == []
+    run = sdk.code("create_run", code, context=context, envs={"TEA": "green"})
+    ended = sdk.code("wait_for_run", run["id"], poll_interval=0.05)
+    assert ended["execution"]["results"][0]["text"] == "'green'"
 
 
 def test_contexts(sdk: Sdk) -> None:

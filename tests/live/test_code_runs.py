@@ -51,6 +51,21 @@ def test_runs_take_their_turns(coding: Coding) -> None:
     assert coding.ended(waiting["id"])["execution"]["results"][0]["text"] == "5"
 
 
+def test_variables_are_of_one_run(coding: Coding) -> None:
+    context = coding.context()
+    secret = 'it\'s\n"quoted"'
+    code = "%%time\nimport os\nos.environ['TEA']"
+    assert coding.run(context, code, envs={"TEA": secret})["execution"]["results"][0]["text"] == repr(secret)
+    assert coding.run(context, "os.environ['TEA']")["execution"]["error"]["name"] == "KeyError"
+    raised = coding.run(context, "raise ValueError", envs={"TEA": "s3cret"})
+    assert "s3cret" not in coding.get(f"/runs/{raised['id']}").text
+    [*_, result] = coding.execute("os.environ['TEA']", context_id=context, envs={"TEA": "green"})
+    assert result["text"] == "'green'"
+    answer = coding.post("/runs", {"code": "1", "context_id": context, "envs": {"": "x"}})
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_request")
+    assert answer.json()["error"].startswith("envs.")
+
+
 def test_failures_have_reasons(coding: Coding) -> None:
     context = coding.context()
     raised = coding.run(context, "raise KeyError('x')")

@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from execd.errors import (
     ContextNotFound,
+    EnvsUnavailable,
     ExecutionNotFound,
     InvalidRequest,
     LimitReached,
@@ -70,6 +71,7 @@ def _stream(request: Request, execution: Execution, after: int = 0) -> Response:
 
 _ONE = "/{sandbox_id}/code"
 _SANDBOX = (SandboxNotFound, SandboxExpired, SandboxNotReady)
+_REFUSED = (InvalidRequest, ContextNotFound, EnvsUnavailable, LimitReached, StorageFull, ShuttingDown)
 _RUN_ID = {RUN_HEADER: "The run's id."}
 
 OPERATIONS = (
@@ -83,7 +85,7 @@ OPERATIONS = (
         Answer("The run's events, until it ends", media_type="text/event-stream"),
         body=ExecuteBody,
         parameters=(Parameter("Idempotency-Key", "The same key again streams the run that it made.", place="header"),),
-        errors=(InvalidRequest, UnknownLanguage, ContextNotFound, LimitReached, StorageFull, ShuttingDown, *_SANDBOX),
+        errors=(UnknownLanguage, *_REFUSED, *_SANDBOX),
         headers=_RUN_ID,
         enters=True,
     ),

@@ -37,7 +37,7 @@ def folder_of(given: str, workspace: str) -> str:
 
 def wanted(body: ExecuteBody | NewRun) -> ExecuteRequest:
     """The run that is asked for."""
-    return ExecuteRequest(body.code, None if body.timeout is None else float(body.timeout))
+    return ExecuteRequest(body.code, None if body.timeout is None else float(body.timeout), envs=body.envs)
 
 
 def asked_by(request: Request) -> Asked:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from execd.events import Bundle
 from execd.service.outputs import Outputs
-
-CHART = "application/vnd.execd.chart+json"
+from execd.service.rich_data import chart_of
 
 Json = dict[str, Any]
 Dress = Callable[[Mapping[str, Any]], Json]
@@ -37,8 +37,8 @@ def result_body(bundle: Mapping[str, Any], *, is_main: bool) -> Json:
     if _JSON in bundle:
         found["json"] = bundle[_JSON]
     found["data"] = dict(bundle)
-    if (chart := _chart(bundle)) is not None:
-        found["chart"] = chart
+    if (chart := chart_of(Bundle(bundle, {}))) is not None:
+        found["chart"] = dict(chart)
     return {**found, "is_main_result": is_main}
 
 
@@ -59,10 +59,3 @@ def execution_body(outputs: Outputs, dress: Dress = dict) -> Json:
     if outputs.execution_count is not None:
         found["execution_count"] = outputs.execution_count
     return found
-
-
-def _chart(bundle: Mapping[str, Any]) -> Json | None:
-    # Code can make a kernel say anything, and clients take its shape for granted.
-    chart = bundle.get(CHART)
-    shaped = isinstance(chart, dict) and isinstance(chart.get("type"), str) and isinstance(chart.get("elements"), list)
-    return chart if shaped else None

@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 
 from execd.errors import (
     ContextNotFound,
+    EnvsUnavailable,
     ExecutionNotFound,
     InvalidRequest,
     LimitReached,
@@ -139,6 +140,7 @@ _SANDBOX = (SandboxNotFound, SandboxExpired)
 _WAIT = Parameter(
     "wait", f"Seconds, up to {LONGEST_WAIT:g}, that the answer may wait for the run's end.", type="number"
 )
+_REFUSED = (InvalidRequest, ContextNotFound, EnvsUnavailable, LimitReached, StorageFull, ShuttingDown)
 _RUN_ID = {RUN_HEADER: "The run's id."}
 
 OPERATIONS = (
@@ -155,7 +157,7 @@ OPERATIONS = (
             Parameter("Idempotency-Key", "The same key again makes no second run.", place="header"),
             _WAIT,
         ),
-        errors=(InvalidRequest, ContextNotFound, LimitReached, StorageFull, ShuttingDown, SandboxNotReady, *_SANDBOX),
+        errors=(*_REFUSED, SandboxNotReady, *_SANDBOX),
         headers=_RUN_ID,
         enters=True,
     ),

@@ -9,6 +9,7 @@ import pytest
 
 from execd.errors import InvalidRequest
 from execd.events import Complete, Error, Reason, Status
+from execd.kernel.request import ExecuteRequest
 from execd.service.execution import Execution, Origin
 from execd.settings import Settings
 from execd.wire.nullspace.code_asking import folder_of, language_of, wanted
@@ -65,8 +66,8 @@ def test_folders_that_may_not_be(given: str) -> None:
 
 @pytest.mark.parametrize(("given", "limit"), [(None, None), (5, 5.0)])
 def test_runs(given: int | None, limit: float | None) -> None:
-    request = wanted(NewRun(code="1", context_id="ctx_1", timeout=given))
-    assert (request.code, request.timeout, request.allow_stdin) == ("1", limit, False)
+    request = wanted(NewRun(code="1", context_id="ctx_1", timeout=given, envs={"A": "b"}))
+    assert request == ExecuteRequest("1", limit, envs={"A": "b"})
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from execd.service.outputs import Outputs, Shown
-from execd.wire.nullspace.results import CHART, error_body, execution_body, result_body
+from execd.service.rich_data import CHART
+from execd.wire.nullspace.results import error_body, execution_body, result_body
 
 MIME_TYPES = {
     "text/plain": "text",
