@@ -15,6 +15,7 @@
     │   ├── ContextNotFound
     │   ├── ExecutionNotFound
     │   ├── CommandNotFound
+    │   ├── ArtifactNotFound
     │   ├── FileNotFound
     │   ├── SessionNotFound       no bash session
     │   ├── ProcessNotFound       no command has this process number
@@ -169,6 +170,15 @@ class CommandNotFound(NotFound):
 
     def __init__(self, command_id: str) -> None:
         super().__init__(f"command not found: {command_id!r}")
+
+
+class ArtifactNotFound(NotFound):
+    """No artifact has this id, or it went with the record of its run."""
+
+    def __init__(self, artifact_id: str) -> None:
+        super().__init__(
+            f"artifact not found: {artifact_id[:60]!r}; it never was, was deleted, or went with the record of its run"
+        )
 
 
 class FileNotFound(NotFound):

@@ -243,6 +243,40 @@ class Truncated(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Artifact(Event):
+    """Something that the run made is kept by itself: `artifact` is all that there is to say of it (execd.service.
+    artifact), but for links, which whoever asks gets fresh."""
+
+    type: ClassVar[str] = "artifact"
+    artifact: Mapping[str, Any]
+
+    def payload(self) -> dict[str, Any]:
+        return {"artifact": dict(self.artifact)}
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactsLeftOut(Event):
+    """Some of what the run made became no artifacts: `count` things of `size` bytes together, as far as that is known,
+    and why."""
+
+    type: ClassVar[str] = "truncated"
+    count: int
+    size: int
+    kept_size: int
+    why: str
+
+    def payload(self) -> dict[str, Any]:
+        number = f"{self.count} of this run's artifacts" if self.count else "artifacts of this run"
+        return {
+            "text": f"{number} were left out: {self.why}",
+            "stream": "artifacts",
+            "dropped_bytes": self.size,
+            "total_bytes": self.size + self.kept_size,
+            "dropped_count": self.count,
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Interruption:
     """What stopped a run: the rung of the ladder that worked, and whether the context kept its variables."""
 
@@ -252,7 +286,8 @@ class Interruption:
 
 @dataclass(frozen=True, slots=True)
 class Complete(Event):
-    """The end: exactly one a journal. Times in ms, CPU in seconds, memory in bytes; None where it is not known."""
+    """The end: exactly one a journal. Times in ms, CPU in seconds, memory in bytes; None where it is not known.
+    `execution_count` is there for a cell that has no value, which it would have come with."""
 
     type: ClassVar[str] = "execution_complete"
     status: Status
@@ -262,6 +297,7 @@ class Complete(Event):
     cpu_seconds: float | None = None
     peak_memory_bytes: int | None = None
     interruption: Interruption | None = None
+    execution_count: int | None = None
 
     def payload(self) -> dict[str, Any]:
         fields: dict[str, Any] = {"execution_time": self.duration_ms, "status": self.status.value}
@@ -270,6 +306,7 @@ class Complete(Event):
             "exit_code": self.exit_code,
             "cpu_seconds": self.cpu_seconds,
             "peak_memory_bytes": self.peak_memory_bytes,
+            "execution_count": self.execution_count,
         }
         fields |= {name: value for name, value in optional.items() if value is not None}
         if self.interruption is not None:
@@ -289,6 +326,7 @@ class Complete(Event):
             cpu_seconds=payload.get("cpu_seconds"),
             peak_memory_bytes=payload.get("peak_memory_bytes"),
             interruption=Interruption(stopped["rung"], stopped["state"] == "kept") if stopped else None,
+            execution_count=payload.get("execution_count"),
         )
 
 

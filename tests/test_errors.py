@@ -33,6 +33,7 @@ EXPECTED = {
     "ContextNotFound": (404, "CONTEXT_NOT_FOUND"),
     "ExecutionNotFound": (404, "EXECUTION_NOT_FOUND"),
     "CommandNotFound": (404, "INVALID_REQUEST_BODY"),
+    "ArtifactNotFound": (404, "NOT_FOUND"),
     "SessionNotFound": (404, "CONTEXT_NOT_FOUND"),
     "ProcessNotFound": (404, "NOT_FOUND"),
     "LinkInvalid": (404, "NOT_FOUND"),

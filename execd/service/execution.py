@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -138,6 +138,7 @@ class Execution:
         self._began: int | None = None
         self._took: int | None = None
         self._late_room = _LATE_BYTES
+        self._untold_count: int | None = None
 
     @classmethod
     def new(
@@ -186,10 +187,12 @@ class Execution:
         if self.journal.storage_failed and self.journal.in_memory > MEMORY_BYTES and not self._budget.exhausted:
             self._budget.exhaust()
 
-    def finish(self, complete: Complete) -> None:
-        """The one end. Journals what the budget kept of the tail and the error, then the terminal event."""
+    def finish(self, complete: Complete, made: Sequence[Event] = ()) -> None:
+        """The one end. Journals what the budget kept of the tail and the error, what was made of the run since, then
+        the terminal event."""
         self._become(complete.status)
-        for event in self._budget.settle():
+        complete = replace(complete, execution_count=self._untold_count)
+        for event in (*self._budget.settle(), *made):
             self.journal.append(event)
         self.complete = complete
         self.finished_at = max(self.journal.clock(), self.cancel_requested_at or self.started_at or self.created_at)
@@ -224,10 +227,9 @@ class Execution:
         self.finish(Complete(Status.FAILED, reason, duration_ms=self.elapsed_ms()))
 
     def number(self, count: object) -> None:
-        """Note the number of the cell, for one of which no event has told it."""
+        """Note the number of the cell. If no event has told it, the terminal one will."""
         if isinstance(count, int) and self.execution_count is None:
-            self.execution_count = count
-            self.journal.note()
+            self.execution_count = self._untold_count = count
 
     def would_journal(self, text: str) -> bool:
         """Whether this text, as the beginning of what comes next, would go to the journal whole."""

@@ -77,8 +77,8 @@ class Outputs:
             case "error":
                 self._output()
                 self.error = event["error"]
-            case "execution_count":
-                self.execution_count = event["execution_count"]
+            case "execution_count" | "execution_complete":
+                self.execution_count = event.get("execution_count", self.execution_count)
             case "artifact":
                 self.artifacts.append(event["artifact"])
 
@@ -113,7 +113,7 @@ def notice(event: Event) -> str:
 async def outputs_of(execution: Execution) -> Outputs:
     """What the journal holds so far. Long journals are folded in a thread, a slice at a time. Raises StorageFull when
     it cannot be read."""
-    found = Outputs(execution_count=execution.execution_count)
+    found = Outputs()
     after = 0
     while (told := await execution.journal.read(after)).records:
         if sum(map(len, told.records)) > _LOOP_BYTES:

@@ -11,8 +11,8 @@ RECENT_SECONDS = 5.0
 
 
 class Kills:
-    """Watches the counter of one sandbox. A kill that was noticed lately explains the next violent end; an older one
-    was somebody else's, whose parent took notice of it and lives on."""
+    """Watches the counter of one sandbox. A kill that was noticed lately explains the next end if that is
+    violent; an older one, and one before an end that is not, was somebody else's, whose parent lives on."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -31,7 +31,5 @@ class Kills:
     def explain(self, count: int, *, violent: bool) -> bool:
         """A process has ended, violently or not: whether that was one of these kills."""
         self.notice(count)
-        if not violent or count <= self._explained:
-            return False
-        self._explained = count
-        return True
+        new, self._explained = count > self._explained, count
+        return violent and new

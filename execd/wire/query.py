@@ -18,6 +18,14 @@ def whole_number(name: str, given: str, default: int) -> int:
     return int(given)
 
 
+def page_limit(given: str, default: int, most: int) -> int:
+    """How many of a list, from 1 to `most`. Raises InvalidRequest."""
+    limit = whole_number("limit", given, default)
+    if not 1 <= limit <= most:
+        raise InvalidRequest(f"expected a number from 1 to {most}, got {given[:40]!r}", "limit")
+    return limit
+
+
 def seconds(name: str, given: str, default: float) -> float:
     """A time from 0 on, fractions allowed, `default` when none is given. Raises InvalidRequest."""
     if not given:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from starlette.requests import HTTPConnection
 
+from execd.service.artifacts import Artifacts
 from execd.service.execution import DEFAULT_SANDBOX
 from execd.service.sandbox import Sandbox
 from execd.service.sandboxes import Sandboxes
@@ -16,6 +17,11 @@ def sandboxes_of(connection: HTTPConnection) -> Sandboxes:
     """All sandboxes of the service."""
     sandboxes: Sandboxes = connection.state.sandboxes
     return sandboxes
+
+
+def artifacts_of(connection: HTTPConnection) -> Artifacts:
+    """The artifacts of all sandboxes."""
+    return sandboxes_of(connection).artifacts
 
 
 async def enter(connection: HTTPConnection) -> Sandbox:

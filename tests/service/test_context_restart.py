@@ -9,6 +9,8 @@ import pytest
 
 from execd.errors import ContextNotFound, KernelStartFailed
 from execd.service.context import CONTEXT_DELETED
+from execd.service.execution import Execution
+from execd.service.harvest import NoHarvests
 from tests.service.context_stage import staged
 from tests.service.stage import ending, events_of, types_of
 
@@ -53,6 +55,38 @@ async def test_a_context_that_never_had_a_kernel_has_lost_nothing(tmp_path: Path
         await stage.context.restart()
         assert stage.context.generation == 1
         assert types_of(await stage.run("x = 1")) == ["init", "execution_complete"]
+
+
+class Held(NoHarvests):
+    """A harvest whose beginning is held back."""
+
+    def __init__(self) -> None:
+        self.begun, self.gate = anyio.Event(), anyio.Event()
+
+    async def begin(self, execution: Execution) -> NoHarvests:
+        self.begun.set()
+        await self.gate.wait()
+        return self
+
+
+async def test_what_has_a_kernel_but_has_not_begun_runs_in_the_new_one(tmp_path: Path) -> None:
+    async with staged(tmp_path) as stage:
+        held = stage.context.harvests = Held()
+        execution = stage.submit("x = 1")
+        await held.begun.wait()
+        await stage.context.restart()
+        held.gate.set()
+        await execution.ended.wait()
+        assert ending(execution) == ("succeeded", None)
+        assert [kernel.ran for kernel in stage.kernels.made] == [[], ["x = 1"]]
+
+
+async def test_a_context_whose_kernel_has_exited(tmp_path: Path) -> None:
+    async with staged(tmp_path) as stage:
+        await stage.run("x = 1")
+        await stage.run("exit()")
+        await stage.context.restart()
+        assert (stage.context.generation, stage.kernels.living) == (2, 1)
 
 
 async def test_a_kernel_that_does_not_come_up_is_tried_again(tmp_path: Path) -> None:

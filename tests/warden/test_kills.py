@@ -15,7 +15,7 @@ STORIES: dict[str, tuple[list[tuple[float, int, bool | None]], list[bool]]] = {
     "killed by the machine": ([(0, 1, True)], [True]),
     "one kill explains one end": ([(0, 1, True), (0, 1, True)], [True, False]),
     "another starts between the kill and the end": ([(0, 1, None), (1, 1, None), (1, 1, True)], [True]),
-    "another ends by itself between them": ([(0, 1, False), (1, 1, True)], [False, True]),
+    "another ends by itself after it": ([(0, 1, None), (1, 1, False), (0, 1, True)], [False, False]),
     "its child was killed long ago": ([(0, 1, None), (LATER, 1, None), (0, 1, True)], [False]),
     "its child was killed long ago, and nobody looked since": ([(0, 1, None), (LATER, 1, True)], [False]),
     "again, long after": ([(0, 1, True), (LATER, 2, True)], [True, True]),

@@ -64,7 +64,7 @@ def _after(request: Request) -> int:
 
 def _stream(request: Request, execution: Execution, after: int = 0) -> Response:
     settings = sandboxes_of(request).settings
-    framing = CodeFrames(execution, dress_of(request))
+    framing = CodeFrames(execution, dress_of(request, execution))
     pause = keepalive_pause(settings.ping_interval)
     return event_stream(execution.follow(after), framing, pause, settings.shutdown_grace, {RUN_HEADER: execution.id})
 

@@ -36,7 +36,6 @@ class CodeFrames:
     def __init__(self, execution: Execution, dress: Dress = dict) -> None:
         self._execution = execution
         self._dress = dress
-        self._counted = False
 
     def frame(self, seq: int | None, record: bytes) -> bytes:  # noqa: ARG002  # these frames have no ids
         """What is told of a record, if anything."""
@@ -70,23 +69,23 @@ class CodeFrames:
             case "truncated" | "service_restarted":
                 found.append({"type": "stderr", "text": notice(event)})
             case "execution_count":
-                found.append(self._count(event["execution_count"]))
+                found.append(_count(event))
             case "execution_complete":
                 found += self._last(event)
         return found
-
-    def _count(self, count: int) -> Json:
-        self._counted = True
-        return {"type": "number_of_executions", "execution_count": count}
 
     def _last(self, event: dict[str, Any]) -> list[Json]:
         found = []
         if event["status"] == Status.CANCELLED and self._execution.error is None:
             # Without a word the end would look like a success.
             found.append({"type": "error", **_CANCELLED})
-        if self._execution.execution_count is not None and not self._counted:
-            found.append(self._count(self._execution.execution_count))
+        if "execution_count" in event:
+            found.append(_count(event))
         return found
+
+
+def _count(event: dict[str, Any]) -> Json:
+    return {"type": "number_of_executions", "execution_count": event["execution_count"]}
 
 
 def _display(event: dict[str, Any]) -> Json:

@@ -15,6 +15,7 @@ from execd.service.context import Context
 from execd.service.execution import Execution
 from execd.service.outputs import Outputs, outputs_of
 from execd.settings import Settings
+from execd.wire.nullspace.artifacts import with_links
 from execd.wire.nullspace.code_schemas import CodeContextBody
 from execd.wire.nullspace.generation import MACHINES, SANDBOXES
 from execd.wire.nullspace.results import Dress, Json, execution_body
@@ -31,9 +32,9 @@ def runs_of(request: Request) -> CodeRuns:
     return CodeRuns(sandboxes_of(request).executions_of(sandbox_id_of(request)))
 
 
-def dress_of(request: Request) -> Dress:  # noqa: ARG001  # links will be this request's own
-    """What artifacts look like to whoever asks."""
-    return dict
+def dress_of(request: Request, execution: Execution) -> Dress:
+    """What a run's artifacts look like to whoever asks."""
+    return partial(with_links, request, sandbox_id=execution.sandbox_id)
 
 
 def context_body(context: Context) -> Json:
@@ -70,7 +71,7 @@ async def run_response(request: Request, execution: Execution, status: int = 200
     if not _brought_forth(execution):
         return Response(_encoded(shown), status, headers, "application/json")
     outputs = await outputs_of(execution)
-    encode = partial(_encoded, shown, outputs, dress_of(request))
+    encode = partial(_encoded, shown, outputs, dress_of(request, execution))
     large = execution.journal.size > _LOOP_BYTES
     return Response(await to_thread.run_sync(encode) if large else encode(), status, headers, "application/json")
 

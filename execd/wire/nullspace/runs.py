@@ -32,7 +32,7 @@ from execd.wire.nullspace.code_schemas import NewRun, RunBody, RunList, RunStatu
 from execd.wire.nullspace.errors import SANDBOX_ERRORS
 from execd.wire.nullspace.run_bodies import RUN_HEADER, ended, run_body, run_response, runs_of
 from execd.wire.operation import Answer, Operation, Parameter
-from execd.wire.query import seconds, whole_number
+from execd.wire.query import page_limit, seconds
 from execd.wire.state import enter, sandbox_id_of, sandbox_of, sandboxes_of
 
 DEFAULT_LIMIT = 50
@@ -58,7 +58,7 @@ async def list_runs(request: Request) -> Response:
     query = request.query_params
     asked = Wanted(context_id=query.get("context_id") or None, status=_status(query.get("status", "")))
     before = decode_cursor(query.get("cursor", ""))
-    page = await runs_of(request).page(asked, _limit(query.get("limit", "")), before)
+    page = await runs_of(request).page(asked, page_limit(query.get("limit", ""), DEFAULT_LIMIT, MOST_LIMIT), before)
     if not page.items:
         check_sandbox(request)
     settings = sandboxes_of(request).settings
@@ -125,13 +125,6 @@ def _status(given: str) -> str | None:
     if given and given not in _STATUSES:
         raise InvalidRequest(f"expected one of {', '.join(_STATUSES)}, got {given[:40]!r}", "status")
     return given or None
-
-
-def _limit(given: str) -> int:
-    limit = whole_number("limit", given, DEFAULT_LIMIT)
-    if not 1 <= limit <= MOST_LIMIT:
-        raise InvalidRequest(f"expected a number from 1 to {MOST_LIMIT}, got {given[:40]!r}", "limit")
-    return limit
 
 
 _ALL = "/{sandbox_id}/code/runs"

@@ -122,28 +122,16 @@ def test_artifacts_get_their_links(execution: Execution) -> None:
     assert event == {"type": "artifact", "artifact": {"id": "art_1", "download_url": "u"}, "seq": 1, "timestamp": 5}
 
 
-def at_end(execution: Execution, *events: Event, after: int = 0) -> list[dict[str, Any]]:
-    """What is told of a run that does this, and of its end, to a client who knows the events before `after`."""
-    for event in events:
-        execution.emit(event)
-    records = [encode(event, seq, 5) for seq, event in enumerate((*events, execution.complete), start=1) if event]
-    return told(CodeFrames(execution).frames(Slice(after + 1, records[after:])))
+def at_end(execution: Execution, complete: Complete) -> list[dict[str, Any]]:
+    """What is told of an end."""
+    return told(CodeFrames(execution).frame(9, encode(complete, 9, 5)))
 
 
 def test_the_count_comes_at_the_end_where_no_value_has_told_it(execution: Execution) -> None:
-    execution.number(4)
-    execution.finish(Complete(Status.SUCCEEDED))
-    assert at_end(execution) == [{"type": "number_of_executions", "execution_count": 4, "seq": 1, "timestamp": 5}]
-
-
-def test_the_count_comes_once(execution: Execution) -> None:
-    execution.emit(ExecutionCount(4))
-    execution.number(5)
-    execution.finish(Complete(Status.SUCCEEDED))
-    frames = CodeFrames(execution).frames(
-        Slice(1, [encode(ExecutionCount(4), 1, 5), encode(Complete(Status.SUCCEEDED), 2, 5)])
-    )
-    assert [event["execution_count"] for event in told(frames)] == [4]
+    counted = Complete(Status.SUCCEEDED, execution_count=4)
+    assert at_end(execution, counted) == [
+        {"type": "number_of_executions", "execution_count": 4, "seq": 9, "timestamp": 5}
+    ]
 
 
 CANCELLED = Complete(Status.CANCELLED)
@@ -164,8 +152,7 @@ def test_no_end_looks_like_a_success_that_is_none(
 ) -> None:
     if error is not None:
         execution.emit(error)
-    execution.finish(complete)
-    assert [event["name"] for event in at_end(execution)] == names
+    assert [event["name"] for event in at_end(execution, complete)] == names
 
 
 def test_comments_keep_it_alive(execution: Execution) -> None:
