@@ -97,6 +97,18 @@ def test_a_figure(sdk: Sdk, context: str) -> None:
     assert kept["chart"] == result["chart"]
 
 
+def test_what_a_cell_makes(sdk: Sdk, context: str) -> None:
+    code = f"open('/workspace/{context}.txt', 'w').write('hello')"
+    before = len(sdk.call("heard"))
+    [artifact] = sdk.call("run_code", code, context=context, callbacks=["on_artifact"])["artifacts"]
+    assert sdk.call("heard")[before:] == [["on_artifact", artifact]]
+    assert (artifact["name"], artifact["context_id"], artifact["size_bytes"]) == (f"{context}.txt", context, 5)
+    assert sdk.code("download_artifact", artifact["id"]) == encoded(b"hello")
+    run = sdk.code("create_run", code.replace("hello", "again"), context=context)
+    [kept] = sdk.code("wait_for_run", run["id"], poll_interval=0.05)["execution"]["artifacts"]
+    assert sdk.code("download_artifact", kept["id"]) == encoded(b"again")
+
+
 def test_variables_of_one_run(sdk: Sdk, context: str) -> None:
     secret = 'it\'s\n"quoted"'
     code = "import os\nos.environ.get('TEA')"

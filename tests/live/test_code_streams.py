@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -77,15 +78,16 @@ def test_what_is_refused_is_no_stream(coding: Coding) -> None:
     assert (answer.status_code, answer.json()["code"]) == (404, f"{coding.generation.noun}_not_found")
 
 
-def test_hanging_up_stops_nothing_and_a_stream_is_resumed(coding: Coding) -> None:
-    code = "print('one', flush=True)\nwhile not os.path.exists('go'): pass\nprint('two')\n3"
+def test_hanging_up_stops_nothing_and_a_stream_is_resumed(coding: Coding, tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    code = f"print('one', flush=True)\nwhile not os.path.exists({str(go)!r}): pass\nprint('two')\n3"
     coding.execute("import os")
     with coding.executing(code) as stream:
         first = next(stream)
     assert first["text"] == "one\n"
     with coding.events(stream.run_id, after_seq=first["seq"]) as resumed:
         assert resumed.run_id == stream.run_id
-        assert coding.generation.post(coding.id, "/files/write", path="go", content="").status_code == 200
+        go.touch()
         rest = list(resumed)
     assert (types(rest), texts(rest, "stdout")) == (["stdout", "number_of_executions", "result"], "two\n")
     with coding.events(stream.run_id) as again:
@@ -154,6 +156,23 @@ def test_an_update_is_one_more_result_here_and_none_in_the_record(coding: Coding
     execution = coding.ended(stream.run_id)["execution"]
     assert [result["text"] for result in execution["results"]] == ["'two'"]
     assert execution["logs"]["stdout"] == []
+
+
+def test_artifacts_come_with_links(coding: Coding) -> None:
+    with coding.executing("open('out.txt', 'w').write('hello')") as stream:
+        [artifact] = [event["artifact"] for event in stream if event["type"] == "artifact"]
+    assert (artifact["name"], artifact["kind"], artifact["execution_count"]) == ("out.txt", "file", 1)
+    [kept] = coding.ended(stream.run_id)["execution"]["artifacts"]
+    for found in (artifact, kept):
+        assert found["id"] == artifact["id"]
+        assert httpx.get(found["download_url"]).content == b"hello"
+
+
+def test_artifacts_of_a_cell_without_a_value_have_its_number(coding: Coding) -> None:
+    coding.execute("pass")
+    events = coding.execute("with open('out.txt', 'w') as file: pass")
+    assert types(events) == ["artifact", "number_of_executions"]
+    assert (events[0]["artifact"]["execution_count"], events[1]["execution_count"]) == (2, 2)
 
 
 def test_runs_of_other_apis_are_followed_too(coding: Coding) -> None:

@@ -22,7 +22,7 @@ from execd.service.execution import Execution
 from execd.service.sandbox import Sandbox
 from execd.wire.body import read_model
 from execd.wire.nullspace.code_asking import asked_by, language_of, wanted
-from execd.wire.nullspace.code_frames import CodeFrames, keepalive_pause
+from execd.wire.nullspace.code_frames import CodeFrames, in_pieces, keepalive_pause
 from execd.wire.nullspace.code_schemas import ExecuteBody
 from execd.wire.nullspace.errors import SANDBOX_ERRORS
 from execd.wire.nullspace.run_bodies import RUN_HEADER, dress_of, runs_of
@@ -66,7 +66,9 @@ def _stream(request: Request, execution: Execution, after: int = 0) -> Response:
     settings = sandboxes_of(request).settings
     framing = CodeFrames(execution, dress_of(request, execution))
     pause = keepalive_pause(settings.ping_interval)
-    return event_stream(execution.follow(after), framing, pause, settings.shutdown_grace, {RUN_HEADER: execution.id})
+    return event_stream(
+        in_pieces(execution.follow(after)), framing, pause, settings.shutdown_grace, {RUN_HEADER: execution.id}
+    )
 
 
 _ONE = "/{sandbox_id}/code"

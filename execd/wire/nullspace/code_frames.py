@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import AsyncIterator
 from typing import Any
+
+from anyio.lowlevel import checkpoint
 
 from execd.events import Status
 from execd.service.execution import Execution
@@ -17,6 +20,8 @@ from execd.service.outputs import bundle_of, notice
 from execd.wire.nullspace.results import Dress, Json, error_body, result_body
 
 LONGEST_PAUSE = 10.0
+
+_PIECE = 500
 
 # The beginning of every record (execd.events).
 _HEAD = re.compile(rb'\{"type":"(\w+)","seq":\d+,"timestamp":\d+(,"late":true)?')
@@ -28,6 +33,14 @@ _CANCELLED = {"name": "Cancelled", "value": "the run was cancelled", "traceback"
 def keepalive_pause(ping_interval: float) -> float:
     """The seconds between two comments: clients that hear nothing for 30 s hang up."""
     return min(ping_interval, LONGEST_PAUSE)
+
+
+async def in_pieces(slices: AsyncIterator[Slice]) -> AsyncIterator[Slice]:
+    """The same records, few at a time: making frames of them takes a while, and others have their turns in between."""
+    async for found in slices:
+        for start in range(0, len(found.records), _PIECE):
+            yield Slice(found.first + start, found.records[start : start + _PIECE])
+            await checkpoint()
 
 
 class CodeFrames:

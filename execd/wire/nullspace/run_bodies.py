@@ -66,9 +66,10 @@ def run_body(execution: Execution, settings: Settings) -> Json:
 
 async def run_response(request: Request, execution: Execution, status: int = 200) -> Response:
     """A run's record, with what it has brought forth once it has ended."""
+    over = await ended(execution)
     shown = run_body(execution, sandboxes_of(request).settings)
     headers = {RUN_HEADER: execution.id}
-    if not _brought_forth(execution):
+    if not over or execution.started_at is None:
         return Response(_encoded(shown), status, headers, "application/json")
     outputs = await outputs_of(execution)
     encode = partial(_encoded, shown, outputs, dress_of(request, execution))
@@ -76,13 +77,11 @@ async def run_response(request: Request, execution: Execution, status: int = 200
     return Response(await to_thread.run_sync(encode) if large else encode(), status, headers, "application/json")
 
 
-def ended(execution: Execution) -> bool:
-    """Whether it has ended, and that is kept."""
-    return execution.ended.is_set()
-
-
-def _brought_forth(execution: Execution) -> bool:
-    return ended(execution) and execution.started_at is not None
+async def ended(execution: Execution) -> bool:
+    """Whether it has ended; if so, that is kept."""
+    if execution.journal.ended:
+        await execution.ended.wait()
+    return execution.journal.ended
 
 
 def _encoded(shown: Json, outputs: Outputs | None = None, dress: Dress = dict) -> bytes:

@@ -77,9 +77,9 @@ async def get_run(request: Request) -> Response:
 async def cancel_run(request: Request) -> Response:
     """Cancel a run: at once if it waits for its turn, else as soon as the code gives in."""
     execution = await _run(request)
-    if not ended(execution):
+    if not await ended(execution):
         await (await enter(request)).cancel(execution)
-    return await run_response(request, execution, 200 if ended(execution) else 202)
+    return await run_response(request, execution, 200 if await ended(execution) else 202)
 
 
 @asynccontextmanager

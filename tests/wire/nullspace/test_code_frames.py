@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ from execd.events import (
 )
 from execd.service.execution import Execution
 from execd.service.journal import Slice
-from execd.wire.nullspace.code_frames import CodeFrames, keepalive_pause
+from execd.wire.nullspace.code_frames import CodeFrames, in_pieces, keepalive_pause
 from tests.service.stage import new_execution
 
 SENT: dict[str, tuple[Event, dict[str, Any]]] = {
@@ -157,6 +158,18 @@ def test_no_end_looks_like_a_success_that_is_none(
 
 def test_comments_keep_it_alive(execution: Execution) -> None:
     assert CodeFrames(execution).ping() == b": keepalive\n\n"
+
+
+async def test_many_records_leave_in_pieces_and_none_is_lost() -> None:
+    records = [b"%d" % number for number in range(1, 1202)]
+
+    async def slices() -> AsyncIterator[Slice]:
+        yield Slice(1, records[:1200])
+        yield Slice(1201, records[1200:])
+
+    found = [piece async for piece in in_pieces(slices())]
+    assert [(piece.first, piece.last) for piece in found] == [(1, 500), (501, 1000), (1001, 1200), (1201, 1201)]
+    assert [record for piece in found for record in piece.records] == records
 
 
 @pytest.mark.parametrize(("interval", "pause"), [(3, 3), (0.2, 0.2), (60, 10)])
