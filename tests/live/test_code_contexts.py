@@ -81,6 +81,13 @@ def test_a_restart(coding: Coding) -> None:
     assert '"type":"context_restarted"' in events
 
 
+def test_a_restart_of_a_shell(coding: Coding) -> None:
+    context = coding.context(language="bash")
+    assert coding.run(context, "kept=5")["status"] == "succeeded"
+    assert coding.post(f"/contexts/{context}/restart").status_code == 200
+    assert coding.run(context, 'echo "[$kept]"')["execution"]["logs"]["stdout"] == ["[]\n"]
+
+
 def test_an_interrupt(coding: Coding) -> None:
     context = coding.context()
     held = coding.held(context)

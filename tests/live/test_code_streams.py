@@ -124,6 +124,11 @@ def test_the_same_key_is_the_same_run(coding: Coding) -> None:
     with coding.executing("n = globals().get('n', 0) + 1\nn", headers=key) as second:
         assert (second.run_id, list(second)) == (first.run_id, events)
     assert coding.execute("n")[-1]["text"] == "1"
+    [context] = coding.get("/contexts").json()
+    coding.client.delete(coding.url(f"/contexts/{context['id']}"))
+    with coding.executing("n", headers=key, context_id=context["id"]) as third:
+        assert third.run_id == first.run_id
+    assert coding.get("/contexts").json() == []
 
 
 def test_one_that_is_cancelled_while_it_waits_says_so(coding: Coding) -> None:

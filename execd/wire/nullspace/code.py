@@ -18,15 +18,16 @@ from execd.errors import (
     StorageFull,
     UnknownLanguage,
 )
+from execd.service.context import Context
+from execd.service.contexts import Contexts
 from execd.service.execution import Execution
-from execd.service.sandbox import Sandbox
 from execd.wire.body import read_model
-from execd.wire.nullspace.code_asking import asked_by, language_of, wanted
+from execd.wire.nullspace.code_asking import language_of
 from execd.wire.nullspace.code_frames import CodeFrames, in_pieces, keepalive_pause
 from execd.wire.nullspace.code_schemas import ExecuteBody
 from execd.wire.nullspace.errors import SANDBOX_ERRORS
 from execd.wire.nullspace.run_bodies import RUN_HEADER, dress_of, runs_of
-from execd.wire.nullspace.runs import missing_from
+from execd.wire.nullspace.runs import missing_from, submitted
 from execd.wire.operation import Answer, Operation, Parameter
 from execd.wire.query import whole_number
 from execd.wire.state import sandbox_of, sandboxes_of
@@ -37,7 +38,7 @@ async def execute_code(request: Request) -> Response:
     """Run code and stream what it does."""
     sandbox = sandbox_of(request)
     body = await read_model(request, ExecuteBody, sandbox.settings.max_body)
-    return _stream(request, await _submitted(request, sandbox, body))
+    return _stream(request, await submitted(request, body, lambda: _context(sandbox.contexts, body)))
 
 
 async def stream_run(request: Request) -> Response:
@@ -50,10 +51,8 @@ async def stream_run(request: Request) -> Response:
     return _stream(request, execution, after)
 
 
-async def _submitted(request: Request, sandbox: Sandbox, body: ExecuteBody) -> Execution:
-    contexts = sandbox.contexts
-    context = contexts.get(body.context_id) if body.context_id else contexts.default(language_of(body.language))
-    return await sandbox.submit(context, wanted(body), asked_by(request))
+def _context(contexts: Contexts, body: ExecuteBody) -> Context:
+    return contexts.get(body.context_id) if body.context_id else contexts.default(language_of(body.language))
 
 
 def _after(request: Request) -> int:

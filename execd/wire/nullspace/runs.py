@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import get_args
 
@@ -22,13 +22,13 @@ from execd.errors import (
     ShuttingDown,
     StorageFull,
 )
-from execd.service.execution import DEFAULT_SANDBOX, Asked, Execution
-from execd.service.sandbox import Sandbox
+from execd.service.context import Context
+from execd.service.execution import DEFAULT_SANDBOX, Execution
 from execd.store.executions import Wanted
 from execd.wire.body import read_model
 from execd.wire.cursor import decode_cursor, encode_cursor
 from execd.wire.nullspace.code_asking import asked_by, wanted
-from execd.wire.nullspace.code_schemas import NewRun, RunBody, RunList, RunStatus
+from execd.wire.nullspace.code_schemas import ExecuteBody, NewRun, RunBody, RunList, RunStatus
 from execd.wire.nullspace.errors import SANDBOX_ERRORS
 from execd.wire.nullspace.run_bodies import RUN_HEADER, ended, run_body, run_response, runs_of
 from execd.wire.operation import Answer, Operation, Parameter
@@ -47,7 +47,7 @@ async def create_run(request: Request) -> Response:
     sandbox = sandbox_of(request)
     body = await read_model(request, NewRun, sandbox.settings.max_body)
     patience = _patience(request)
-    execution = await _made(sandbox, body, asked_by(request))
+    execution = await submitted(request, body, lambda: sandbox.contexts.get(body.context_id))
     with sandbox.visited():
         await _wait(execution, patience)
     return await run_response(request, execution, 202)
@@ -98,12 +98,12 @@ def check_sandbox(request: Request) -> None:
         sandboxes_of(request).get(sandbox_id)
 
 
-async def _made(sandbox: Sandbox, body: NewRun, asked: Asked) -> Execution:
-    # Asked for again: whatever has become of the context.
+async def submitted(request: Request, body: NewRun | ExecuteBody, find: Callable[[], Context]) -> Execution:
+    """A new run in the context that is found; with a key that is known the run that it made, whatever has become of the
+    context. Raises what `find` and `Sandbox.submit` do."""
+    sandbox, asked = sandbox_of(request), asked_by(request)
     known = await sandbox.executions.by_key(asked.key) if asked.key else None
-    if known is not None:
-        return known
-    return await sandbox.submit(sandbox.contexts.get(body.context_id), wanted(body), asked)
+    return known or await sandbox.submit(find(), wanted(body), asked)
 
 
 async def _run(request: Request) -> Execution:
