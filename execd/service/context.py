@@ -22,6 +22,7 @@ from execd.events import Complete, ContextRestarted, Error, Reason, Status, Stat
 from execd.kernel.interpreter import Interpreter
 from execd.kernel.kernelspec import KernelSpec
 from execd.kernel.process import describe_exit
+from execd.service.context_limits import ContextLimits
 from execd.service.execution import Execution
 from execd.service.harvest import NO_HARVESTS, Harvest, Harvests
 from execd.service.run import Ending, Run
@@ -71,21 +72,6 @@ class Left:
     unfinished: tuple[Execution, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class ContextLimits:
-    """What bounds contexts, their number included. Times in seconds."""
-
-    contexts: int
-    queue: int
-    run_timeout: float
-    run_timeout_max: float
-    interrupt_grace: float
-
-    def timeout(self, asked: float | None) -> float:
-        """The time limit of a run that asks for `asked`."""
-        return min(self.run_timeout if asked is None else asked, self.run_timeout_max)
-
-
 class Context:
     """One interpreter. Its id stays for good; its kernel may be replaced, and then `generation` grows."""
 
@@ -107,7 +93,7 @@ class Context:
         self.created_at = time.time_ns() // 1_000_000
         self.harvests: Harvests = NO_HARVESTS
         """Who gathers what its runs make."""
-        self._limits = limits
+        self.limits = limits
         self._start_kernel = start_kernel
         self._waiting: deque[Execution] = deque()
         self._coming = 0
@@ -162,10 +148,6 @@ class Context:
         """How many executions wait for their turn."""
         return len(self._waiting)
 
-    def time_limit(self, asked: float | None) -> float:
-        """The seconds that a run may take here which asks for so many."""
-        return self._limits.timeout(asked)
-
     def idle_seconds(self) -> float:
         """How long nothing has run or waited here; 0 while something does."""
         busy = self.running is not None or self._waiting
@@ -175,8 +157,8 @@ class Context:
         """Raise QueueFull, or that the context is closed, if `submit` would."""
         if self._scope.cancel_called:
             raise self._gone()
-        if len(self._waiting) + self._coming >= self._limits.queue:
-            raise QueueFull(self.id, self._limits.queue)
+        if len(self._waiting) + self._coming >= self.limits.queue:
+            raise QueueFull(self.id, self.limits.queue)
 
     @contextmanager
     def room(self) -> Iterator[None]:
@@ -337,8 +319,8 @@ class Context:
         return followed
 
     def _new_run(self, execution: Execution, kernel: Interpreter, harvest: Harvest) -> Run:
-        timeout = self._limits.timeout(execution.request.timeout)
-        return Run(execution, kernel, timeout, self._limits.interrupt_grace, harvest)
+        timeout = self.limits.timeout(execution.request.timeout)
+        return Run(execution, kernel, timeout, self.limits.interrupt_grace, harvest)
 
     async def _ready_kernel(self) -> Interpreter:
         async with self._starting:

@@ -11,7 +11,8 @@ import structlog
 
 from execd.errors import ContextNotFound, ShuttingDown, TooManyContexts
 from execd.kernel.kernelspec import KernelSpec, Kernelspecs
-from execd.service.context import CONTEXT_DELETED, SERVICE_ENDED, Context, ContextLimits, Left, StartKernel, Witness
+from execd.service.context import CONTEXT_DELETED, SERVICE_ENDED, Context, Left, StartKernel, Witness
+from execd.service.context_limits import ContextLimits
 from execd.service.harvest import NO_HARVESTS, Harvests
 from execd.service.run import Ending
 from execd.service.workspace import Workspace

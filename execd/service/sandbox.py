@@ -20,7 +20,8 @@ from execd.kernel.request import ExecuteRequest
 from execd.kernel.variables import check
 from execd.service.artifacts import Artifacts
 from execd.service.commands import Commands, Family
-from execd.service.context import SERVICE_ENDED, Context, ContextLimits
+from execd.service.context import SERVICE_ENDED, Context
+from execd.service.context_limits import ContextLimits
 from execd.service.contexts import CONTEXT, Contexts
 from execd.service.environment import Environment, sandbox_environment
 from execd.service.execution import Asked, Execution, Origin
@@ -101,7 +102,7 @@ class Sandbox:
         environment = _environment(record, place, settings)
         executions = common.executions.of(record.id, record.tenant)
         starter = KernelStarter(common.zmq, place, environment, settings, common.meters, common.tasks)
-        make = partial(Contexts, common.kernelspecs, starter, cwd, _limits(settings), common.tasks)
+        make = partial(Contexts, common.kernelspecs, starter, cwd, ContextLimits.of(settings), common.tasks)
         family = Family(mark or uuid.uuid4().hex, place.owner)
         made = cls(
             id=record.id,
@@ -146,7 +147,7 @@ class Sandbox:
                     detail=dict(asked.detail),
                     key=asked.key,
                 )
-                limited = replace(request, timeout=context.time_limit(request.timeout))
+                limited = replace(request, timeout=context.limits.timeout(request.timeout))
                 execution = await self.executions.new(limited, origin)
             try:
                 context.submit(execution)
@@ -278,13 +279,3 @@ def _environment(record: SandboxRecord, place: Place, settings: Settings) -> Env
         **record.wanted.envs,
     }
     return Environment(place.root, sandbox_environment(os.environ, settings.kernel_env), fixed, place.env_file)
-
-
-def _limits(settings: Settings) -> ContextLimits:
-    return ContextLimits(
-        settings.max_contexts,
-        settings.max_queue,
-        settings.run_timeout,
-        settings.run_timeout_max,
-        settings.interrupt_grace,
-    )
