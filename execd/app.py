@@ -39,7 +39,9 @@ from execd.wire.execd import (
 from execd.wire.fallbacks import FALLBACKS
 from execd.wire.guard import API_KEY_HEADER, COMMON_KEY_HEADER, Guard, Policy
 from execd.wire.mounting import below, execd_mounts, managing
-from execd.wire.nullspace import artifacts, live, processes, raw_files, reaching
+from execd.wire.nullspace import artifacts, live, processes, raw_files, reaching, runs
+from execd.wire.nullspace import code as nullspace_code
+from execd.wire.nullspace import contexts as nullspace_contexts
 from execd.wire.nullspace import files as nullspace_files
 from execd.wire.nullspace import sandboxes as nullspace_sandboxes
 from execd.wire.nullspace import uploads as nullspace_uploads
@@ -84,6 +86,9 @@ _NULLSPACE = (
     *nullspace_files.OPERATIONS,
     *raw_files.OPERATIONS,
     *nullspace_uploads.OPERATIONS,
+    *nullspace_code.OPERATIONS,
+    *nullspace_contexts.OPERATIONS,
+    *runs.OPERATIONS,
     *artifacts.OPERATIONS,
 )
 _SANDBOX_BASES = ("/v1/sandboxes", "/v1/machines")

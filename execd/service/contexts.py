@@ -11,12 +11,16 @@ import structlog
 
 from execd.errors import ContextNotFound, ShuttingDown, TooManyContexts
 from execd.kernel.kernelspec import KernelSpec, Kernelspecs
-from execd.service.context import CONTEXT_DELETED, SERVICE_ENDED, Context, ContextLimits, Left, StartKernel, Witness
+from execd.service.context import CONTEXT_DELETED, SERVICE_ENDED, Context, Left, StartKernel, Witness
+from execd.service.context_limits import ContextLimits
 from execd.service.harvest import NO_HARVESTS, Harvests
 from execd.service.run import Ending
 from execd.service.workspace import Workspace
 
 log = structlog.get_logger(__name__)
+
+CONTEXT = "ctx"
+"""What the ids of contexts begin with; those of sessions, which are no contexts to clients, do not."""
 
 
 class Keep:

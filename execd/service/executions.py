@@ -110,6 +110,10 @@ class Executions:
         kept = [row for row in found[:limit] if row.finished_at is None or row.finished_at >= oldest]
         return Page([self._living.get(row.id) or self._restored(row) for row in kept], more)
 
+    async def keep(self) -> None:
+        """Return when all that has happened so far is kept. Raises StorageFull."""
+        await self._recorder.flush()
+
     async def prune(self) -> None:
         """Remove what the retention does not keep, and say what that was. Raises StorageFull."""
         settings = self._settings
@@ -227,6 +231,10 @@ class SandboxExecutions:
     async def page(self, wanted: Wanted, limit: int, before: int | None = None) -> Page:
         """Some of them, as `Executions.page` has it."""
         return await self._store.page(replace(wanted, sandbox_id=self._sandbox_id, tenant=self._tenant), limit, before)
+
+    async def keep(self) -> None:
+        """Return when all that has happened so far is kept. Raises StorageFull."""
+        await self._store.keep()
 
     def last_end(self) -> int:
         """When one of them has ended last, in Unix ms; 0 for never."""

@@ -33,6 +33,7 @@ from execd.service.caller import default_sandbox, is_default, may_see, tenant
 from execd.service.capabilities import Capabilities
 from execd.service.context import SANDBOX_DELETED, SANDBOX_EXPIRED, SANDBOX_LOST, SERVICE_ENDED
 from execd.service.copying import copy_tree
+from execd.service.executions import SandboxExecutions
 from execd.service.expiry import bounded, expires_at
 from execd.service.journal import now_ms
 from execd.service.keeping import SandboxTrace, keep_sandbox
@@ -109,6 +110,11 @@ class Sandboxes:
         record = self.get(sandbox_id)
         sandbox = self._living.get(sandbox_id)
         return record.created_at if sandbox is None else sandbox.active_at
+
+    def executions_of(self, sandbox_id: str) -> SandboxExecutions:
+        """The executions of a sandbox, for who asks: their records are there for as long as the retention keeps them,
+        whatever has become of it."""
+        return self._common.executions.of(sandbox_id, tenant())
 
     async def enter(self, sandbox_id: str) -> Sandbox:
         """The running sandbox with this id, used from now on. Raises SandboxNotFound, SandboxNotReady; ShuttingDown

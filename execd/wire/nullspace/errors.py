@@ -19,6 +19,7 @@ from execd.errors import (
     FileNotFound,
     InvalidFields,
     InvalidRequest,
+    KernelFailed,
     LimitReached,
     NotFound,
     NotOffered,
@@ -31,7 +32,9 @@ from execd.errors import (
     ShuttingDown,
     StorageFull,
     TooManySandboxes,
+    UnknownLanguage,
     UploadConflict,
+    WorkingFolderUnusable,
     WrongContentType,
 )
 from execd.wire.dialects import Dialect
@@ -106,6 +109,9 @@ SANDBOX_ERRORS = ErrorTable(
         LimitReached: Rendering(429, _Code.RATE_LIMIT_EXCEEDED),
         QuotaExceeded: Rendering(429, _Code.QUOTA_EXCEEDED),
         ScopeMissing: Rendering(403, _Code.FORBIDDEN),
+        UnknownLanguage: Rendering(400, _Code.INVALID_REQUEST),
+        KernelFailed: Rendering(502, _Code.EXEC_FAILED),
+        WorkingFolderUnusable: Rendering(400, _Code.INVALID_REQUEST),
         NotOffered: Rendering(501, _Code.NOT_IMPLEMENTED),
         ShuttingDown: Rendering(503, _Code.FEATURE_UNAVAILABLE),
     },
