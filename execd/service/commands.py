@@ -182,9 +182,11 @@ class Commands:
         if command is None:
             return await OutputLog(execution.journal).read(offset, most)
         output = self._logs.setdefault(command_id, OutputLog(command.execution.journal))
+        await self._executions.bring()
         # What the budget may still leave out must not be read here and be missing later.
-        pending = command.pending if command.execution.would_journal(command.pending) else ""
-        return await output.read(offset, most, pending)
+        return await output.read(
+            offset, most, lambda: command.pending if command.execution.would_journal(command.pending) else ""
+        )
 
     async def close(self, ending: Ending = SERVICE_ENDED) -> None:
         """End every command like this, with all that ended ones have left running, and start no more. Safe to call

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import anyio
@@ -96,6 +97,11 @@ class Executions:
         """The execution that was made with this idempotency key."""
         row = await self._recorder.store.read(lambda connection: rows.by_key(connection, tenant, sandbox_id, key))
         return None if row is None else self._living.get(row.id) or self._restored(row)
+
+    async def bring(self) -> None:
+        """Have what was journaled so far kept now, if it can be."""
+        with suppress(StorageFull):
+            await self._recorder.flush()
 
     async def page(self, wanted: Wanted, limit: int, before: int | None = None) -> Page:
         """At most `limit` of them, the newest first, from `before` a number on. Raises StorageFull."""
@@ -223,6 +229,10 @@ class SandboxExecutions:
         if found.sandbox_id != self._sandbox_id or found.origin.tenant != self._tenant:
             raise ExecutionNotFound(execution_id)
         return found
+
+    async def bring(self) -> None:
+        """Have what was journaled so far kept now, if it can be."""
+        await self._store.bring()
 
     async def by_key(self, key: str) -> Execution | None:
         """The execution that was made with this idempotency key."""
