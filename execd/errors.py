@@ -18,6 +18,7 @@
     │   ├── FileNotFound
     │   ├── SessionNotFound       no bash session
     │   ├── ProcessNotFound       no command has this process number
+    │   ├── ThreadNotFound        no program has run in a thread with this id, or that was too long ago
     │   ├── LinkInvalid           a signed link that is none of ours, or too old
     │   ├── UploadNotFound        no upload in parts has this id
     │   ├── SandboxNotFound
@@ -31,6 +32,7 @@
     │   ├── InputClosed           what runs has closed its input, or somebody has
     │   ├── UploadConflict        the upload is not in a state for this, or its parts do not fit
     │   ├── SandboxNotReady       it is paused, or not made yet
+    │   ├── ThreadBusy            a program runs in the thread
     │   ├── TerminalInUse         another client is attached
     │   ├── TerminalTakenOver     another client attached in this one's place
     │   └── InputRefused          what runs in the terminal has closed its input
@@ -50,6 +52,7 @@
     │   ├── QueueFull             too many runs wait for one context
     │   ├── TooManyContexts
     │   ├── TooManySandboxes
+    │   ├── TooManyPrograms       as many programs run as a tenant may have at once
     │   ├── TooManyWatches        too many folders are being watched
     │   └── TooManyTerminals
     ├── KernelFailed
@@ -191,6 +194,13 @@ class ProcessNotFound(NotFound):
         super().__init__(f"process not found: {pid[:40]!r}; only commands that were started over this API are known")
 
 
+class ThreadNotFound(NotFound):
+    """No program has run in a thread with this id, or the thread has been idle for too long."""
+
+    def __init__(self, thread: str) -> None:
+        super().__init__(f"thread not found: {thread[:128]!r}; code that is run with its id makes one")
+
+
 class LinkInvalid(NotFound):
     """A signed link that this service has not made, or too long ago."""
 
@@ -275,6 +285,13 @@ class SandboxNotReady(Conflict):
 
     def __init__(self, sandbox_id: str, status: str) -> None:
         super().__init__(f"sandbox {sandbox_id!r} is {status}; it has to be running")
+
+
+class ThreadBusy(Conflict):
+    """A program runs in the thread, which takes one at a time."""
+
+    def __init__(self, thread: str) -> None:
+        super().__init__(f"thread_busy: {thread}")
 
 
 class FileFailed(ExecdError):
@@ -404,6 +421,13 @@ class TooManySandboxes(LimitReached):
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"there are already {limit} sandboxes; delete one that is not needed, then try again")
+
+
+class TooManyPrograms(LimitReached):
+    """As many programs of a tenant run as may at once."""
+
+    def __init__(self, running: int, limit: int) -> None:
+        super().__init__(f"concurrent execution limit reached ({running}/{limit}); try again when one has ended")
 
 
 class TooManyWatches(LimitReached):

@@ -91,6 +91,12 @@ def wipe(path: Path) -> None:
             os.close(place)
 
 
+def clear(folder: int) -> None:
+    """Remove all that is in a folder whose owner is done with it, whatever has been forbidden there; the folder itself
+    stays. It takes the descriptor over. Raises OSError."""
+    _clear(folder, insist=True)
+
+
 def _opened(folder: int, name: str, *, insist: bool) -> int:
     if not insist:
         return os.open(name, FOLDER, dir_fd=folder)

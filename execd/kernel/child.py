@@ -30,8 +30,8 @@ OnOutput = Callable[[str, bytes], None]
 @dataclass(frozen=True, slots=True)
 class ChildSpec:
     """What to start: `argv`, or the first of the `instead` whose program is there where that one's is not. `marker`
-    identifies the process tree, `uid` None stays as it is and `gid` None is that user's
-    own, `stdin` is a file descriptor that the child gets as its own (None: it is empty), as it gets `pass_fds` under
+    identifies the process tree, `uid` None stays as it is and `gid` None is that user's own. `stdin` is a file
+    descriptor that the child gets as its own, or what it is to read there (None: it is empty); it gets `pass_fds` under
     their numbers."""
 
     argv: Sequence[str]
@@ -42,7 +42,7 @@ class ChildSpec:
     gid: int | None = None
     merge_stderr: bool = False
     instead: tuple[Sequence[str], ...] = ()
-    stdin: int | None = None
+    stdin: int | bytes | None = None
     pass_fds: tuple[int, ...] = ()
 
 
@@ -97,7 +97,7 @@ class ChildProcess:
     def _launch(self, launcher: Launcher, spec: ChildSpec) -> Started:
         stdout, stdout_end = self._pipe("stdout")
         stderr, stderr_end = (stdout, stdout_end) if spec.merge_stderr else self._pipe("stderr")
-        stdin = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC) if spec.stdin is None else spec.stdin
+        stdin = spec.stdin if isinstance(spec.stdin, int) else _given(spec.stdin)
         fds = {0: stdin, 1: stdout_end, 2: stderr_end, **{fd: fd for fd in spec.pass_fds}}
         env = {**spec.env, MARKER: spec.marker}
         try:
@@ -150,3 +150,21 @@ class ChildProcess:
         self._loop.remove_reader(fd)
         os.close(fd)
         del self._streams[fd]
+
+
+def _given(content: bytes | None) -> int:
+    """A descriptor to read this from, and nothing else. Raises OSError."""
+    if content is None:
+        return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    # A pipe would have to be filled while the process reads.
+    fd = os.memfd_create("input", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    try:
+        left = memoryview(content)
+        while left:
+            left = left[os.write(fd, left) :]
+        os.lseek(fd, 0, os.SEEK_SET)
+        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd

@@ -46,7 +46,9 @@ class Command:
         timeout: float | None,
         *,
         with_input: bool = False,
+        alone: bool = False,
     ) -> None:
+        """`alone`: what it leaves running ends with it, and it is not asked before it is killed."""
         self._launcher = launcher
         self.execution = execution
         self.merged = spec.merge_stderr
@@ -57,6 +59,7 @@ class Command:
         self.spawned = anyio.Event()
         self._child: ChildProcess | None = None
         self._with_input = with_input
+        self.alone = alone
         self._rung: Rung | None = None
         self._closing = anyio.Event()
         self._ending = SERVICE_ENDED
@@ -121,9 +124,15 @@ class Command:
             await self._stop(child)
             self._finish(Complete(Status.CANCELLED, exit_code=child.exit_code), Error(ENAME, KILLED, ("cancelled",)))
         else:
+            if self.alone:
+                await to_thread.run_sync(child.kill_tree)
+                child.drain()
             self._finish_by_exit(child.exit or Exit(0))
 
     async def _stop(self, child: ChildProcess) -> None:
+        if self.alone:
+            await self._kill(child)
+            return
         self._rung = Rung.TERMINATE
         child.signal_group(signal.SIGTERM)
         # A stopped process would not notice.

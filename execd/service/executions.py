@@ -106,6 +106,19 @@ class Executions:
         kept = [row for row in found[:limit] if row.finished_at is None or row.finished_at >= oldest]
         return Page([self._living.get(row.id) or self._restored(row) for row in kept], more)
 
+    def under_way(self, tenant: str, dialect: str) -> list[Execution]:
+        """A tenant's executions of an API that have not come to their end."""
+        return [
+            execution
+            for execution in self._living.values()
+            if (execution.origin.tenant, execution.origin.dialect) == (tenant, dialect) and not execution.journal.ended
+        ]
+
+    async def check(self) -> None:
+        """Raise StorageFull unless the store takes things now."""
+        await self._recorder.flush()
+        await self._recorder.store.write(rows.check)
+
     async def prune(self) -> None:
         """Remove what the retention does not keep, and say what that was. Raises StorageFull."""
         settings = self._settings

@@ -32,11 +32,13 @@ from execd.service.capabilities import Capabilities
 from execd.service.context import SANDBOX_DELETED, SANDBOX_EXPIRED, SANDBOX_LOST, SERVICE_ENDED
 from execd.service.copying import copy_tree
 from execd.service.execution import DEFAULT_SANDBOX
+from execd.service.executions import Executions
 from execd.service.expiry import bounded, expires_at
 from execd.service.journal import now_ms
 from execd.service.links import Links
 from execd.service.network import check_change, choose_network
 from execd.service.place import Place, Places
+from execd.service.readiness import lacking
 from execd.service.record import EndReason, Network, SandboxRecord, SandboxRequest, SandboxStatus, TimeoutAction
 from execd.service.run import Ending
 from execd.service.sandbox import Common, Sandbox
@@ -71,6 +73,19 @@ class Sandboxes:
     def capabilities(self) -> Capabilities:
         """What the places are in which sandboxes are made."""
         return self._places.capabilities
+
+    @property
+    def executions(self) -> Executions:
+        """What runs, or has run, in any of them."""
+        return self._common.executions
+
+    async def readiness(self) -> dict[str, str]:
+        """What each part of the service lacks to take work on now; nothing where that is nothing."""
+        return {
+            "service": "" if self._open else "it is shutting down",
+            "store": await lacking(self._common.executions.check),
+            "warden": await lacking(self._places.check),
+        }
 
     @property
     def languages(self) -> list[str]:
@@ -108,13 +123,15 @@ class Sandboxes:
         sandbox.touch()
         return sandbox
 
-    async def create(self, wanted: SandboxRequest, key: str = "") -> SandboxRecord:
-        """A new, running sandbox; one that was made with the same key is returned again, if it still is. Raises
-        InvalidRequest, NotOffered, TooManySandboxes, SandboxFailed, ShuttingDown."""
+    async def create(self, wanted: SandboxRequest, key: str = "", sandbox_id: str | None = None) -> SandboxRecord:
+        """A new, running sandbox; one that was made with the same key is returned again, if it still is. It gets the id
+        that is given, which no other must have. Raises InvalidRequest, NotOffered, TooManySandboxes, SandboxFailed,
+        ShuttingDown."""
         known = self._records.get(self._keys.get(key, ""))
         if known is not None:
             return known
-        return await self._create(self._new_record(wanted), key)
+        record = self._new_record(wanted)
+        return await self._create(record if sandbox_id is None else replace(record, id=sandbox_id), key)
 
     async def fork(self, sandbox_id: str, change: Change = lambda record: record, key: str = "") -> SandboxRecord:
         """A new sandbox with a copy of this one's workspace, made for what it was made for but for what `change` makes

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from starlette.requests import HTTPConnection
 
-from execd.service.execution import DEFAULT_SANDBOX
+from execd.service.execution import DEFAULT_SANDBOX, DEFAULT_TENANT
+from execd.service.programs import Programs
 from execd.service.sandbox import Sandbox
 from execd.service.sandboxes import Sandboxes
 
@@ -16,6 +17,17 @@ def sandboxes_of(connection: HTTPConnection) -> Sandboxes:
     """All sandboxes of the service."""
     sandboxes: Sandboxes = connection.state.sandboxes
     return sandboxes
+
+
+def programs_of(connection: HTTPConnection) -> Programs:
+    """The programs of the service."""
+    programs: Programs = connection.state.programs
+    return programs
+
+
+def tenant_of(connection: HTTPConnection) -> str:
+    """Whose request it is."""
+    return str(getattr(connection.state, "tenant", DEFAULT_TENANT))
 
 
 async def enter(connection: HTTPConnection) -> Sandbox:
