@@ -4,6 +4,7 @@
     ├── InvalidRequest            the request itself is wrong; `field` names where
     │   ├── MissingQuery          a query parameter that must be there is not
     │   ├── BodyTooLarge          more bytes than a body may have
+    │   │   └── CodeTooLarge      more bytes than code may have
     │   ├── WrongContentType      a JSON body that does not say that it is JSON
     │   ├── InvalidUpload         the parts of an upload do not fit together, or it was cut off
     │   │   ├── MetadataMissing   no part says where the files go, or it says it wrongly
@@ -102,6 +103,14 @@ class BodyTooLarge(InvalidRequest):
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"the body is larger than the {limit} bytes that this service accepts")
+        self.limit = limit
+
+
+class CodeTooLarge(BodyTooLarge):
+    """The code is longer than `limit` bytes."""
+
+    def __init__(self, limit: int) -> None:
+        InvalidRequest.__init__(self, f"expected at most {limit} bytes of UTF-8", "code")
         self.limit = limit
 
 

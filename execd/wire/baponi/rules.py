@@ -100,7 +100,7 @@ def env_vars(given: Mapping[str, str]) -> Mapping[str, str]:
         if not _VARIABLE.fullmatch(name):
             raise ValueError("expected names of 1 to 128 capital letters, digits and _, a letter first")
         if _RESERVED.fullmatch(name) or name.startswith(_RESERVED_PREFIXES):
-            raise ValueError("one of these names is reserved by the system")
+            raise ValueError("expected names that the system has not reserved")
         if len(text(value)) > 4096 or _CONTROLS.search(value):
             raise ValueError("expected values of at most 4096 characters, without control characters")
     if sum(len(name) + len(value) for name, value in given.items()) > 65536:

@@ -7,6 +7,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from execd.errors import (
     BodyTooLarge,
+    CodeTooLarge,
     InvalidRequest,
     SandboxFailed,
     ShuttingDown,
@@ -51,9 +52,9 @@ async def execute_program(request: Request) -> Response:
 
 
 def wanted(body: BaponiExecute) -> Program:
-    """The program that is asked for. Raises BodyTooLarge. (What is mounted is nothing, so no path narrows it.)"""
+    """The program that is asked for. Raises CodeTooLarge. (What is mounted is nothing, so no path narrows it.)"""
     if len(body.code.encode()) > MOST_CODE:
-        raise BodyTooLarge(MOST_CODE)
+        raise CodeTooLarge(MOST_CODE)
     return Program(
         language=body.language or "python",
         code=body.code,
@@ -94,6 +95,7 @@ OPERATIONS = (
         errors=(
             InvalidRequest,
             BodyTooLarge,
+            CodeTooLarge,
             ThreadBusy,
             TooManyPrograms,
             TooManySandboxes,
