@@ -43,8 +43,8 @@ from execd.wire.execd import (
 from execd.wire.fallbacks import FALLBACKS
 from execd.wire.guard import API_KEY_HEADER, Guard, Policy
 from execd.wire.mounting import below, execd_mounts
+from execd.wire.nullspace import artifacts, live, processes, raw_files, reaching
 from execd.wire.nullspace import files as nullspace_files
-from execd.wire.nullspace import live, processes, raw_files, reaching
 from execd.wire.nullspace import sandboxes as nullspace_sandboxes
 from execd.wire.nullspace import uploads as nullspace_uploads
 from execd.wire.nullspace.errors import NULLSPACE
@@ -88,6 +88,7 @@ _NULLSPACE = (
     *nullspace_files.OPERATIONS,
     *raw_files.OPERATIONS,
     *nullspace_uploads.OPERATIONS,
+    *artifacts.OPERATIONS,
 )
 _SANDBOX_BASES = ("/v1/sandboxes", "/v1/machines")
 
@@ -99,6 +100,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *in_both(_NULLSPACE),
     *below("/v1/sandboxes", opensandbox_egress.OPERATIONS),
     *raw_files.LINK_OPERATIONS,
+    *artifacts.LINK_OPERATIONS,
     *running.OPERATIONS,
     *baponi_executions.OPERATIONS,
     *baponi_files.OPERATIONS,

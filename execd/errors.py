@@ -16,6 +16,7 @@
     │   ├── ContextNotFound
     │   ├── ExecutionNotFound
     │   ├── CommandNotFound
+    │   ├── ArtifactNotFound
     │   ├── FileNotFound
     │   ├── SessionNotFound       no bash session
     │   ├── ProcessNotFound       no command has this process number
@@ -48,7 +49,8 @@
     │   └── UserNotInside         nobody can: behind the sandbox's walls there is no such user
     ├── IsolationUnavailable      isolated sessions are not to be had here
     ├── NotOffered                the API knows it, this service has it not
-    │   └── FreezeUnavailable     sandboxes cannot be paused where nothing can stop their processes
+    │   ├── FreezeUnavailable     sandboxes cannot be paused where nothing can stop their processes
+    │   └── EnvsUnavailable       the language's kernel cannot have variables for one run
     ├── LimitReached              a bound of this service; later, or with less, it may work
     │   ├── QueueFull             too many runs wait for one context
     │   ├── TooManyContexts
@@ -180,6 +182,15 @@ class CommandNotFound(NotFound):
 
     def __init__(self, command_id: str) -> None:
         super().__init__(f"command not found: {command_id!r}")
+
+
+class ArtifactNotFound(NotFound):
+    """No artifact has this id, or it went with the record of its run."""
+
+    def __init__(self, artifact_id: str) -> None:
+        super().__init__(
+            f"artifact not found: {artifact_id[:60]!r}; it never was, was deleted, or went with the record of its run"
+        )
 
 
 class FileNotFound(NotFound):
@@ -381,6 +392,16 @@ class FreezeUnavailable(NotOffered):
     def __init__(self) -> None:
         super().__init__(
             "sandboxes cannot be paused here: nothing can freeze their processes; GET /v1/capabilities says what can be"
+        )
+
+
+class EnvsUnavailable(NotOffered):
+    """The kernel of this language cannot set environment variables for one run and restore them."""
+
+    def __init__(self, language: str) -> None:
+        super().__init__(
+            f"the {language} kernel cannot have environment variables for one run; give them to the sandbox when it is "
+            "made, or set them in the code"
         )
 
 

@@ -251,6 +251,40 @@ class Truncated(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Artifact(Event):
+    """Something that the run made is kept by itself: `artifact` is all that there is to say of it (execd.service.
+    artifact), but for links, which whoever asks gets fresh."""
+
+    type: ClassVar[str] = "artifact"
+    artifact: Mapping[str, Any]
+
+    def payload(self) -> dict[str, Any]:
+        return {"artifact": dict(self.artifact)}
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactsLeftOut(Event):
+    """Some of what the run made became no artifacts: `count` things of `size` bytes together, as far as that is known,
+    and why."""
+
+    type: ClassVar[str] = "truncated"
+    count: int
+    size: int
+    kept_size: int
+    why: str
+
+    def payload(self) -> dict[str, Any]:
+        number = f"{self.count} of this run's artifacts" if self.count else "artifacts of this run"
+        return {
+            "text": f"{number} were left out: {self.why}",
+            "stream": "artifacts",
+            "dropped_bytes": self.size,
+            "total_bytes": self.size + self.kept_size,
+            "dropped_count": self.count,
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Interruption:
     """What stopped a run: the rung of the ladder that worked, and whether the context kept its variables."""
 

@@ -191,6 +191,23 @@ class Settings(BaseSettings):
         4096 * MIB, ge=4096, description="Bytes of journals of ended executions that are kept of a tenant."
     )
 
+    run_artifacts: int = Field(
+        100, ge=0, description="How many artifacts a run may have; the rest is left out, with a notice. 0: none at all."
+    )
+    artifact_size: int = Field(
+        64 * MIB, ge=0, description="Bytes of the largest file or output that becomes an artifact."
+    )
+    run_artifacts_size: int = Field(256 * MIB, ge=0, description="Bytes that the artifacts of a run have together.")
+    run_artifacts_time: float = Field(
+        2.0, gt=0, description="How long gathering the artifacts of a run may delay its end."
+    )
+    keep_artifacts_size: int = Field(
+        4096 * MIB,
+        ge=0,
+        description="Bytes of artifacts that are kept of a tenant, the newest first; content that occurs twice counts "
+        "once. None is kept longer than the execution that made it.",
+    )
+
     max_body: int = Field(16 * MIB, ge=1024, description="The largest JSON body that is accepted.")
     ping_interval: float = Field(3.0, gt=0, description="Time between two ping events on a stream.")
     shutdown_grace: float = Field(

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from execd import events
 from execd.events import (
+    Artifact,
+    ArtifactsLeftOut,
     ClearOutput,
     Complete,
     ContextRestarted,
@@ -98,6 +100,18 @@ FIELDS: list[tuple[Event, dict[str, Any]]] = [
             "stream": "stdout",
             "dropped_bytes": 5,
             "total_bytes": 9,
+        },
+    ),
+    (Artifact({"id": "art_1"}), {"type": "artifact", "artifact": {"id": "art_1"}}),
+    (
+        ArtifactsLeftOut(2, 5, 4, "a run may have 100"),
+        {
+            "type": "truncated",
+            "text": "2 of this run's artifacts were left out: a run may have 100",
+            "stream": "artifacts",
+            "dropped_bytes": 5,
+            "total_bytes": 9,
+            "dropped_count": 2,
         },
     ),
     (

@@ -16,6 +16,7 @@ from benchmarks.rows import (
     start,
     store,
     transfers,
+    workspace,
 )
 
 ROWS: tuple[Row, ...] = (
@@ -31,4 +32,5 @@ ROWS: tuple[Row, ...] = (
     *slow_reader.ROWS,
     *store.ROWS,
     *transfers.ROWS,
+    *workspace.ROWS,
 )

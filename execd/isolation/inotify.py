@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
 import struct
+import termios
 from dataclasses import dataclass
 from enum import IntFlag
 
 _READ_BYTES = 64 * 1024
 _HEAD = struct.Struct("iIII")
+_NUMBER = struct.Struct("i")
+_LARGEST = _HEAD.size + 256
 
 
 class Happened(IntFlag):
@@ -17,6 +21,7 @@ class Happened(IntFlag):
 
     MODIFIED = 0x2
     ATTRIBUTES = 0x4
+    WRITER_CLOSED = 0x8
     MOVED_AWAY = 0x40
     MOVED_HERE = 0x80
     CREATED = 0x100
@@ -28,7 +33,8 @@ class Happened(IntFlag):
     FOLDER = 0x40000000
 
 
-_WANTED = 0xFC6 | 0x01000000  # all above up to SELF_MOVED, of folders only
+_FOLDERS_ONLY = 0x01000000
+_WANTED = Happened(0xFC6)  # all above up to SELF_MOVED, but for WRITER_CLOSED
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -48,10 +54,11 @@ class Inotify:
     def __init__(self) -> None:
         self.fd = _checked(_libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK))
 
-    def add(self, folder: int) -> int:
+    def add(self, folder: int, wanted: Happened = _WANTED) -> int:
         """Watch the folder that a descriptor is open on, which may be closed then; the watch's number. Raises
         OSError."""
-        return _checked(_libc.inotify_add_watch(self.fd, b"/proc/self/fd/%d" % folder, ctypes.c_uint32(_WANTED)))
+        mask = ctypes.c_uint32(wanted | _FOLDERS_ONLY)
+        return _checked(_libc.inotify_add_watch(self.fd, b"/proc/self/fd/%d" % folder, mask))
 
     def remove(self, watch: int) -> None:
         """End a watch; nothing if it has ended."""
@@ -71,6 +78,15 @@ class Inotify:
             name = os.fsdecode(raw[at : at + size].rstrip(b"\0"))
             notices.append(Notice(watch, Happened(happened), name))
             at += size
+        return notices
+
+    def read_until_now(self) -> list[Notice]:
+        """All that has happened so far, however much more happens meanwhile. Raises OSError."""
+        notices: list[Notice] = []
+        [waiting] = _NUMBER.unpack(fcntl.ioctl(self.fd, termios.FIONREAD, bytes(_NUMBER.size)))
+        # A read leaves no more room than the next notice would have taken.
+        for _ in range(waiting // (_READ_BYTES - _LARGEST) + 1):
+            notices += self.read()
         return notices
 
     def close(self) -> None:

@@ -24,7 +24,7 @@ from execd.isolation.launch import Exit, Launcher, what_failed
 from execd.kernel.kernelspec import KernelSpec
 from execd.kernel.process import children_of, cpu_seconds, peak_memory, reset_peak_memory
 from execd.kernel.request import Emit, ExecuteRequest, PendingRequest
-from execd.kernel.shell import MemoryFile, Shell, ShellHooks, ShellSpec
+from execd.kernel.shell import MemoryFile, Shell, ShellFiles, ShellHooks, ShellSpec
 from execd.kernel.tree import kill_marked
 
 ENAME = "CommandExecError"
@@ -103,11 +103,13 @@ class BashKernel:
         self.process = BashProcess(self._marker)
         self._code = MemoryFile("code")
         self._state = MemoryFile("state")
+        self._variables = MemoryFile("variables")
         self._hooks = ShellHooks(self._emit, self._reported, self._shell_idle, self._shell_ended)
         self._token = ""
         self._status = 0
         self._request: PendingRequest | None = None
         self._folder: str | None = None
+        self._has_variables = False
         self._told_again = False
         self._jobs: frozenset[int] = frozenset()
         self._interrupts = 0
@@ -129,7 +131,8 @@ class BashKernel:
         return self.process.alive
 
     def execute(self, wanted: ExecuteRequest, emit: Emit, changed: Callable[[], None]) -> PendingRequest:
-        """Run code in the shell, in `wanted.cwd` if there is one. Its stdin is empty, whatever is allowed."""
+        """Run code in the shell, in `wanted.cwd` if there is one, with `wanted.envs`. Its stdin is empty, whatever is
+        allowed."""
         # What has come since the last run, an unfinished line too, is that one's.
         for shell in self.process.shells:
             shell.flush()
@@ -137,6 +140,8 @@ class BashKernel:
         self._interrupts = 0
         self._request = PendingRequest(self._token, emit, changed)
         self._code.write(wanted.code.encode("utf-8", "replace") + b"\n")
+        self._variables.write(b"".join(f"{name}={value}\0".encode() for name, value in wanted.envs.items()))
+        self._has_variables = bool(wanted.envs)
         self._folder = wanted.cwd
         self._told_again = False
         self._tell_run()
@@ -175,6 +180,7 @@ class BashKernel:
             await self.process.kill()
             self._code.close()
             self._state.close()
+            self._variables.close()
 
     def _tell_run(self) -> None:
         try:
@@ -187,7 +193,10 @@ class BashKernel:
         folder = f"\\builtin cd -- {shlex.quote(self._folder)} {output} && " if self._folder else ""
         # In a list like this, a status that is not 0 neither ends a shell with `set -e` nor is an ERR trap's business.
         begin = f'\\__execd_begin {self._token} {self._status} "$@" && [[ 1 ]]'
-        shell.say(f"{begin}; {folder}\\. {self._code.path} </dev/null {output}; \\__execd_end {self._token}")
+        give, end = "", f"\\__execd_end {self._token}"
+        if self._has_variables:
+            give, end = f"\\__execd_give {output} && ", f'{end} || \\builtin exit "$__execd_status"'
+        shell.say(f"{begin}; {give}{folder}\\. {self._code.path} </dev/null {output}; {end}")
 
     def _open_shell(self) -> Shell:
         try:
@@ -202,7 +211,8 @@ class BashKernel:
 
     def _shell_in(self, cwd: PurePath) -> Shell:
         assert self.spec.prelude is not None
-        spec = ShellSpec(self.spec.argv, self.spec.prelude, cwd, self._env, self._marker, self._code, self._state)
+        files = ShellFiles(self._code, self._state, self._variables)
+        spec = ShellSpec(self.spec.argv, self.spec.prelude, cwd, self._env, self._marker, files)
         return Shell(self._launcher, spec, self._hooks)
 
     def _reported(self, token: str, word: str) -> None:

@@ -44,9 +44,9 @@ class Channel:
         self._loop.add_reader(self._fd, self.drain)
         self._loop.call_soon(self.drain)
 
-    def send(self, msg_type: str, content: dict[str, object]) -> str:
+    def send(self, msg_type: str, content: dict[str, object], metadata: dict[str, object] | None = None) -> str:
         """Send a request; returns its msg_id. Never blocks: the queue has no limit on this side."""
-        msg_id, frames = self._codec.pack(msg_type, content)
+        msg_id, frames = self._codec.pack(msg_type, content, metadata)
         self._socket.send_multipart(frames, zmq.NOBLOCK)
         self._loop.call_soon(self.drain)
         return msg_id

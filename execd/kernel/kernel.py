@@ -29,6 +29,7 @@ _QUIET_SECONDS = 0.05
 _LAST_WORDS_SECONDS = 0.5
 _ENTER_SECONDS = 2.0
 _ENTER, _ENTERED = "execd_enter_request", "execd_enter_reply"
+_ENVS = "execd_envs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,9 @@ class Kernel:
             # One at a time is sent: what stock would abort is the next run, whose turn has come.
             "stop_on_error": False,
         }
-        msg_id = self._channels.shell.send("execute_request", content)
+        # Not in the content, which a kernel tells its debug log.
+        metadata: dict[str, object] = {_ENVS: dict(wanted.envs)} if wanted.envs else {}
+        msg_id = self._channels.shell.send("execute_request", content, metadata)
         request = self._requests[msg_id] = PendingRequest(msg_id, emit, changed)
         while len(self._requests) > _REMEMBERED_REQUESTS:
             self._requests.popitem(last=False)

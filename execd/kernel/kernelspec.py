@@ -27,6 +27,11 @@ class KernelSpec:
     engine: str = "jupyter"
     prelude: Path | None = None
 
+    @property
+    def takes_envs(self) -> bool:
+        """Whether a run can have environment variables of its own: those kernels know how that are ours."""
+        return self.engine in ("zygote", "bash")
+
     def command(self, connection_file: PurePath) -> list[str]:
         """The argv to start this kernel with, its placeholders filled in."""
         places = {"{connection_file}": str(connection_file), "{resource_dir}": str(self.folder)}

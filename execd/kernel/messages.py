@@ -51,9 +51,11 @@ class Codec:
         """The routing identity that shell and stdin must share, so that a kernel's input_request finds its way."""
         return bytes(self._session.bsession)
 
-    def pack(self, msg_type: str, content: dict[str, Any]) -> tuple[str, list[bytes]]:
+    def pack(
+        self, msg_type: str, content: dict[str, Any], metadata: dict[str, Any] | None = None
+    ) -> tuple[str, list[bytes]]:
         """A new request's msg_id and its frames. Raises UnicodeEncodeError for text that is no valid Unicode."""
-        message = self._session.msg(msg_type, content=content)
+        message = self._session.msg(msg_type, content=content, metadata=metadata)
         return message["header"]["msg_id"], self._session.serialize(message)
 
     def unpack(self, frames: list[bytes]) -> Message:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,12 +16,14 @@ Emit = Callable[[Event], None]
 @dataclass(frozen=True, slots=True)
 class ExecuteRequest:
     """What is asked for, whatever dialect it came in. `timeout` in seconds, None for the service's default; `cwd` is
-    for shells, which go there first."""
+    for shells, which go there first; `envs` are environment variables of this run alone, whose values are nobody's
+    business. `execd.kernel.variables.check` says which an interpreter takes."""
 
     code: str
     timeout: float | None = None
     allow_stdin: bool = False
     cwd: str | None = None
+    envs: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(slots=True, eq=False)

@@ -57,17 +57,25 @@ class MemoryFile:
 
 
 @dataclass(frozen=True, slots=True)
+class ShellFiles:
+    """What a shell inherits besides its streams: the `code` of a run, its `variables` (NAME=VALUE, a NUL after each),
+    and `state`, where it writes its state when it ends."""
+
+    code: MemoryFile
+    state: MemoryFile
+    variables: MemoryFile
+
+
+@dataclass(frozen=True, slots=True)
 class ShellSpec:
-    """How a shell is started: `prelude` is sourced first, `state` is where it writes its state when it ends, and
-    `code` is a further file that it inherits."""
+    """How a shell is started: `prelude` is sourced first."""
 
     argv: Sequence[str]
     prelude: Path
     cwd: PurePath
     env: Mapping[str, str]
     marker: str
-    code: MemoryFile
-    state: MemoryFile
+    files: ShellFiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +101,8 @@ class Shell:
         stdin, self._stdin = os.pipe()
         self._reports, low = os.pipe()
         report = fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, _FIRST_NUMBER)
-        passed = (report, spec.code.fd, spec.state.fd)
+        files = spec.files
+        passed = (report, files.code.fd, files.state.fd, files.variables.fd)
         self.stdout, self.stderr = max(passed) + 1, max(passed) + 2
         try:
             fcntl.fcntl(self._stdin, fcntl.F_SETPIPE_SZ, _PAGE)
@@ -107,7 +116,7 @@ class Shell:
                 os.close(fd)
         os.set_blocking(self._reports, False)
         self._loop.add_reader(self._reports, self._read_reports)
-        numbers = f"{report} {spec.state.fd} {self.stdout} {self.stderr}"
+        numbers = f"{report} {files.state.fd} {self.stdout} {self.stderr} {files.variables.fd}"
         self.say(f". {shlex.quote(str(spec.prelude))} {numbers}")
 
     def say(self, line: str) -> None:

@@ -22,6 +22,7 @@ from execd.kernel.interpreter import Interpreter
 from execd.kernel.kernelspec import KernelSpec
 from execd.kernel.process import describe_exit
 from execd.service.execution import Execution
+from execd.service.harvest import NO_HARVESTS, Harvest, Harvests
 from execd.service.run import Ending, Run
 
 log = structlog.get_logger(__name__)
@@ -71,6 +72,8 @@ class Context:
         self.kernel: Interpreter | None = None
         self.running: Execution | None = None
         self.created_at = time.time_ns() // 1_000_000
+        self.harvests: Harvests = NO_HARVESTS
+        """Who gathers what its runs make."""
         self._limits = limits
         self._start_kernel = start_kernel
         self._waiting: deque[Execution] = deque()
@@ -224,13 +227,21 @@ class Context:
 
     async def _run(self, execution: Execution) -> None:
         kernel = await self._ready_kernel()
+        harvest = await self.harvests.begin(execution)
+        try:
+            await self._run_on(kernel, execution, harvest)
+        finally:
+            harvest.close()
+
+    async def _run_on(self, kernel: Interpreter, execution: Execution, harvest: Harvest) -> None:
         if execution.journal.ended:
             return
         if self._state_lost is not None:
             execution.emit(ContextRestarted(self.generation, self._state_lost))
             self._state_lost = None
         execution.start()
-        run = Run(execution, kernel, self._limits.timeout(execution.request.timeout), self._limits.interrupt_grace)
+        timeout = self._limits.timeout(execution.request.timeout)
+        run = Run(execution, kernel, timeout, self._limits.interrupt_grace, harvest)
         await run.carry_out()
         if run.kernel_exits:
             await self._drop_kernel("the code called exit()")

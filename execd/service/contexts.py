@@ -11,6 +11,7 @@ import structlog
 from execd.errors import ContextNotFound, ShuttingDown, TooManyContexts
 from execd.kernel.kernelspec import KernelSpec, Kernelspecs
 from execd.service.context import CONTEXT_DELETED, SERVICE_ENDED, Context, ContextLimits, StartKernel
+from execd.service.harvest import NO_HARVESTS, Harvests
 from execd.service.run import Ending
 from execd.service.workspace import Workspace
 
@@ -18,7 +19,8 @@ log = structlog.get_logger(__name__)
 
 
 class Contexts:
-    """Every context by id, and each language's default. Their tasks belong to `tasks`; `identify` names them."""
+    """Every context by id, and each language's default. Their tasks belong to `tasks`; `identify` names them. What
+    their runs make is gathered by `harvests`."""
 
     def __init__(
         self,
@@ -35,6 +37,7 @@ class Contexts:
         self._limits = limits
         self._tasks = tasks
         self._identify = identify
+        self.harvests: Harvests = NO_HARVESTS
         self._all: dict[str, Context] = {}
         self._defaults: dict[str, Context] = {}
         self._open = True
@@ -114,6 +117,7 @@ class Contexts:
             raise TooManyContexts(self._limits.contexts)
         folder = self._workspace.usable(cwd)
         context = Context(self._identify(), spec, folder, self._limits, self._start_kernel)
+        context.harvests = self.harvests
         self._all[context.id] = context
         self._tasks.start_soon(context.serve)
         log.info("context_created", context_id=context.id, language=context.language)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -186,10 +186,11 @@ class Execution:
         if self.journal.storage_failed and self.journal.in_memory > MEMORY_BYTES and not self._budget.exhausted:
             self._budget.exhaust()
 
-    def finish(self, complete: Complete) -> None:
-        """The one end. Journals what the budget kept of the tail and the error, then the terminal event."""
+    def finish(self, complete: Complete, made: Sequence[Event] = ()) -> None:
+        """The one end. Journals what the budget kept of the tail and the error, what was made of the run since, then
+        the terminal event."""
         self._become(complete.status)
-        for event in self._budget.settle():
+        for event in (*self._budget.settle(), *made):
             self.journal.append(event)
         self.complete = complete
         self.finished_at = max(self.journal.clock(), self.started_at or self.created_at)

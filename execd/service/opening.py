@@ -12,11 +12,13 @@ import anyio.abc
 import structlog
 
 from execd.kernel.kernelspec import Kernelspecs, bundled_kernels
+from execd.service.artifacts import Artifacts
 from execd.service.egress import Egress
 from execd.service.egress_addresses import Resolver
 from execd.service.egress_policy import Policy
 from execd.service.executions import Executions
 from execd.service.folders import Folders
+from execd.service.links import Links, lasting_key
 from execd.service.meters import Meters
 from execd.service.place import MachinePlaces
 from execd.service.preflight import find_walls
@@ -30,6 +32,7 @@ from execd.service.walled import WalledPlaces
 from execd.service.walls import Walls
 from execd.service.watchdog import Watchdog
 from execd.settings import Settings
+from execd.store.blobs import Blobs
 from execd.store.engine import database_url
 from execd.store.store import Store
 from execd.warden.keeper import Keeper
@@ -55,7 +58,10 @@ async def open_sandboxes(settings: Settings, meters: Meters) -> AsyncIterator[Sa
                 executions = Executions(settings, recorder, meters)
                 await _settle(executions)
                 tasks.start_soon(executions.retain)
-                common = Common(settings, kernelspecs, executions, meters, zmq, tasks)
+                artifacts = Artifacts(store, Blobs(folders.data / "artifacts"), settings)
+                tasks.start_soon(artifacts.retain)
+                links = Links(lasting_key(folders.data / "links.key"))
+                common = Common(settings, kernelspecs, executions, artifacts, links, meters, zmq, tasks)
                 tasks.start_soon(_prepare, keeper, kernelspecs)
                 places = _places(settings, folders, keeper, walls, tasks)
                 sandboxes = Sandboxes(common, places)

@@ -75,9 +75,7 @@ def request_of(row: ExecutionRow) -> ExecuteRequest:
     """What was asked for."""
     known = {column.name for column in fields(ExecuteRequest)}
     asked = {name: value for name, value in row.request.items() if name in known}
-    if "envs" in known:
-        asked["envs"] = row.envs or {}
-    return ExecuteRequest(**asked)
+    return ExecuteRequest(**asked, envs=row.envs or {})
 
 
 def restored_of(row: ExecutionRow) -> Restored:
@@ -98,5 +96,5 @@ def restored_of(row: ExecutionRow) -> Restored:
 
 def _asked(request: ExecuteRequest) -> tuple[Mapping[str, Any], Mapping[str, str] | None]:
     asked = asdict(request)
-    envs = asked.pop("envs", None)
+    envs = asked.pop("envs")
     return asked, envs or None

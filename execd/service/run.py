@@ -31,6 +31,7 @@ from execd.kernel.process import describe_exit
 from execd.kernel.request import PendingRequest
 from execd.kernel.translate import error_of
 from execd.service.execution import Execution
+from execd.service.harvest import NO_HARVESTS, Harvest
 
 log = structlog.get_logger(__name__)
 
@@ -103,11 +104,20 @@ def decide(facts: Facts) -> Decision:
 
 
 class Run:
-    """Carries one execution out on one kernel. `carry_out` returns once the execution has ended."""
+    """Carries one execution out on one kernel. `carry_out` returns once the execution has ended. What the harvest
+    gathers when the code has ended is journaled before the end."""
 
-    def __init__(self, execution: Execution, kernel: Interpreter, timeout: float, interrupt_grace: float) -> None:
+    def __init__(
+        self,
+        execution: Execution,
+        kernel: Interpreter,
+        timeout: float,
+        interrupt_grace: float,
+        harvest: Harvest = NO_HARVESTS,
+    ) -> None:
         self._execution = execution
         self._kernel = kernel
+        self._harvest = harvest
         self._timeout = timeout
         self._grace = interrupt_grace
         self._rungs = iter(ladder(interrupt_grace))
@@ -134,7 +144,7 @@ class Run:
             group.start_soon(self._wake_when, self._execution.cancel_requested)
             await self._until_over()
             group.cancel_scope.cancel()
-        self._finish(cpu_before)
+        await self._finish(cpu_before)
 
     @property
     def kernel_exits(self) -> bool:
@@ -202,25 +212,38 @@ class Run:
                 return
             if isinstance(event, StatusChanged):
                 return
+        before = self._execution.journal.last_seq
         self._execution.emit(event)
+        if self._execution.journal.last_seq > before:
+            self._harvest.see(event, self._execution.journal.last_seq)
 
-    def _finish(self, cpu_before: float | None) -> None:
-        cpu_after = self._kernel.process.cpu_seconds()
-        measured = cpu_before is not None and cpu_after is not None
+    async def _finish(self, cpu_before: float | None) -> None:
         ending = self._ending()
+        complete = self._complete(ending, cpu_before)
+        self._note_count()
+        made = await self._harvest.gather()
         if ending.error is not None:
             self._execution.emit(StatusChanged("error"))
             self._execution.emit(ending.error)
-        self._execution.finish(
-            Complete(
-                ending.status,
-                ending.reason,
-                exit_code=self._exit_code(),
-                duration_ms=self._execution.elapsed_ms(),
-                cpu_seconds=round(cpu_after - cpu_before, 3) if measured else None,  # type: ignore[operator]
-                peak_memory_bytes=self._kernel.process.peak_memory(),
-                interruption=self._interruption(),
-            )
+        self._execution.finish(complete, made)
+
+    def _note_count(self) -> None:
+        # The kernel tells the number with a value, and of a cell that has none only here.
+        told = (self._request.reply or {}).get("execution_count")
+        if self._execution.execution_count is None and isinstance(told, int):
+            self._execution.execution_count = told
+
+    def _complete(self, ending: Ending, cpu_before: float | None) -> Complete:
+        cpu_after = self._kernel.process.cpu_seconds()
+        measured = cpu_before is not None and cpu_after is not None
+        return Complete(
+            ending.status,
+            ending.reason,
+            exit_code=self._exit_code(),
+            duration_ms=self._execution.elapsed_ms(),
+            cpu_seconds=round(cpu_after - cpu_before, 3) if measured else None,  # type: ignore[operator]
+            peak_memory_bytes=self._kernel.process.peak_memory(),
+            interruption=self._interruption(),
         )
 
     def _exit_code(self) -> int | None:

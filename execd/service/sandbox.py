@@ -17,6 +17,8 @@ from execd.events import Error, Reason
 from execd.identifiers import new_id
 from execd.kernel.kernelspec import Kernelspecs
 from execd.kernel.request import ExecuteRequest
+from execd.kernel.variables import check
+from execd.service.artifacts import Artifacts
 from execd.service.commands import Commands
 from execd.service.context import SERVICE_ENDED, Context, ContextLimits
 from execd.service.contexts import Contexts
@@ -25,6 +27,7 @@ from execd.service.execution import Asked, Execution, Origin
 from execd.service.executions import Executions, SandboxExecutions
 from execd.service.files import Files
 from execd.service.journal import now_ms
+from execd.service.links import Links
 from execd.service.meters import Meters
 from execd.service.metrics import Metrics
 from execd.service.part_uploads import PartUploads
@@ -33,6 +36,7 @@ from execd.service.place import Place
 from execd.service.proxy import Proxy
 from execd.service.record import SandboxRecord
 from execd.service.run import Ending
+from execd.service.run_artifacts import SandboxArtifacts
 from execd.service.starter import KernelStarter, ZmqContext
 from execd.service.terminals import Terminals
 from execd.service.warm import WarmKernels
@@ -48,6 +52,8 @@ class Common:
     settings: Settings
     kernelspecs: Kernelspecs
     executions: Executions
+    artifacts: Artifacts
+    links: Links
     meters: Meters
     zmq: ZmqContext
     tasks: anyio.abc.TaskGroup
@@ -62,6 +68,7 @@ class Sandbox:
     settings: Settings
     kernelspecs: Kernelspecs
     executions: SandboxExecutions
+    artifacts: SandboxArtifacts
     warm: WarmKernels
     contexts: Contexts
     sessions: Contexts
@@ -88,12 +95,13 @@ class Sandbox:
         executions = common.executions.of(record.id, record.tenant)
         starter = KernelStarter(common.zmq, place, environment, settings, common.meters, common.tasks)
         make = partial(Contexts, common.kernelspecs, starter, cwd, _limits(settings), common.tasks)
-        return cls(
+        made = cls(
             id=record.id,
             place=place,
             settings=settings,
             kernelspecs=common.kernelspecs,
             executions=executions,
+            artifacts=SandboxArtifacts(common.artifacts, root, place.workspace),
             warm=starter.warm,
             contexts=make(partial(new_id, "ctx")),
             sessions=make(lambda: str(uuid.uuid4())),
@@ -105,11 +113,15 @@ class Sandbox:
             metrics=Metrics(place.machine),
             watches=Watches(root),
         )
+        made.contexts.harvests = made.sessions.harvests = made.artifacts
+        return made
 
     async def submit(self, context: Context, request: ExecuteRequest, asked: Asked | None = None) -> Execution:
         """A recorded execution at the end of the context's line; the one that was made with the same key, if there is
-        one. Raises what the context's `submit` does, and StorageFull."""
+        one. Raises what the context's `submit` does, and StorageFull; for `envs` that it cannot have EnvsUnavailable
+        and InvalidRequest."""
         asked = asked or Asked()
+        check(request.envs, context.spec)
         async with self._keyed if asked.key else nullcontext():
             known = await self.executions.by_key(asked.key) if asked.key else None
             if known is not None:
@@ -203,6 +215,7 @@ class Sandbox:
             group.start_soon(self.sessions.close, ending)
             group.start_soon(self.commands.close, ending)
             group.start_soon(self.terminals.close)
+        self.artifacts.close()
 
     async def leave(self) -> None:
         """Close what still comes through the proxy, then the place, with all that is in it. Raises OSError."""

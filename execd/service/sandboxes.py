@@ -35,7 +35,6 @@ from execd.service.execution import DEFAULT_SANDBOX
 from execd.service.executions import Executions
 from execd.service.expiry import bounded, expires_at
 from execd.service.journal import now_ms
-from execd.service.links import Links
 from execd.service.network import check_change, choose_network
 from execd.service.place import Place, Places
 from execd.service.readiness import lacking
@@ -57,7 +56,8 @@ class Sandboxes:
     def __init__(self, common: Common, places: Places) -> None:
         self.settings = common.settings
         self.meters = common.meters
-        self.links = Links()
+        self.artifacts = common.artifacts
+        self.links = common.links
         self._common = common
         self._places = places
         self._records: dict[str, SandboxRecord] = {}

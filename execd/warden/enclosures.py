@@ -17,6 +17,7 @@ from execd.isolation.entrance import Entrance
 from execd.isolation.plan import Bind, Limits, Mode, Plan
 from execd.isolation.uplink import UplinkPlan
 from execd.warden.birth import Birth
+from execd.warden.kills import Kills
 from execd.warden.loop import Loop
 from execd.warden.means import Means
 from execd.warden.processes import Process, Processes, descendants
@@ -55,7 +56,7 @@ class Enclosed:
         self._doomed: set[int] = set()
         self._on_closed: list[Callable[[], None]] = []
         self._emptied = False
-        self._oom_kills = 0
+        self._kills = Kills()
         self._stopped: set[tuple[int, int | None]] = set()
 
     def open(self, on_open: Callable[[OSError | None], None]) -> None:
@@ -133,7 +134,7 @@ class Enclosed:
 
     def started(self, process: Process) -> None:
         """A process of it runs."""
-        self._oom_kills = self.oom_kills()
+        self._kills.notice(self.oom_kills())
         self._sessions.add(process.pid)
         if self.closing:
             process.signal(signal.SIGKILL, group=True)
@@ -141,9 +142,9 @@ class Enclosed:
     def note_end(self, process: Process) -> None:
         """A process of it has ended: find out whether the machine killed it, or what it waited for, for want of memory.
         What else was killed so lately is taken for it."""
-        kills = 0 if self.closing else self.oom_kills()
-        killed = process.ended is not None and process.ended.code in _KILLED
-        process.oom, self._oom_kills = killed and kills > self._oom_kills, kills
+        if not self.closing:
+            killed = process.ended is not None and process.ended.code in _KILLED
+            process.oom = self._kills.explain(self.oom_kills(), violent=killed)
 
     def forget_session(self, pid: int) -> None:
         """Another sandbox's process has this number now."""

@@ -6,8 +6,9 @@ the connection: the client can see that this was not all.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from functools import partial
+from typing import Protocol, TypeVar
 from urllib.parse import quote
 
 import anyio
@@ -19,7 +20,6 @@ from starlette.types import Receive, Scope, Send
 from execd.errors import ExecdError
 from execd.isolation.shown import shown
 from execd.service.downloads import READ_BYTES, ByteRange, OpenFile
-from execd.service.files import Files
 from execd.service.lines import LineWindow
 
 log = structlog.get_logger(__name__)
@@ -27,6 +27,14 @@ log = structlog.get_logger(__name__)
 _SCAN_BYTES = 16 * 1024 * 1024
 
 Pieces = AsyncIterator[bytes | memoryview]
+Result = TypeVar("Result")
+
+
+class Threads(Protocol):
+    """Where blocking work is done."""
+
+    async def run(self, work: Callable[[], Result]) -> Result:
+        """Do it."""
 
 
 class FileBecameShorter(Exception):
@@ -77,13 +85,13 @@ async def _cancel_when_gone(receive: Receive, scope: anyio.CancelScope) -> None:
     scope.cancel()
 
 
-async def read(files: Files, opened: OpenFile, offset: int, most: int) -> bytes | memoryview:
+async def read(files: Threads, opened: OpenFile, offset: int, most: int) -> bytes | memoryview:
     """Bytes of the file: at once if they are in memory, or else by way of a thread."""
     found = opened.read_cached(offset, most)
     return found if found is not None else await files.run(partial(opened.read, offset, most))
 
 
-async def byte_pieces(files: Files, opened: OpenFile, wanted: ByteRange) -> Pieces:
+async def byte_pieces(files: Threads, opened: OpenFile, wanted: ByteRange) -> Pieces:
     """The bytes of a range. Raises FileBecameShorter when they are no longer there."""
     offset, left = wanted.first, wanted.size
     while left:
@@ -95,7 +103,7 @@ async def byte_pieces(files: Files, opened: OpenFile, wanted: ByteRange) -> Piec
         left -= len(piece)
 
 
-async def pieces_to_end(files: Files, opened: OpenFile) -> Pieces:
+async def pieces_to_end(files: Threads, opened: OpenFile) -> Pieces:
     """All bytes of a file that does not tell its true size, as those of /proc and /sys do not."""
     offset = 0
     while piece := await read(files, opened, offset, READ_BYTES):
@@ -103,7 +111,7 @@ async def pieces_to_end(files: Files, opened: OpenFile) -> Pieces:
         offset += len(piece)
 
 
-async def line_pieces(files: Files, opened: OpenFile, window: LineWindow) -> Pieces:
+async def line_pieces(files: Threads, opened: OpenFile, window: LineWindow) -> Pieces:
     """The bytes of a window of lines."""
     offset = 0
     while not window.done:
@@ -126,12 +134,12 @@ def _next_lines(opened: OpenFile, window: LineWindow, offset: int) -> tuple[byte
     return b"", offset, False
 
 
-def content_disposition(name: str) -> str:
-    """The header that names a download (RFC 6266): plain where the name is ASCII, or else as RFC 5987 encodes it,
-    with an approximation for clients that do not know that."""
+def content_disposition(name: str, how: str = "attachment") -> str:
+    """The header that names a download, or with `inline` what is shown (RFC 6266): plain where the name is ASCII, or
+    else as RFC 5987 encodes it, with an approximation for clients that do not know that."""
     plain = "".join(character if " " <= character <= "~" else "_" for character in name)
     quoted = plain.replace("\\", "\\\\").replace('"', '\\"')
     if plain == name:
-        return f'attachment; filename="{quoted}"'
+        return f'{how}; filename="{quoted}"'
     encoded = quote(name, safe="!#$&+-.^_`|~")
-    return f"attachment; filename=\"{quoted}\"; filename*=UTF-8''{encoded}"
+    return f"{how}; filename=\"{quoted}\"; filename*=UTF-8''{encoded}"

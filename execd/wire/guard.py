@@ -25,7 +25,9 @@ API_KEY_HEADER = "OPEN-SANDBOX-API-KEY"
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 _HOST = re.compile(r"(\[(?P<address>[^\[\]]*)\]|(?P<name>[^:\[\]]*))(:[0-9]*)?")
 # Whether the service is up is no secret; a signed path is its own key.
-_OPEN_PATHS = re.compile(r"/ping|/health|/ready|/opensandbox(/v1)?/health|/v1/(files/)?signed/[^/]+")
+_OPEN_PATHS = re.compile(
+    r"/ping|/health|/ready|/opensandbox(/v1)?/health|/v1/signed/(artifacts/)?[^/]+|/v1/files/signed/[^/]+"
+)
 _BEARER = "bearer "
 
 

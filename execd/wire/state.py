@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from starlette.requests import HTTPConnection
 
+from execd.service.artifacts import Artifacts
 from execd.service.execution import DEFAULT_SANDBOX, DEFAULT_TENANT
 from execd.service.programs import Programs
 from execd.service.sandbox import Sandbox
@@ -28,6 +29,11 @@ def programs_of(connection: HTTPConnection) -> Programs:
 def tenant_of(connection: HTTPConnection) -> str:
     """Whose request it is."""
     return str(getattr(connection.state, "tenant", DEFAULT_TENANT))
+
+
+def artifacts_of(connection: HTTPConnection) -> Artifacts:
+    """The artifacts of all sandboxes."""
+    return sandboxes_of(connection).artifacts
 
 
 async def enter(connection: HTTPConnection) -> Sandbox:

@@ -1,14 +1,15 @@
 # What every shell of a session sources first; README.md beside it has the picture.
 #   $1  file descriptor that reports go to        $2  file descriptor of the written-down state
 #   $3  free number for the runs' stdout          $4  free number for their stderr
+#   $5  file descriptor of a run's variables
 #
 # The user may redefine anything at any time. So what runs between the user's code is spelled with a backslash, which
 # keeps aliases out, asks for builtins by name, and assigns nothing that has no `__execd_` in front.
 
 shopt -s expand_aliases
-declare -r __execd_report=$1 __execd_state=/dev/fd/$2 __execd_stdout=$3 __execd_stderr=$4
+declare -r __execd_report=$1 __execd_state=/dev/fd/$2 __execd_stdout=$3 __execd_stderr=$4 __execd_variables=/dev/fd/$5
 __execd_run='' __execd_exit='' __execd_parameters=()
-declare -A __execd_noted=()
+declare -A __execd_noted=() __execd_kept=()
 # What the shell says between runs, such as the traces of `set -x` and `set -v`, is nobody's output.
 eval "exec $3>&1 $4>&2 >/dev/null 2>&1"
 
@@ -28,11 +29,73 @@ __execd_begin() {
     \builtin return "$2"
 }
 
-# __execd_end TOKEN: what ran before was the run.
+# __execd_end TOKEN: what ran before was the run. Fails where its variables cannot be put back, as after `readonly`: a
+# new shell must go on then, from the state that this one writes down.
 __execd_end() {
     __execd_status=$?
+    [[ -z ${__execd_kept[*]+given} ]] || __execd_take_back || \return 1
     __execd_run=''
     __execd_say "$1 $__execd_status"
+}
+
+# ---- Variables of one run. What they were before is kept, as declarations; empty for one that was not there.
+
+# __execd_give: set and export those in the file, but for what the shell itself says, as it does with an environment.
+__execd_give() {
+    { \builtin local - && \builtin set +aeuxET; } >/dev/null 2>&1
+    __execd_by=command
+    \builtin eval '__execd_by=builtin' >/dev/null 2>&1  # unless that is a function by now
+    "$__execd_by" declare -gA __execd_kept=''
+    __execd_kept=()
+    "$__execd_by" mapfile -d '' -t __execd_given <"$__execd_variables"
+    >|"$__execd_variables"
+    for __execd_each in "${__execd_given[@]}"; do
+        __execd_name=${__execd_each%%=*}
+        ! __execd_is_special "$__execd_name" || continue
+        __execd_keep
+        if ! __execd_clear "$__execd_name"; then
+            "$__execd_by" unset -v "__execd_kept[$__execd_name]"
+            __execd_given=() __execd_each=''
+            \return 1
+        fi
+        "$__execd_by" declare -gx -- "$__execd_each"
+    done
+    __execd_given=() __execd_each=''
+}
+
+__execd_keep() {
+    __execd_kept[$__execd_name]=''
+    ! "$__execd_by" declare -p -- "$__execd_name" >/dev/null 2>&1 ||
+        __execd_kept[$__execd_name]=$("$__execd_by" declare -p -- "$__execd_name")
+}
+
+# The attributes go too: in an integer, a text would be a sum.
+__execd_clear() {
+    [[ ! -R $1 ]] || "$__execd_by" unset -n -- "$1"
+    "$__execd_by" unset -v -- "$1"
+}
+
+__execd_take_back() {
+    { \builtin local - && \builtin set +aeuxET; } >/dev/null 2>&1
+    __execd_by=command
+    \builtin eval '__execd_by=builtin' >/dev/null 2>&1
+    for __execd_name in "${!__execd_kept[@]}"; do
+        __execd_clear "$__execd_name" || return 1
+        __execd_put_back "${__execd_kept[$__execd_name]}"
+    done
+    __execd_kept=()
+}
+
+# An array needs an assignment of its own: only the plain word `declare`, which may be anything by now, reads one.
+__execd_put_back() {
+    __execd_flags=${1#declare }
+    __execd_flags=${__execd_flags%% *}
+    if [[ $__execd_flags == *[aA]* ]]; then
+        "$__execd_by" declare -g "$__execd_flags" "$__execd_name"
+        "$__execd_by" eval "${1#"declare $__execd_flags "}"
+    elif [[ $1 ]]; then
+        "$__execd_by" eval "\\$__execd_by declare -g ${1#declare }"
+    fi
 }
 
 # An interrupt that comes when no run is under way was meant for one that has just ended.
@@ -86,6 +149,7 @@ __execd_dump() (
     builtin shopt -u extdebug localvar_inherit localvar_unset nocasematch
     builtin mapfile -t __execd_names < <(\builtin compgen -v)
     __execd_hidden=' '
+    [[ -n ${__execd_kept[*]+given} ]] || builtin declare -gA __execd_kept
     ! __execd_in_function || __execd_unshadow
 
     builtin printf '\\builtin cd -- %q\n' "${DIRSTACK[0]-$PWD}"
@@ -147,7 +211,7 @@ __execd_is_special() {
         BASH_COMMAND | BASH_LINENO | BASH_SOURCE | BASH_SUBSHELL | BASH_VERSINFO | BASH_VERSION | COMP_WORDBREAKS | \
         DIRSTACK | EPOCHREALTIME | EPOCHSECONDS | EUID | FUNCNAME | GROUPS | HISTCMD | LINENO | PIPESTATUS | \
         POSIXLY_CORRECT | PPID | PWD | RANDOM | SECONDS | SHELLOPTS | SRANDOM | UID | _) ;;
-        *) builtin return 1 ;;
+        *) [[ '' ]] ;;
     esac
 }
 
@@ -155,8 +219,10 @@ __execd_print_variables() {
     builtin local __execd_name
     for __execd_name in "${__execd_names[@]}"; do
         __execd_is_special "$__execd_name" || [[ $__execd_hidden == *" $__execd_name "* ]] ||
-            builtin declare -p -- "$__execd_name"
+            [[ -v __execd_kept[$__execd_name] ]] || builtin declare -p -- "$__execd_name"
     done
+    # What a run has changed for itself is as it was.
+    [[ -z ${__execd_kept[*]+given} ]] || builtin printf '%s\n' "${__execd_kept[@]}"
 }
 
 # All but the two that would be in the way of reading the rest.

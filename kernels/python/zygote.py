@@ -26,6 +26,7 @@ KERNEL = (
     "IPython.core.pylabtools",
     "IPython.extensions.storemagic",
     "encodings.utf_16_be",
+    "execd_kernel.chart.figure",
     "execd_kernel.output",
     "faulthandler",
     "pygments.formatters.terminal256",

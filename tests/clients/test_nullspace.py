@@ -206,3 +206,34 @@ def test_links(sdk: Sdk) -> None:
     assert httpx.put(url, content=b"by link").status_code == 204
     assert httpx.get(sdk.call("files.download_url", "linked")).content == b"by link"
     assert httpx.get(url).status_code == 404
+
+
+def made(service: RunningService, sdk: Sdk, code: str) -> None:
+    """Run code in the sandbox's default context."""
+    url = f"{service.url}/v1/{sdk.generation}/{sdk.id}/proxy/44772/code"
+    answer = httpx.post(url, json={"code": code, "context": {"language": "python"}}, timeout=60)
+    assert '"status":"succeeded"' in answer.text
+
+
+def test_artifacts(sdk: Sdk, service: RunningService) -> None:
+    made(service, sdk, "open('/workspace/out.txt', 'w').write('hello')")
+    made(service, sdk, "from IPython.display import HTML, display\ndisplay(HTML('<b>x</b>'))")
+    page, text = sdk.call("code_interpreter.list_artifacts")["items"]
+    assert (page["kind"], text["kind"], text["metadata"]["path"]) == ("html", "file", "/workspace/out.txt")
+    found = sdk.call("code_interpreter.get_artifact", text["id"])
+    assert (found["name"], found["size_bytes"], found["mime_type"]) == ("out.txt", 5, "text/plain")
+    assert found["context_id"].startswith("ctx_")
+    assert httpx.get(found["download_url"]).content == b"hello"
+    assert sdk.call("code_interpreter.download_artifact", text["id"]) == encoded(b"hello")
+    assert sdk.call("code_interpreter.preview_artifact", page["id"]) == encoded(b"<b>x</b>")
+    [only] = sdk.call("code_interpreter.list_artifacts", kind="html")["items"]
+    assert only["id"] == page["id"]
+    asked = {"context_id": text["context_id"], "execution_count": text["execution_count"], "limit": 1}
+    assert [item["id"] for item in sdk.call("code_interpreter.list_artifacts", **asked)["items"]] == [text["id"]]
+    first = sdk.call("code_interpreter.list_artifacts", limit=1)
+    [second] = sdk.call("code_interpreter.list_artifacts", limit=1, cursor=first["next_cursor"])["items"]
+    assert second["id"] == text["id"]
+    assert sdk.call("code_interpreter.delete_artifact", text["id"]) is None
+    for call in ("get_artifact", "download_artifact", "preview_artifact", "delete_artifact"):
+        gone = sdk.call(f"code_interpreter.{call}", text["id"])
+        assert (gone["error"], gone["code"]) == ("NotFoundError", "not_found")

@@ -42,12 +42,12 @@ class Ran:
 class Running:
     """A run under way."""
 
-    def __init__(self, session: Session, code: str, cwd: str | None = None) -> None:
+    def __init__(self, session: Session, wanted: ExecuteRequest) -> None:
         self.ran = Ran()
         self._session = session
         self._listener: Callable[[Event], None] = self.ran.events.append
         self._heard = anyio.Event()
-        self._request: PendingRequest = session.kernel.execute(ExecuteRequest(code, cwd=cwd), self._emit, self._wake)
+        self._request: PendingRequest = session.kernel.execute(wanted, self._emit, self._wake)
 
     async def until(self, condition: Callable[[], object]) -> None:
         """Return as soon as the condition holds, which an event or an end must bring about."""
@@ -101,17 +101,17 @@ class Session:
         assert self.kernel.process.pid is not None
         return self.kernel.process.pid
 
-    def begin(self, code: str, cwd: str | None = None) -> Running:
-        """Start a run."""
-        return Running(self, code, cwd)
+    def begin(self, code: str, cwd: str | None = None, **envs: str) -> Running:
+        """Start a run, with variables of its own."""
+        return Running(self, ExecuteRequest(code, cwd=cwd, envs=envs))
 
-    async def run(self, code: str, cwd: str | None = None) -> Ran:
+    async def run(self, code: str, cwd: str | None = None, **envs: str) -> Ran:
         """Run code to its end."""
-        return await self.begin(code, cwd).end()
+        return await self.begin(code, cwd, **envs).end()
 
-    async def says(self, code: str) -> str:
+    async def says(self, code: str, **envs: str) -> str:
         """What a run that succeeds in silence on stderr has on stdout."""
-        ran = await self.run(code)
+        ran = await self.run(code, **envs)
         assert (ran.code, ran.stderr) == (0, ""), ran
         return ran.stdout
 

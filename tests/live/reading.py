@@ -68,20 +68,30 @@ def body_of(code: str, timeout: int | None = None, allow_stdin: bool = False, **
 
 @contextmanager
 def running(
-    client: httpx.Client, code: str, timeout: int | None = None, allow_stdin: bool = False, **context: str
+    client: httpx.Client,
+    code: str,
+    timeout: int | None = None,
+    allow_stdin: bool = False,
+    envs: dict[str, str] | None = None,
+    **context: str,
 ) -> Iterator[Stream]:
     """A run that is under way. Leaving the block closes the connection, read to its end or not."""
-    body = body_of(code, timeout, allow_stdin, **context)
+    body = body_of(code, timeout, allow_stdin, **context) | ({"envs": envs} if envs else {})
     with client.stream("POST", "/code", json=body) as answer:
         assert answer.status_code == 200, answer.read()
         yield Stream(answer)
 
 
 def run(
-    client: httpx.Client, code: str, timeout: int | None = None, allow_stdin: bool = False, **context: str
+    client: httpx.Client,
+    code: str,
+    timeout: int | None = None,
+    allow_stdin: bool = False,
+    envs: dict[str, str] | None = None,
+    **context: str,
 ) -> list[Event]:
     """Every event of a run but the pings, once it has ended."""
-    with running(client, code, timeout, allow_stdin, **context) as stream:
+    with running(client, code, timeout, allow_stdin, envs, **context) as stream:
         return without_pings(stream.rest())
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
 
 from execd.errors import LinkInvalid
-from execd.service.links import LIFETIME, Link, Links
+from execd.service.links import LIFETIME, Link, Links, lasting_key
 
 LINK = Link("sb_1", "download", "/a b", "tea")
 
@@ -41,3 +42,23 @@ def test_a_link_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "time", lambda: later)
     with pytest.raises(LinkInvalid):
         links.read(token, "download")
+
+
+def test_links_outlive_the_service_with_its_key(tmp_path: Path) -> None:
+    file = tmp_path / "links.key"
+    token = Links(lasting_key(file)).sign(LINK)
+    assert Links(lasting_key(file)).read(token, "download") == LINK
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert len(file.read_bytes()) == 32
+
+
+def test_a_key_that_is_not_whole_is_made_anew(tmp_path: Path) -> None:
+    file = tmp_path / "links.key"
+    file.write_bytes(b"")
+    (tmp_path / "links.key.new").write_bytes(b"left by a sudden end")
+    assert lasting_key(file) == lasting_key(file) != b""
+    assert [found.name for found in tmp_path.iterdir()] == ["links.key"]
+
+
+def test_another_folder_has_another_key(tmp_path: Path) -> None:
+    assert lasting_key(tmp_path / "one") != lasting_key(tmp_path / "two")

@@ -8,9 +8,10 @@ from typing import Any
 import anyio
 import pytest
 
-from execd.events import Error, Reason, Status
+from execd.events import Artifact, Error, Event, Reason, Status
 from execd.kernel.ladder import Rung
 from execd.service import run as module
+from execd.service.harvest import NO_HARVESTS, Harvest
 from execd.service.run import (
     HALF_ENDED_PATIENCE,
     Cause,
@@ -115,14 +116,35 @@ def test_a_kernel_that_had_no_memory_left_ends_so() -> None:
     assert ending_of(TIMEOUT, 2.5, DIED, None, None, oom=True).reason is Reason.TIMEOUT
 
 
+class Basket:
+    """A harvest of one event, which notes what it has seen."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, int]] = []
+        self.began, self.may_end = anyio.Event(), anyio.Event()
+        self.may_end.set()
+
+    def see(self, event: Event, seq: int) -> None:
+        self.seen.append((event.type, seq))
+
+    async def gather(self) -> list[Event]:
+        self.began.set()
+        with anyio.CancelScope(shield=True):
+            await self.may_end.wait()
+        return [Artifact({"id": "art_1"})]
+
+    def close(self) -> None:
+        pass
+
+
 class Running:
     """A run of a fake kernel, to be carried out."""
 
-    def __init__(self, folder: Path, code: str, timeout: float = 1000) -> None:
+    def __init__(self, folder: Path, code: str, timeout: float = 1000, harvest: Harvest = NO_HARVESTS) -> None:
         self.kernel = FakeKernel()
         self.execution = new_execution(folder, code)
         self.execution.start()
-        self.run = Run(self.execution, self.kernel, timeout, interrupt_grace=0.01)
+        self.run = Run(self.execution, self.kernel, timeout, 0.01, harvest)
 
     async def carry_out(self) -> Running:
         with anyio.fail_after(20):
@@ -215,3 +237,47 @@ async def test_one_end_is_enough_after_a_while(
     monkeypatch.setitem(SCRIPTS, "half", [*STARTED, ENDED[1 - missing]])
     running = await Running(tmp_path, "half").carry_out()
     assert ending(running.execution) == ends
+
+
+async def test_what_is_gathered_stands_between_the_output_and_the_end(tmp_path: Path) -> None:
+    basket = Basket()
+    running = await Running(tmp_path, code_of("error"), harvest=basket).carry_out()
+    assert types_of(running.execution)[-3:] == ["error", "artifact", "execution_complete"]
+    events = events_of(running.execution)
+    assert basket.seen
+    assert all(events[seq - 1]["type"] == kind for kind, seq in basket.seen)
+
+
+async def test_the_error_of_a_run_that_was_stopped_comes_before_what_was_gathered(tmp_path: Path) -> None:
+    running = await Running(tmp_path, code_of("sleep"), timeout=0, harvest=Basket()).carry_out()
+    assert types_of(running.execution)[-3:] == ["error", "artifact", "execution_complete"]
+
+
+async def test_what_is_being_gathered_is_journaled_even_if_the_context_goes_away(tmp_path: Path) -> None:
+    basket = Basket()
+    basket.may_end = anyio.Event()
+    running = Running(tmp_path, code_of("result"), harvest=basket)
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(running.carry_out)
+            await basket.began.wait()
+            tasks.cancel_scope.cancel()
+            basket.may_end.set()
+    assert types_of(running.execution)[-2:] == ["artifact", "execution_complete"]
+    assert ending(running.execution) == ("succeeded", None)
+
+
+async def test_gathering_is_no_part_of_how_long_it_took(tmp_path: Path) -> None:
+    now = 0
+
+    class Slow(Basket):
+        async def gather(self) -> list[Event]:
+            nonlocal now
+            now = 5000
+            return await super().gather()
+
+    running = Running(tmp_path, code_of("result"), harvest=Slow())
+    running.execution._stopwatch, running.execution._began = (lambda: now), 0
+    await running.carry_out()
+    assert running.execution.complete is not None
+    assert running.execution.complete.duration_ms == 0

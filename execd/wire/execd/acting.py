@@ -15,7 +15,7 @@ from starlette.requests import Request
 from execd.errors import IdentityRefused, InvalidRequest, MissingQuery
 from execd.isolation.identity import NO_ID, Identity
 from execd.isolation.root import Root
-from execd.service.files import Files
+from execd.wire.download import Threads
 from execd.wire.operation import Operation
 from execd.wire.state import sandbox_of
 
@@ -27,7 +27,9 @@ Result = TypeVar("Result")
 class Hand(Protocol):
     """What works on the files of a sandbox for a request, as whoever the request acts as."""
 
-    files: Files
+    @property
+    def files(self) -> Threads:
+        """Where it works as the service itself."""
 
     async def run(self, work: Callable[[], Result]) -> Result:
         """Do blocking work on files."""

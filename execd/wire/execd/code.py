@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from execd.errors import (
     ContextNotFound,
+    EnvsUnavailable,
     ExecutionNotFound,
     InvalidRequest,
     KernelFailed,
@@ -16,6 +17,7 @@ from execd.errors import (
     UnknownLanguage,
 )
 from execd.kernel.request import ExecuteRequest
+from execd.kernel.variables import check
 from execd.service.commands import CommandRequest
 from execd.service.context import Context
 from execd.service.sandbox import Sandbox
@@ -46,7 +48,7 @@ async def run_code(request: Request) -> Response:
     if not body.context.id and body.context.language in _COMMANDS:
         return await _run_as_command(request, body, seconds)
     context = _context(sandbox, body.context)
-    execution = await sandbox.submit(context, ExecuteRequest(body.code, seconds, body.allow_stdin))
+    execution = await sandbox.submit(context, ExecuteRequest(body.code, seconds, body.allow_stdin, envs=body.envs))
     return code_stream(request, execution)
 
 
@@ -67,7 +69,8 @@ async def _run_as_command(request: Request, body: RunCode, seconds: float | None
     if "\0" in body.code:
         raise InvalidRequest("expected no NUL bytes in a shell command", "code")
     background = _COMMANDS[body.context.language]
-    wanted = CommandRequest(body.code, cwd=body.context.cwd, timeout=seconds, background=background)
+    check(body.envs)
+    wanted = CommandRequest(body.code, cwd=body.context.cwd, env=body.envs, timeout=seconds, background=background)
     execution = await sandbox_of(request).commands.start(wanted)
     return await background_stream(request, execution) if background else command_stream(request, execution)
 
@@ -82,7 +85,7 @@ OPERATIONS = (
         RUN_ERRORS,
         Answer("The run's events, from init to execution_complete", media_type="text/event-stream"),
         body=RunCode,
-        errors=(InvalidRequest, UnknownLanguage, ContextNotFound, LimitReached, KernelFailed),
+        errors=(InvalidRequest, UnknownLanguage, ContextNotFound, EnvsUnavailable, LimitReached, KernelFailed),
         headers={EXECUTION_HEADER: "The execution's id."},
     ),
     Operation(

@@ -70,6 +70,7 @@ class RunCode(Body):
     context: ContextRef = Field(default_factory=lambda: ContextRef(id="", language="", cwd=None))
     timeout: Milliseconds | None = Field(None, gt=0, description="Time limit in ms; the service's settings bound it.")
     allow_stdin: bool = Field(False, description="Whether input() may ask; if not, it fails at once.")
+    envs: dict[Text, Text] = Field({}, description="Environment variables of this run alone.")
 
 
 class NewContext(Body):
@@ -119,6 +120,7 @@ class RunInSession(Body):
     command: Text = Field(min_length=1, description="What to run in the session's shell.")
     cwd: PathText | None = Field(None, description="Go there first; it must exist.")
     timeout: Milliseconds | None = Field(None, ge=0, description="Time limit in ms; 0 or absent: the service's.")
+    envs: dict[Text, Text] = Field({}, description="Environment variables of this run alone.")
 
 
 class SessionInfo(BaseModel):

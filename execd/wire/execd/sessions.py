@@ -42,7 +42,7 @@ async def run_in_session(request: Request) -> Response:
     if folder is not None:
         check_folder(sandbox.files.root, folder, "cwd")
     timeout = body.timeout / 1000 if body.timeout else None
-    wanted = ExecuteRequest(body.command, timeout, cwd=str(folder) if folder else None)
+    wanted = ExecuteRequest(body.command, timeout, cwd=str(folder) if folder else None, envs=body.envs)
     execution = await sandbox.submit(session, wanted)
     return command_stream(request, execution)
 

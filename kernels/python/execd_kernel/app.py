@@ -13,7 +13,7 @@ from ipykernel.kernelapp import IPKernelApp
 from ipykernel.kernelbase import Kernel
 from traitlets import DottedObjectName, Type, default
 
-from execd_kernel import entering, startup
+from execd_kernel import entering, startup, variables
 from execd_kernel.interrupts import Interrupts
 from execd_kernel.profile import ReadOnlyProfile
 from execd_kernel.session import KernelSession
@@ -52,6 +52,11 @@ class PythonKernel(IPythonKernel):
         entered = entering.enter(self, parent["content"])
         session: Any = self.session
         session.send(stream, ENTERED, {"status": "ok", "entered": entered}, parent, ident)
+
+    async def execute_request(self, stream: Any, ident: Any, parent: Any) -> None:
+        """Run a cell, with the environment variables that came for it."""
+        with variables.set_for_a_run(variables.taken_from(parent)):
+            await super().execute_request(stream, ident, parent)  # type: ignore[no-untyped-call]
 
     def pre_handler_hook(self) -> None:
         """Handle SIGINT, whatever the last cell has made of it."""

@@ -8,6 +8,8 @@ from jupyter_client.jsonutil import json_clean, json_default
 from jupyter_client.session import Session
 from traitlets import Callable
 
+from execd_kernel.variables import hidden_in
+
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -33,6 +35,10 @@ def dumps(message: Any) -> str:
 
 
 class KernelSession(Session):
-    """A session whose messages can always be sent."""
+    """A session whose messages can always be sent, and tell no secret."""
 
     pack = Callable(pack)
+
+    def deserialize(self, *args: Any, **options: Any) -> dict[str, Any]:
+        """The message in these frames."""
+        return hidden_in(super().deserialize(*args, **options))

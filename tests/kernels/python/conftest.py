@@ -69,13 +69,17 @@ class Kernel:
         self.manager = manager
         self.client = client
 
-    def run(self, code: str, *, check: bool = True) -> Cell:
-        """Run a cell to its end. With `check`, an error in it fails the test."""
-        return self.finish(self.send(code), check=check)
+    def run(self, code: str, *, check: bool = True, envs: dict[str, str] | None = None) -> Cell:
+        """Run a cell to its end, with variables of its own. With `check`, an error in it fails the test."""
+        return self.finish(self.send(code, envs), check=check)
 
-    def send(self, code: str) -> str:
+    def send(self, code: str, envs: dict[str, str] | None = None) -> str:
         """Ask for a cell, and give its message id."""
-        return str(self.client.execute(code, allow_stdin=False))
+        if envs is None:
+            return str(self.client.execute(code, allow_stdin=False))
+        message = self.client.session.msg("execute_request", {"code": code}, metadata={"execd_envs": envs})
+        self.client.shell_channel.send(message)
+        return str(message["header"]["msg_id"])
 
     def finish(self, message_id: str, *, reply: dict[str, Any] | None = None, check: bool = True) -> Cell:
         """Read everything that belongs to a cell. A `reply` that was taken from the channel before is passed in."""
