@@ -22,6 +22,9 @@ from execd.waiting import first_of
 
 log = structlog.get_logger(__name__)
 
+ALONE = "alone"
+"""Stands in the detail of the executions of commands that leave nothing running."""
+
 ENAME = "CommandExecError"
 KILLED = "-1"
 
@@ -46,9 +49,7 @@ class Command:
         timeout: float | None,
         *,
         with_input: bool = False,
-        alone: bool = False,
     ) -> None:
-        """`alone`: what it leaves running ends with it, and it is not asked before it is killed."""
         self._launcher = launcher
         self.execution = execution
         self.merged = spec.merge_stderr
@@ -59,7 +60,8 @@ class Command:
         self.spawned = anyio.Event()
         self._child: ChildProcess | None = None
         self._with_input = with_input
-        self.alone = alone
+        self.alone = bool(execution.origin.detail.get(ALONE))
+        """Whether what it leaves running ends with it, and it is not asked before it is killed."""
         self._rung: Rung | None = None
         self._closing = anyio.Event()
         self._ending = SERVICE_ENDED

@@ -27,7 +27,7 @@ from execd.isolation.launch import Launcher
 from execd.kernel.child import ChildSpec
 from execd.kernel.request import ExecuteRequest
 from execd.kernel.tree import kill_marked
-from execd.service.command import Command
+from execd.service.command import ALONE, Command
 from execd.service.context import SERVICE_ENDED
 from execd.service.environment import Environment, expand_path
 from execd.service.execution import Execution, Origin
@@ -39,7 +39,6 @@ from execd.service.workspace import Workspace, check_folder
 LANGUAGE = "command"
 
 _MERGED = "merged"
-_ALONE = "alone"
 # Ended ones whose pid, input and place in the list of processes are still known.
 _REMEMBERED = 200
 
@@ -104,15 +103,14 @@ class Commands:
             raise ShuttingDown
         origin = origin or Origin(uuid.uuid4().hex, None, LANGUAGE)
         spec = self._spec(request, self._family + origin.execution_id)
-        alone = {_ALONE: True} if request.alone else {}
+        alone = {ALONE: True} if request.alone else {}
         origin = replace(origin, detail={**origin.detail, _MERGED: spec.merge_stderr, **alone})
         execution = await self._executions.new(ExecuteRequest(request.content, request.timeout), origin)
         if self._closed():
             # While it was being recorded.
             execution.fail(Reason.SERVICE_RESTARTED, Error("ServiceEnded", "it was not started"))
             raise ShuttingDown
-        timeout = request.timeout or None
-        command = Command(self._launcher, execution, spec, timeout, with_input=request.input, alone=request.alone)
+        command = Command(self._launcher, execution, spec, request.timeout or None, with_input=request.input)
         self._remember(command)
         self._tasks.start_soon(command.carry_out)
         return execution

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import PurePath
 from weakref import WeakValueDictionary
@@ -37,12 +38,18 @@ from execd.service.sandboxes import Sandboxes
 
 log = structlog.get_logger(__name__)
 
+# In the detail of a program's execution: whether its sandbox stays, and whether its journal says that it is alive.
+_KEPT = "kept"
+_ALIVE = "alive"
+
 
 @asynccontextmanager
 async def open_programs(sandboxes: Sandboxes) -> AsyncIterator[Programs]:
     """Programs, while the block runs."""
     async with anyio.create_task_group() as tasks:
-        yield Programs(sandboxes, tasks)
+        programs = Programs(sandboxes, tasks)
+        programs.resume()
+        yield programs
         tasks.cancel_scope.cancel()
 
 
@@ -62,9 +69,17 @@ class Programs:
         done; and what making a sandbox raises, and StorageFull."""
         with self._claimed(program.thread, origin):
             sandbox = await self._place_for(program, origin.tenant)
-            execution = await sandbox.commands.start(program.command, origin)
-        self._tasks.start_soon(partial(self._attend, sandbox, execution, kept=program.thread is not None, alive=alive))
+            detail = {**origin.detail, _KEPT: program.thread is not None, _ALIVE: alive}
+            execution = await sandbox.commands.start(program.command, replace(origin, detail=detail))
+        self._tasks.start_soon(self._attend, sandbox, execution)
         return execution
+
+    def resume(self) -> None:
+        """Look after the programs that run already, which others have started."""
+        for sandbox in self._sandboxes.living():
+            for command in sandbox.commands.under_way():
+                if command.alone:
+                    self._tasks.start_soon(self._attend, sandbox, command.execution)
 
     async def get(self, execution_id: str, tenant: str, dialect: str) -> Execution:
         """The execution of an API with this id. Raises ExecutionNotFound, StorageFull."""
@@ -126,13 +141,14 @@ class Programs:
                 raise SandboxFailed(sandbox.id, "cleared", str(error)) from error
         return sandbox
 
-    async def _attend(self, sandbox: Sandbox, execution: Execution, *, kept: bool, alive: bool) -> None:
+    async def _attend(self, sandbox: Sandbox, execution: Execution) -> None:
         structlog.contextvars.clear_contextvars()
-        if alive:
+        detail = execution.origin.detail
+        if detail.get(_ALIVE):
             await say_alive(execution, self._settings.ping_interval)
         await execution.ended.wait()
         try:
-            await (self._tidy(sandbox) if kept else self._remove(sandbox))
+            await (self._tidy(sandbox) if detail.get(_KEPT) else self._remove(sandbox))
         except (OSError, ExecdError) as error:
             log.warning("program_left_something", sandbox_id=sandbox.id, why=str(error))
 

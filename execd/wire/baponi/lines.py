@@ -19,6 +19,7 @@ MEDIA_TYPE = "application/x-ndjson"
 
 _INIT = b'{"type":"init"'
 _OUTPUT = (b'{"type":"stdout"', b'{"type":"stderr"')
+_STREAMS = ("stdout", "stderr")
 _KEEPALIVE = b'{"type":"keepalive"'
 _TRUNCATED = b'{"type":"truncated"'
 # Not str.splitlines, which knows more ends of lines than a terminal does.
@@ -49,7 +50,8 @@ class Numbered:
         if record.startswith(_INIT):
             told = self._line("status", trace_id=self._trace_id, status="running")
             return b"" if self._only_output else told
-        self.truncated = self.truncated or record.startswith(_TRUNCATED)
+        if record.startswith(_TRUNCATED):
+            self.truncated = self.truncated or json.loads(record)["stream"] in _STREAMS
         return b""
 
     def result(self, status: str, result: dict[str, Any]) -> bytes:
