@@ -7,6 +7,8 @@ is told of it.
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
@@ -186,5 +188,16 @@ async def _throw_away(sandbox: Sandbox) -> None:
 
 
 def _clear(root: Root, folder: PurePath) -> None:
-    with suppress(FileNotFoundError):
-        clear(root.open_folder(folder))
+    if not _is_itself_a_folder(root, folder):
+        # Where it is in the home, a program may have put anything in its place.
+        with root.entry(folder) as entry, suppress(FileNotFoundError):
+            entry.unlink()
+        root.add_folder(folder)
+    with root.itself(folder) as found:
+        clear(found)
+
+
+def _is_itself_a_folder(root: Root, path: PurePath) -> bool:
+    with suppress(FileNotFoundError), root.itself(path) as found:
+        return stat.S_ISDIR(os.fstat(found).st_mode)
+    return False

@@ -54,8 +54,12 @@ def test_a_folder_that_is_cleared_stays(tmp_path: Path) -> None:
     (left / "a" / "b").chmod(0o500)
     kept.touch()
     (left / "link").symlink_to(kept)
-    clear(os.open(left, os.O_RDONLY | os.O_DIRECTORY))
+    left.chmod(0o1077)
+    found = os.open(left, os.O_PATH)
+    clear(found)
+    os.close(found)
     assert list(left.iterdir()) == []
+    assert left.stat().st_mode & 0o7777 == 0o1777
     assert kept.exists()
 
 

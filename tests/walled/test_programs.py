@@ -9,8 +9,7 @@ import pytest
 
 from tests.live.agent import Agent
 from tests.running_service import RunningService, running_service
-
-MIB = 2**20
+from tests.walled.worlds import MIB, WORLDS, world_of
 
 
 @pytest.fixture
@@ -57,6 +56,22 @@ def test_files_of_a_thread(agent: Agent, thread: str) -> None:
     bash(agent, "echo tea > /home/baponi/made; ln -s /etc/passwd /home/baponi/link", thread)
     found = agent.files("list", id=thread).json()["files"]
     assert {each["path"]: each["size"] for each in found if each["path"] != "link"} == {"made": 4}
+
+
+@pytest.mark.parametrize("kind", WORLDS)
+def test_whatever_the_walls_are_the_home_alone_stays(kind: str) -> None:
+    with world_of(kind) as service, service.client() as client:
+        agent = Agent(client)
+        places = '"$HOME" "$PWD" "$TMPDIR"'
+        bash(agent, f'for place in {places}; do mkdir -p "$place/a/b"; echo x > "$place/a/b/c"; done', "t")
+        bash(agent, 'chmod 0 "$PWD"; chmod 500 "$TMPDIR"; mkdir "$HOME/of-it"', "t")
+        left = 'cat "$HOME/a/b/c"; find "$PWD" "$TMPDIR" -mindepth 1; echo y > b; echo y > "$TMPDIR/b"'
+        assert bash(agent, left, "t") == "x\n"
+        # Where TMPDIR is in the home, something else can be put there.
+        bash(agent, 'rm -rf "$TMPDIR" 2>&1; ln -s "$HOME/a" "$TMPDIR" 2>&1', "t")
+        assert bash(agent, left, "t") == "x\n"
+        found = agent.files("list", id="t").json()["files"]
+        assert {each["path"] for each in found} == {"a", "of-it"}
 
 
 def test_a_program_that_takes_too_much_memory(tmp_path_factory: pytest.TempPathFactory) -> None:

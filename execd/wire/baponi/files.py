@@ -50,7 +50,7 @@ from execd.wire.times import rfc3339
 
 _BYTES = "application/octet-stream"
 # What execd keeps in the home of every sandbox is nothing that the thread has made.
-_OURS = frozenset({".venv", ".execd-envs", ".cache", "tmp"})
+_OURS = frozenset({".venv", ".execd-envs", ".cache"})
 _thread_id: TypeAdapter[str] = TypeAdapter(ThreadId)
 
 
@@ -58,8 +58,10 @@ async def list_thread_files(request: Request) -> Response:
     """What is in a folder that a thread keeps."""
     body = await read_model(request, BaponiList, sandboxes_of(request).settings.max_body)
     sandbox = await _thread(request, body)
-    found = await sandbox.files.run(partial(_entries, sandbox.place.root, _home(sandbox), body.path or ""))
-    return JSONResponse(BaponiFiles(files=found).model_dump())
+    hidden = {f"{_home(sandbox)}/{name}" for name in _OURS} | {str(folder) for folder in sandbox.place.scratch}
+    found = await sandbox.files.run(partial(_found, sandbox.place.root, f"{_home(sandbox)}/{body.path or ''}"))
+    entries = [_entry(info, len(_home(sandbox)) + 1) for info in found if info.path not in hidden]
+    return JSONResponse(BaponiFiles(files=entries).model_dump())
 
 
 async def make_thread_upload_url(request: Request) -> Response:
@@ -109,14 +111,11 @@ def _path(sandbox: Sandbox, body: BaponiFile) -> str:
     return f"{_home(sandbox)}/{body.path}"
 
 
-def _entries(root: Root, home: str, below: str) -> list[BaponiEntry]:
-    folder = f"{home}/{below}".rstrip("/")
+def _found(root: Root, folder: str) -> list[FileInfo]:
     try:
-        found = list(listed(root, PurePath(folder), 1))
+        return list(listed(root, PurePath(folder), 1))
     except FileNotFound:
         return []
-    entries = [_entry(info, len(home) + 1) for info in found]
-    return [entry for entry in entries if entry.path not in _OURS]
 
 
 def _entry(info: FileInfo, skipped: int) -> BaponiEntry:
