@@ -30,6 +30,9 @@ DEFAULT_SANDBOX = "default"
 DEFAULT_TENANT = "default"
 """Whose everything is while there are no keys."""
 
+# How a run ends that was under way when the service did, and of whose end nobody knows.
+SERVICE_GONE = Error("ServiceRestarted", "the service ended while this ran; how it ended is not known")
+
 _LATE_BYTES = 256 * 1024
 
 

@@ -25,6 +25,7 @@ from execd.errors import (
     SandboxNotFound,
     SandboxNotReady,
     ShuttingDown,
+    StorageFull,
     TooManySandboxes,
 )
 from execd.identifiers import new_id
@@ -35,13 +36,16 @@ from execd.service.execution import DEFAULT_SANDBOX
 from execd.service.executions import Executions
 from execd.service.expiry import bounded, expires_at
 from execd.service.journal import now_ms
+from execd.service.keeping import SandboxTrace, keep_sandbox
 from execd.service.network import check_change, choose_network
 from execd.service.place import Place, Places
 from execd.service.readiness import lacking
 from execd.service.record import EndReason, Network, SandboxRecord, SandboxRequest, SandboxStatus, TimeoutAction
+from execd.service.registry import Write
 from execd.service.run import Ending
 from execd.service.sandbox import Common, Sandbox
 from execd.waiting import first_of
+from execd.warden.client import Enclosure
 
 log = structlog.get_logger(__name__)
 
@@ -68,6 +72,8 @@ class Sandboxes:
         self._turns: dict[str, anyio.Lock] = {}
         self._changed = anyio.Event()
         self._open = True
+        self.keeping = False
+        """Whether what runs is left to a later service when this one ends."""
 
     @property
     def capabilities(self) -> Capabilities:
@@ -199,6 +205,44 @@ class Sandboxes:
             for sandbox in self._living.values():
                 group.start_soon(sandbox.close)
 
+    async def leave(self) -> None:
+        """Leave everything to a later service, and do nothing more. Safe to call twice."""
+        self._open = False
+        async with anyio.create_task_group() as group:
+            for sandbox in self._living.values():
+                self._note(sandbox.id)
+                group.start_soon(sandbox.leave_alone)
+        self._common.executions.leave()
+
+    async def adopt(self, record: SandboxRecord, trace: SandboxTrace, enclosure: Enclosure) -> Sandbox:
+        """A sandbox that an earlier service has left. Raises NotOffered, WorkingFolderUnusable, OSError; then its place
+        is closed."""
+        place = await self._places.adopt(record, enclosure)
+        try:
+            sandbox = Sandbox.furnish(record, place, self._common, trace.mark)
+        except BaseException:
+            await place.close()
+            raise
+        sandbox.was_used_at(trace.active_at)
+        self._records[record.id], self._living[record.id] = record, sandbox
+        if trace.key:
+            self._keys[trace.key] = record.id
+        self._common.tasks.start_soon(self._watch, sandbox)
+        return sandbox
+
+    def lose(self, record: SandboxRecord) -> None:
+        """A sandbox of an earlier service's is not there any more."""
+        ended = replace(record, status=SandboxStatus.ENDED, end=EndReason.LOST)
+        self.remember(ended)
+        registry = self._common.registry
+        registry.note(f"sandbox {record.id}", lambda: keep_sandbox(registry, ended, SandboxTrace("", "", 0)))
+
+    def remember(self, record: SandboxRecord) -> None:
+        """This one has ended."""
+        if record.id != DEFAULT_SANDBOX:
+            self._ended[record.id] = record
+            _forget_oldest(self._ended)
+
     async def remove(self) -> None:
         """End all sandboxes, with their places."""
         await self.close()
@@ -284,7 +328,14 @@ class Sandboxes:
                 raise
         self._common.tasks.start_soon(self._watch, self._living[record.id])
         log.info("sandbox_created", sandbox_id=record.id, image=record.wanted.image)
-        return self._change(record.id, status=SandboxStatus.RUNNING, started_at=now_ms())
+        made = self._change(record.id, status=SandboxStatus.RUNNING, started_at=now_ms())
+        try:
+            await self._common.registry.flush()
+        except StorageFull:
+            if record.id in self._records:
+                await self._end(record.id, EndReason.DELETED)
+            raise
+        return made
 
     def _check_room(self, record: SandboxRecord) -> None:
         if not self._open:
@@ -324,7 +375,10 @@ class Sandboxes:
                 what = "paused" if pausing else "resumed"
                 raise SandboxFailed(sandbox_id, what, error.strerror or str(error)) from error
             self._living[sandbox_id].touch()
-            return self._change(sandbox_id, status=after, paused_at=now_ms() if pausing else None)
+            turned = self._change(sandbox_id, status=after, paused_at=now_ms() if pausing else None)
+            with contextlib.suppress(StorageFull):  # it is done
+                await self._common.registry.flush()
+            return turned
 
     async def _watch(self, sandbox: Sandbox) -> None:
         structlog.contextvars.clear_contextvars()
@@ -337,9 +391,8 @@ class Sandboxes:
         record = replace(self._records.pop(sandbox_id), status=SandboxStatus.ENDED, end=reason)
         sandbox = self._living.pop(sandbox_id, None)
         self._turns.pop(sandbox_id, None)
-        if sandbox_id != DEFAULT_SANDBOX:
-            self._ended[sandbox_id] = record
-            _forget_oldest(self._ended)
+        self.remember(record)
+        self._note(sandbox_id, record, sandbox)
         if sandbox is not None:
             sandbox.gone.set()
             # The next one named default has the same folders.
@@ -356,8 +409,23 @@ class Sandboxes:
         timeout = bounded(asked, 0, self.settings.sandbox_timeout_max)
         return self._change(sandbox_id, timeout=timeout, expires_at=expires_at(timeout, now))
 
+    def _note(self, sandbox_id: str, ended: SandboxRecord | None = None, sandbox: Sandbox | None = None) -> None:
+        """Have it kept as it is when it is looked at, or with this end."""
+        registry = self._common.registry
+
+        def look() -> Write:
+            record = ended or self._records.get(sandbox_id)
+            living = sandbox or self._living.get(sandbox_id)
+            if record is None or living is None:
+                return lambda _: None
+            key = next((key for key, made in self._keys.items() if made == sandbox_id), "")
+            return keep_sandbox(registry, record, SandboxTrace(living.mark, key, living.active_at))
+
+        registry.note(f"sandbox {sandbox_id}", look)
+
     def _change(self, sandbox_id: str, **changes: Any) -> SandboxRecord:
         record = self._records[sandbox_id] = replace(self.get(sandbox_id), **changes)
+        self._note(sandbox_id)
         self._changed.set()
         self._changed = anyio.Event()
         return record

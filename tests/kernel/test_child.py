@@ -69,7 +69,7 @@ class Starter:
         self, *argv: str, merge_stderr: bool = False, uid: int | None = None, gid: int | None = None
     ) -> ChildProcess:
         env = {"PATH": os.environ["PATH"]}
-        return ChildProcess(
+        return ChildProcess.start(
             self.launcher, ChildSpec(argv, self.folder, env, self.mark, uid, gid, merge_stderr), self.heard
         )
 
@@ -130,7 +130,7 @@ class TestTheEnd:
     async def test_on_exit_is_called_when_all_output_is_in(self, tmp_path: Path, start: Starter) -> None:
         seen: list[int] = []
         spec = ChildSpec(["sh", "-c", "head -c 500000 /dev/zero"], tmp_path, dict(os.environ), start.mark)
-        child = ChildProcess(start.launcher, spec, start.heard, lambda: seen.append(len(start.heard.stdout)))
+        child = ChildProcess.start(start.launcher, spec, start.heard, lambda: seen.append(len(start.heard.stdout)))
         await child.exited.wait()
         assert seen == [500000]
 
@@ -337,7 +337,7 @@ async def test_what_it_is_given_to_read_it_reads_to_the_end_and_cannot_change(
     )
     heard = Heard()
     argv = (sys.executable, "-c", code)
-    child = ChildProcess(launcher, ChildSpec(argv, tmp_path, {}, uuid.uuid4().hex, stdin=given), heard)
+    child = ChildProcess.start(launcher, ChildSpec(argv, tmp_path, {}, uuid.uuid4().hex, stdin=given), heard)
     await child.exited.wait()
     await heard.until_ended()
     assert heard.stdout == b"%d %d\n" % (len(given), errno.EPERM)
