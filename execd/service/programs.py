@@ -33,6 +33,7 @@ from execd.errors import (
 from execd.events import Keepalive
 from execd.isolation.root import Root
 from execd.isolation.trees import clear
+from execd.service.caller import tenant
 from execd.service.execution import Execution, Origin
 from execd.service.program import Program, passing_sandbox, thread_sandbox, thread_sandbox_id
 from execd.service.sandbox import Sandbox
@@ -69,8 +70,9 @@ class Programs:
         """Start a program; its execution, which is recorded and has this origin, tells the rest. While it is silent its
         journal says that it is `alive`, if that is wanted. Raises ThreadBusy and TooManyPrograms, before anything is
         done; and what making a sandbox raises, and StorageFull."""
+        origin = replace(origin, tenant=tenant())
         with self._claimed(program.thread, origin):
-            sandbox = await self._place_for(program, origin.tenant)
+            sandbox = await self._place_for(program)
             detail = {**origin.detail, _KEPT: program.thread is not None, _ALIVE: alive}
             execution = await sandbox.commands.start(program.command, replace(origin, detail=detail))
         self._tasks.start_soon(self._attend, sandbox, execution)
@@ -83,10 +85,10 @@ class Programs:
                 if command.alone:
                     self._tasks.start_soon(self._attend, sandbox, command.execution)
 
-    async def get(self, execution_id: str, tenant: str, dialect: str) -> Execution:
+    async def get(self, execution_id: str, dialect: str) -> Execution:
         """The execution of an API with this id. Raises ExecutionNotFound, StorageFull."""
         found = await self._sandboxes.executions.get(execution_id)
-        if (found.origin.tenant, found.origin.dialect) != (tenant, dialect):
+        if (found.origin.tenant, found.origin.dialect) != (tenant(), dialect):
             raise ExecutionNotFound(execution_id)
         return found
 
@@ -96,10 +98,10 @@ class Programs:
             raise NotRunning(execution.id)
         execution.cancel()
 
-    async def thread(self, thread: str, tenant: str, *, make: bool = False) -> Sandbox:
+    async def thread(self, thread: str, *, make: bool = False) -> Sandbox:
         """The sandbox that a thread is; a new one where there is none and it is to be made. Raises ThreadNotFound, and
         what making a sandbox raises."""
-        sandbox_id = thread_sandbox_id(tenant, thread)
+        sandbox_id = thread_sandbox_id(tenant(), thread)
         async with self._turn(sandbox_id):
             try:
                 return await self._sandboxes.enter(sandbox_id)
@@ -115,7 +117,7 @@ class Programs:
         claim = (origin.tenant, "" if thread is None else thread_sandbox_id(origin.tenant, thread))
         if thread is not None and self._busy(claim[1]):
             raise ThreadBusy(thread)
-        starting = sum(tenant == origin.tenant for tenant, _ in self._starting)
+        starting = sum(owner == origin.tenant for owner, _ in self._starting)
         running = len(self._sandboxes.executions.under_way(origin.tenant, origin.dialect)) + starting
         if running >= self._settings.max_programs:
             raise TooManyPrograms(running, self._settings.max_programs)
@@ -131,11 +133,11 @@ class Programs:
         commands = [sandbox.commands for sandbox in self._sandboxes.living() if sandbox.id == sandbox_id]
         return any(command.alone for each in commands for command in each.under_way())
 
-    async def _place_for(self, program: Program, tenant: str) -> Sandbox:
+    async def _place_for(self, program: Program) -> Sandbox:
         if program.thread is None:
             record = await self._sandboxes.create(passing_sandbox(program.timeout))
             return await self._sandboxes.enter(record.id)
-        sandbox = await self.thread(program.thread, tenant, make=True)
+        sandbox = await self.thread(program.thread, make=True)
         async with self._turn(sandbox.id):
             try:
                 await _throw_away(sandbox)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from starlette.requests import HTTPConnection
 
 from execd.service.artifacts import Artifacts
-from execd.service.execution import DEFAULT_SANDBOX, DEFAULT_TENANT
+from execd.service.caller import default_sandbox
+from execd.service.execution import DEFAULT_SANDBOX
 from execd.service.programs import Programs
 from execd.service.sandbox import Sandbox
 from execd.service.sandboxes import Sandboxes
@@ -24,11 +25,6 @@ def programs_of(connection: HTTPConnection) -> Programs:
     """The programs of the service."""
     programs: Programs = connection.state.programs
     return programs
-
-
-def tenant_of(connection: HTTPConnection) -> str:
-    """Whose request it is."""
-    return str(getattr(connection.state, "tenant", DEFAULT_TENANT))
 
 
 def artifacts_of(connection: HTTPConnection) -> Artifacts:
@@ -52,6 +48,8 @@ async def enter_sandbox(connection: HTTPConnection, sandbox_id: str) -> Sandbox:
 def sandbox_id_of(connection: HTTPConnection) -> str:
     """The id of the sandbox that the path names, or else `default`. One API calls sandboxes machines."""
     given = str(connection.path_params.get("sandbox_id", DEFAULT_SANDBOX))
+    if given == DEFAULT_SANDBOX:
+        return default_sandbox()
     return SANDBOX_PREFIX + given.removeprefix(MACHINE_PREFIX) if given.startswith(MACHINE_PREFIX) else given
 
 

@@ -15,6 +15,7 @@ from execd.errors import ExecutionNotFound, NotRunning, SandboxFailed, ThreadBus
 from execd.events import Complete, Reason, Status
 from execd.identifiers import new_id
 from execd.service import programs as module
+from execd.service.caller import Caller, calling
 from execd.service.execution import Execution, Origin
 from execd.service.meters import Meters
 from execd.service.opening import open_sandboxes
@@ -37,8 +38,9 @@ class Stage:
 
     async def start(self, code: str, thread: str | None = None, tenant: str = "default", **wanted: Any) -> Execution:
         """A program in bash."""
-        origin = Origin(new_id("trc"), None, "bash", tenant=tenant, dialect="baponi")
-        return await self.programs.start(Program("bash", code, 60, thread=thread), origin, **wanted)
+        origin = Origin(new_id("trc"), None, "bash", dialect="baponi")
+        with calling(Caller(tenant)):
+            return await self.programs.start(Program("bash", code, 60, thread=thread), origin, **wanted)
 
     async def wait(self, thread: str | None = None, tenant: str = "default") -> Execution:
         """One that waits at the gate."""
@@ -128,7 +130,7 @@ async def test_a_thread_ends_with_its_sandbox_and_begins_anew(stage: Stage) -> N
     await stage.run("echo kept > ~/file", "t")
     await stage.sandboxes.delete(thread_sandbox_id("default", "t"))
     with pytest.raises(ThreadNotFound, match="'t'"):
-        await stage.programs.thread("t", "default")
+        await stage.programs.thread("t")
     assert await stage.run("ls ~", "t") == ""
 
 
@@ -160,10 +162,19 @@ async def test_a_cancelled_program_is_killed_at_once(stage: Stage) -> None:
 
 async def test_whose_executions_are_seen(stage: Stage) -> None:
     execution = await stage.start("true")
-    assert await stage.programs.get(execution.id, "default", "baponi") is execution
+    assert await stage.programs.get(execution.id, "baponi") is execution
     for tenant, dialect in (("other", "baponi"), ("default", "execd")):
-        with pytest.raises(ExecutionNotFound):
-            await stage.programs.get(execution.id, tenant, dialect)
+        with calling(Caller(tenant)), pytest.raises(ExecutionNotFound):
+            await stage.programs.get(execution.id, dialect)
+
+
+async def test_each_tenant_has_threads_of_its_own(stage: Stage) -> None:
+    waiting = await stage.wait("t")
+    other = await stage.start("ls ~", "t", tenant="other")
+    await other.ended.wait()
+    assert other.origin.tenant == "other"
+    assert other.sandbox_id != waiting.sandbox_id
+    stage.programs.cancel(waiting)
 
 
 async def test_a_thread_that_cannot_be_cleared_runs_nothing(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,7 +195,7 @@ async def test_programs_that_others_have_started_are_looked_after(stage: Stage) 
     sandbox = await stage.sandboxes.enter(record.id)
     execution = await sandbox.commands.start(Program("bash", f"read < {stage.gate}", 60).command, origin)
     async with open_programs(stage.sandboxes) as later:
-        assert await later.get("trc_left", "default", "baponi") is execution
+        assert await later.get("trc_left", "baponi") is execution
         await stage.open_gate()
         await sandbox.gone.wait()
 

@@ -16,7 +16,7 @@ from execd.wire.baponi.rules import Mode, is_trace_id, output_is_kept
 from execd.wire.baponi.running import DIALECT, stream
 from execd.wire.baponi.schemas import BaponiAccepted, BaponiExecution
 from execd.wire.operation import Answer, Operation, Parameter
-from execd.wire.state import programs_of, tenant_of
+from execd.wire.state import programs_of
 
 _MOST_DIGITS = 18
 
@@ -49,7 +49,7 @@ async def _named(request: Request) -> Execution:
     trace_id = request.path_params["trace_id"]
     if not is_trace_id(trace_id):
         raise ExecutionNotFound(trace_id[:40])
-    return await programs_of(request).get(trace_id, tenant_of(request), DIALECT)
+    return await programs_of(request).get(trace_id, DIALECT)
 
 
 def _after(given: str | None) -> int:

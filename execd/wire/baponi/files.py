@@ -24,6 +24,7 @@ from execd.errors import (
     TooManySandboxes,
 )
 from execd.isolation.root import Root
+from execd.service.caller import Scope
 from execd.service.directories import listed, remove
 from execd.service.fileinfo import FileInfo
 from execd.service.files import info_of
@@ -45,7 +46,7 @@ from execd.wire.baponi.schemas import (
 )
 from execd.wire.body import read_model
 from execd.wire.operation import Answer, Operation
-from execd.wire.state import programs_of, sandboxes_of, tenant_of
+from execd.wire.state import programs_of, sandboxes_of
 from execd.wire.times import rfc3339
 
 _BYTES = "application/octet-stream"
@@ -98,7 +99,7 @@ async def _thread(request: Request, body: BaponiPlace, *, make: bool = False) ->
         thread = _thread_id.validate_python(body.id)
     except ValidationError:
         raise InvalidRequest("expected the id of a thread", "id") from None
-    return await programs_of(request).thread(thread, tenant_of(request), make=make)
+    return await programs_of(request).thread(thread, make=make)
 
 
 def _home(sandbox: Sandbox) -> str:
@@ -152,6 +153,7 @@ OPERATIONS = (
         BAPONI_ERRORS,
         Answer("What is in the folder, nothing where there is none", model=BaponiFiles),
         body=BaponiList,
+        scope=Scope.READ,
         errors=(NotADirectory, *_THREAD),
     ),
     Operation(
@@ -174,6 +176,7 @@ OPERATIONS = (
         BAPONI_ERRORS,
         Answer(f"The URL, good for {LIFETIME} s", model=BaponiSigned),
         body=BaponiFile,
+        scope=Scope.READ,
         errors=(FileNotFound, *_THREAD),
     ),
     Operation(
