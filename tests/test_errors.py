@@ -21,6 +21,7 @@ EXPECTED = {
     "InvalidRequest": (400, "INVALID_REQUEST_BODY"),
     "MissingQuery": (400, "MISSING_QUERY"),
     "BodyTooLarge": (413, "INVALID_REQUEST_BODY"),
+    "CodeTooLarge": (413, "INVALID_REQUEST_BODY"),
     "WrongContentType": (415, "INVALID_REQUEST_BODY"),
     "InvalidFields": (400, "INVALID_REQUEST_BODY"),
     "InvalidFrame": (400, "INVALID_FRAME"),
@@ -36,6 +37,9 @@ EXPECTED = {
     "ArtifactNotFound": (404, "NOT_FOUND"),
     "SessionNotFound": (404, "CONTEXT_NOT_FOUND"),
     "ProcessNotFound": (404, "NOT_FOUND"),
+    "ThreadNotFound": (404, "NOT_FOUND"),
+    "ThreadBusy": (409, "CONFLICT"),
+    "TooManyPrograms": (429, "LIMIT_REACHED"),
     "LinkInvalid": (404, "NOT_FOUND"),
     "UploadNotFound": (404, "NOT_FOUND"),
     "SandboxNotFound": (404, "SANDBOX_NOT_FOUND"),
@@ -139,6 +143,25 @@ OTHER_APIS["MACHINE_ERRORS"] = OTHER_APIS["SANDBOX_ERRORS"] | {
     "SandboxNotFound": (404, "machine_not_found"),
     "SandboxExpired": (410, "machine_not_found"),
     "SandboxNotReady": (409, "machine_not_ready"),
+}
+OTHER_APIS["BAPONI_ERRORS"] = {
+    "ExecdError": (500, "internal_error"),
+    "InvalidRequest": (400, "validation_error"),
+    "UnknownLanguage": (400, "validation_error"),
+    "BodyTooLarge": (413, "payload_too_large"),
+    "NotFound": (404, "not_found"),
+    "Conflict": (409, "conflict"),
+    "FileFailed": (400, "validation_error"),
+    "FileNotFound": (404, "not_found"),
+    "FileForbidden": (403, "forbidden"),
+    "IdentityRefused": (403, "forbidden"),
+    "ScopeMissing": (403, "forbidden"),
+    "LimitReached": (429, "rate_limited"),
+    "NotOffered": (503, "service_unavailable"),
+    "SandboxFailed": (503, "service_unavailable"),
+    "StorageFull": (503, "service_unavailable"),
+    "ShuttingDown": (503, "service_unavailable"),
+    "CommandTimedOut": (504, "gateway_timeout"),
 }
 # What each table of the execd API says in another way than the first.
 OVERRIDDEN = {

@@ -116,6 +116,19 @@ class Executions:
         kept = [row for row in found[:limit] if row.finished_at is None or row.finished_at >= oldest]
         return Page([self._living.get(row.id) or self._restored(row) for row in kept], more)
 
+    def under_way(self, tenant: str, dialect: str) -> list[Execution]:
+        """A tenant's executions of an API that have not come to their end."""
+        return [
+            execution
+            for execution in self._living.values()
+            if (execution.origin.tenant, execution.origin.dialect) == (tenant, dialect) and not execution.journal.ended
+        ]
+
+    async def check(self) -> None:
+        """Raise StorageFull unless the store takes things now."""
+        await self.keep()
+        await self._recorder.store.write(rows.check)
+
     async def keep(self) -> None:
         """Return when all that has happened so far is kept. Raises StorageFull."""
         await self._recorder.flush()

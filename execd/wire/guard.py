@@ -32,7 +32,9 @@ _KEY_HEADERS = (TOKEN_HEADER.lower(), API_KEY_HEADER.lower(), COMMON_KEY_HEADER.
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 _HOST = re.compile(r"(\[(?P<address>[^\[\]]*)\]|(?P<name>[^:\[\]]*))(:[0-9]*)?")
 # Whether the service is up is no secret; a signed path is its own key.
-_OPEN_PATHS = re.compile(r"/ping|/opensandbox(/v1)?/health|/v1/signed/(artifacts/)?[^/]+")
+_OPEN_PATHS = re.compile(
+    r"/ping|/health|/ready|/opensandbox(/v1)?/health|/v1/signed/(artifacts/)?[^/]+|/v1/files/signed/[^/]+"
+)
 _BEARER = "bearer "
 
 

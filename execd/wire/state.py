@@ -7,6 +7,7 @@ from starlette.requests import HTTPConnection
 from execd.service.artifacts import Artifacts
 from execd.service.caller import default_sandbox
 from execd.service.execution import DEFAULT_SANDBOX
+from execd.service.programs import Programs
 from execd.service.sandbox import Sandbox
 from execd.service.sandboxes import Sandboxes
 
@@ -18,6 +19,12 @@ def sandboxes_of(connection: HTTPConnection) -> Sandboxes:
     """All sandboxes of the service."""
     sandboxes: Sandboxes = connection.state.sandboxes
     return sandboxes
+
+
+def programs_of(connection: HTTPConnection) -> Programs:
+    """The programs of the service."""
+    programs: Programs = connection.state.programs
+    return programs
 
 
 def artifacts_of(connection: HTTPConnection) -> Artifacts:
