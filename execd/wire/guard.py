@@ -123,11 +123,10 @@ def refusal(verdict: Verdict, dialect: Dialect, given: bool = False, patience: f
 
 
 def _keep_key(scope: Scope, key: bytes) -> None:
-    # Authorization is handed on to programs behind a port, for it may be theirs; ours goes no further than here.
-    ours = _BEARER.encode() + key.lower()
-    scope["headers"] = [
-        (name, value) for name, value in scope["headers"] if (name, value.lower()) != (b"authorization", ours)
-    ]
+    # Authorization and X-API-Key are handed on to programs behind a port, for they may be theirs; ours go no further
+    # than here.
+    ours = ((b"authorization", _BEARER.encode() + key.lower()), (COMMON_KEY_HEADER.lower().encode(), key.lower()))
+    scope["headers"] = [(name, value) for name, value in scope["headers"] if (name, value.lower()) not in ours]
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,8 @@ def test_every_run_ends_once_and_nothing_comes_twice(tmp_path: Path) -> None:
             service.stop(signal.SIGKILL)
     assert [client.failure for client in clients] == [None] * CLIENTS, f"seed {seed}"
     assert kills > 2
+    # Each time the next service has found the contexts of the one before.
+    assert [len(client.contexts) for client in clients] == [1] * CLIENTS
     runs = [run for client in clients for run in client.runs]
     assert len(runs) == CLIENTS * RUNS_EACH
     with running_service(tmp_path) as service, service.client() as http:

@@ -275,8 +275,11 @@ def test_a_token_is_wanted_and_not_passed_on(tmp_path: Path, backend: Backend) -
     token = {"X-EXECD-ACCESS-TOKEN": "sesame"}
     with running_service(tmp_path, access_token="sesame") as guarded, guarded.client() as client:
         assert client.get(f"/proxy/{backend.http}/x").status_code == 401
-        seen = echoed(client.get(f"/proxy/{backend.http}/x", headers=token))
-        assert "sesame" not in json.dumps(seen)
+        for given in (token, {"Authorization": "Bearer sesame"}, {"X-API-Key": "sesame"}):
+            seen = echoed(client.get(f"/proxy/{backend.http}/x", headers=given))
+            assert "sesame" not in json.dumps(seen)
+        seen = echoed(client.get(f"/proxy/{backend.http}/x", headers={**token, "X-API-Key": "its own"}))
+        assert "its own" in json.dumps(seen)
         with pytest.raises(InvalidStatus) as caught, websocket(guarded, backend):
             pass
         assert caught.value.response.status_code == 401
