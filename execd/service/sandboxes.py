@@ -2,6 +2,8 @@
 
 create ──▶ creating ──▶ running ◀──▶ paused ──▶ ended (its record is remembered for a while)
                            └── its time is over: deleted, or paused if that was asked for
+
+The file is as long as what can happen to a sandbox: all of it changes one table of records, which is to be seen whole.
 """
 
 from __future__ import annotations
