@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,7 @@ from execd.logs import configure_logs
 from execd.server import run
 from execd.service.caller import EVERYTHING, Limits, Scope
 from execd.service.journal import now_ms
-from execd.service.keyring import KeyRequest, limits_of, new_key, tenant_to_be
+from execd.service.keyring import KeyRequest, given_limits, limits_of, new_key, tenant_to_be
 from execd.settings import Settings
 from execd.store import tenants as rows
 from execd.store import upkeep
@@ -184,8 +184,7 @@ def _keys_list(**options: Any) -> None:
     for held in _in_database(rows.all_keys, options):
         key = held.key
         state = "good" if key.good_at(now) else "revoked" if key.revoked_at is not None else "expired"
-        limits = " ".join(f"{name}={value}" for name, value in key.limits.items())
-        shown = (key.id, f"{key.hint}…", held.tenant.name, state, ",".join(key.scopes), key.name, limits)
+        shown = (key.id, f"{key.hint}…", held.tenant.name, state, ",".join(key.scopes), key.name, _shown(key.limits))
         click.echo("  ".join(shown).rstrip())
 
 
@@ -194,6 +193,29 @@ def _keys_revoke(*, key_id: str, **options: Any) -> None:
     if not _in_database(lambda connection: rows.revoke_key(connection, key_id, now_ms()), options):
         raise click.ClickException(f"no good key has the id {key_id!r}; `execd keys list` shows them")
     click.echo(f"{key_id} is revoked")
+
+
+@main.group("tenants")
+def _tenants() -> None:
+    """Who keys belong to. A tenant is made with its first key."""
+
+
+def _tenants_list(**options: Any) -> None:
+    """List all tenants, with the quotas of their own."""
+    for tenant in _in_database(rows.all_tenants, options):
+        click.echo("  ".join((tenant.id, tenant.name, _shown(tenant.limits))).rstrip())
+
+
+def _tenants_limit(*, tenant: str, limit: Limits, **options: Any) -> None:
+    """Give a tenant quotas of its own, for all its keys that have no others. Those that are not given are the
+    service's."""
+    if not _in_database(lambda connection: rows.set_limits(connection, tenant, given_limits(limit)), options):
+        raise click.ClickException(f"no tenant is named {tenant!r}; `execd tenants list` shows them")
+    click.echo("  ".join((tenant, _shown(given_limits(limit)))).rstrip())
+
+
+def _shown(limits: Mapping[str, int]) -> str:
+    return " ".join(f"{name}={value}" for name, value in limits.items())
 
 
 def _in_database(work: Callable[[Connection], T], options: dict[str, Any]) -> T:
@@ -206,6 +228,13 @@ def _in_database(work: Callable[[Connection], T], options: dict[str, Any]) -> T:
         raise click.ClickException(str(error)) from None
 
 
+_LIMIT = click.Option(
+    ["--limit"],
+    multiple=True,
+    callback=_limit,
+    metavar="NAME=NUMBER",
+    help=f"A quota of its own: {', '.join(column.name for column in fields(Limits))}; may be repeated.",
+)
 _KEY_OPTIONS: dict[str, list[click.Parameter]] = {
     "create": [
         click.Option(["--tenant"], required=True, help="Name of the tenant whose key it is."),
@@ -216,25 +245,26 @@ _KEY_OPTIONS: dict[str, list[click.Parameter]] = {
             type=click.Choice([scope.value for scope in Scope]),
             help="What it may do: read, run code, manage sandboxes; may be repeated. Default: all.",
         ),
-        click.Option(
-            ["--limit"],
-            multiple=True,
-            callback=_limit,
-            metavar="NAME=NUMBER",
-            help=f"A quota of its own: {', '.join(column.name for column in fields(Limits))}; may be repeated.",
-        ),
+        _LIMIT,
         click.Option(["--expires"], type=click.FloatRange(min=0, min_open=True), help="Seconds until it ends."),
     ],
     "list": [],
     "revoke": [click.Argument(["key_id"])],
 }
-for _name, _callback in (("create", _keys_create), ("list", _keys_list), ("revoke", _keys_revoke)):
-    _keys.add_command(
+_TENANT_OPTIONS: dict[str, list[click.Parameter]] = {"list": [], "limit": [click.Argument(["tenant"]), _LIMIT]}
+for _group, _name, _callback, _parameters in (
+    (_keys, "create", _keys_create, _KEY_OPTIONS["create"]),
+    (_keys, "list", _keys_list, _KEY_OPTIONS["list"]),
+    (_keys, "revoke", _keys_revoke, _KEY_OPTIONS["revoke"]),
+    (_tenants, "list", _tenants_list, _TENANT_OPTIONS["list"]),
+    (_tenants, "limit", _tenants_limit, _TENANT_OPTIONS["limit"]),
+):
+    _group.add_command(
         click.Command(
             _name,
             callback=_callback,
             params=[
-                *_KEY_OPTIONS[_name],
+                *_parameters,
                 *(_option(name, Settings.model_fields[name]) for name in ("data_dir", "database_url")),
             ],
             help=_callback.__doc__,

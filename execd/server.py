@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import ipaddress
 import math
+import os
 import resource
 import secrets
 import signal
 import socket
 from types import FrameType
+from typing import Any, cast
 
 import structlog
 import uvicorn
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from execd.app import create_app
 from execd.errors import CannotServe
@@ -22,6 +25,7 @@ from execd.kernel.kernelspec import Kernelspecs, bundled_kernels
 from execd.service.folders import Folders
 from execd.service.proxy import MOST_MESSAGE
 from execd.settings import Settings
+from execd.wire.guard import PEER
 
 log = structlog.get_logger(__name__)
 
@@ -86,13 +90,15 @@ def run(settings: Settings) -> None:
         app = create_app(settings)
         grace = math.ceil(settings.shutdown_grace)
         config = uvicorn.Config(
-            without_traceback(app),
+            with_peer(without_traceback(app)),
             http="httptools",
             loop="asyncio",
             lifespan="on",
             log_config=None,
             access_log=False,
             server_header=False,
+            # `with_peer` does it.
+            proxy_headers=False,
             timeout_graceful_shutdown=grace,
             timeout_keep_alive=_KEEP_ALIVE_SECONDS,
             # A peer that does not answer a ping is gone: noticed within a minute.
@@ -112,6 +118,18 @@ def without_traceback(app: Starlette) -> ASGIApp:
             await send({**message, "message": ""} if refused else message)
 
         await app(scope, receive, send_refusal if scope["type"] == "lifespan" else send)
+
+    return wrapped
+
+
+def with_peer(app: ASGIApp) -> ASGIApp:
+    """The same behind a proxy on this machine, which says by headers whom it speaks for and by what scheme. Whose
+    connection it is stays known, as PEER: what a header says of an address anybody could say."""
+    told = ProxyHeadersMiddleware(cast("Any", app), os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1"))
+
+    async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
+        scope[PEER] = scope.get("client")
+        await told(cast("Any", scope), cast("Any", receive), cast("Any", send))
 
     return wrapped
 

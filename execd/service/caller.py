@@ -12,6 +12,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 
+from execd.errors import NotFound
 from execd.service.execution import DEFAULT_SANDBOX, DEFAULT_TENANT
 
 _DEFAULT_PREFIX = f"sb_{DEFAULT_SANDBOX}_"
@@ -82,6 +83,12 @@ def may_see(owner: str) -> bool:
     """Whether what belongs to this tenant exists for who asks."""
     who = _current.get()
     return who is None or who.tenant == owner
+
+
+def check_operator() -> None:
+    """Raise NotFound if who asks is not the operator: what is about the whole service is there for no tenant."""
+    if not may_see(DEFAULT_TENANT):
+        raise NotFound("there is nothing here for this key: it is about the whole service, and the operator's")
 
 
 def default_sandbox() -> str:

@@ -60,10 +60,15 @@ def limits_of(given: Mapping[str, object]) -> Limits:
     return Limits(**{name: int(str(value)) for name, value in given.items()})
 
 
+def given_limits(limits: Limits) -> dict[str, int]:
+    """Those that say something, by their names."""
+    given = {column.name: getattr(limits, column.name) for column in fields(Limits)}
+    return {name: value for name, value in given.items() if value is not None}
+
+
 def new_key(wanted: KeyRequest, tenant_id: str, now: int) -> tuple[str, KeyRow]:
     """The text of a new key, which is nowhere else, and its row."""
     text = _PREFIX + secrets.token_urlsafe(32)
-    given = {column.name: getattr(wanted.limits, column.name) for column in fields(Limits)}
     row = KeyRow(
         id=new_id("key"),
         tenant=tenant_id,
@@ -71,7 +76,7 @@ def new_key(wanted: KeyRequest, tenant_id: str, now: int) -> tuple[str, KeyRow]:
         hint=text[:_HINT],
         digest=digest_of(text),
         scopes=sorted(scope.value for scope in wanted.scopes),
-        limits={name: value for name, value in given.items() if value is not None},
+        limits=given_limits(wanted.limits),
         created_at=now,
         expires_at=wanted.expires_at,
     )

@@ -160,9 +160,11 @@ class Recorder:
             return
         dirty, self._dirty = self._dirty, {}
         changes = [self._change(execution) for execution in dirty.values()]
+        spent = self.quotas.take()
         try:
-            self.store.submit(partial(_keep, changes, Counter())).result()
+            self.store.submit(partial(_keep, changes, spent)).result()
         except StorageFull:
+            self.quotas.put_back(spent)
             for execution in dirty.values():
                 self._missed(execution)
             return

@@ -62,6 +62,17 @@ def put_tenant(connection: Connection, row: TenantRow) -> None:
         connection.execute(insert(tenants).values(**asdict(row)))
 
 
+def all_tenants(connection: Connection) -> list[TenantRow]:
+    """Every tenant, from the oldest on."""
+    found = connection.execute(select(tenants).order_by(tenants.c.created_at, tenants.c.id)).mappings()
+    return [TenantRow(**row) for row in found]
+
+
+def set_limits(connection: Connection, name: str, limits: Mapping[str, int]) -> bool:
+    """Give the tenant with this name other limits; whether there is one."""
+    return connection.execute(update(tenants).where(tenants.c.name == name).values(limits=dict(limits))).rowcount > 0
+
+
 def add_key(connection: Connection, row: KeyRow) -> None:
     """Insert a new key."""
     connection.execute(insert(keys).values(**asdict(row) | {"scopes": list(row.scopes)}))

@@ -27,6 +27,9 @@ from execd.wire.dialects import TOKEN_HEADER, Dialect, dialect_of
 API_KEY_HEADER = "OPEN-SANDBOX-API-KEY"
 COMMON_KEY_HEADER = "X-API-Key"
 
+PEER = "execd.peer"
+"""Where in a scope the connection's address is, when headers have changed what `client` says of it."""
+
 _KEY_HEADERS = (TOKEN_HEADER.lower(), API_KEY_HEADER.lower(), COMMON_KEY_HEADER.lower())
 
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -81,10 +84,12 @@ class Policy:
 
 def credentials(headers: Mapping[str, str]) -> list[str]:
     """What a request gives for a token, in any of the ways that the dialects have for it."""
-    authorization = headers.get("authorization", "")
-    bearer = authorization[len(_BEARER) :].strip() if authorization.lower().startswith(_BEARER) else None
-    given = (*(headers.get(name) for name in _KEY_HEADERS), bearer)
+    given = (*(headers.get(name) for name in _KEY_HEADERS), _bearer(headers.get("authorization", "")))
     return [value for value in given if value is not None]
+
+
+def _bearer(authorization: str) -> str | None:
+    return authorization[len(_BEARER) :].strip() if authorization.lower().startswith(_BEARER) else None
 
 
 def _same(given: str, token: str) -> bool:
@@ -123,10 +128,15 @@ def refusal(verdict: Verdict, dialect: Dialect, given: bool = False, patience: f
 
 
 def _keep_key(scope: Scope, key: bytes) -> None:
-    # Authorization and X-API-Key are handed on to programs behind a port, for they may be theirs; ours go no further
-    # than here.
-    ours = ((b"authorization", _BEARER.encode() + key.lower()), (COMMON_KEY_HEADER.lower().encode(), key.lower()))
-    scope["headers"] = [(name, value) for name, value in scope["headers"] if (name, value.lower()) not in ours]
+    # These are handed on to programs behind a port, for what is in them may be theirs; ours goes no further than here.
+    scope["headers"] = [(name, value) for name, value in scope["headers"] if not _carries(name, value, key)]
+
+
+def _carries(name: bytes, value: bytes, key: bytes) -> bool:
+    if name == b"authorization":
+        bearer = _bearer(value.decode("latin-1"))
+        return bearer is not None and bearer.encode("latin-1") == key
+    return name == COMMON_KEY_HEADER.lower().encode() and value == key
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +176,7 @@ class Guard:
             return
         if judged.key is not None:
             _keep_key(scope, judged.key)
+        scope.setdefault("state", {})["key"] = None if judged.caller is None else judged.key
         with calling(judged.caller):
             await self._app(scope, receive, send)
 
@@ -173,6 +184,11 @@ class Guard:
         keyring = _keyring(scope)
         path, token = scope["path"], self._policy.token
         free = _OPEN_PATHS.fullmatch(path) is not None
+        if token is None and keyring is not None and not free:
+            # Before it is known that there are keys, for whom made the first one a moment ago.
+            found = await _holder(keyring, headers)
+            if found is not None:
+                return found
         if token is not None or keyring is None or not await keyring.closed():
             verdict = self._policy.admit(path, headers)
             if verdict is not Verdict.NO_TOKEN:
@@ -184,13 +200,19 @@ class Guard:
 
 
 async def _by_key(keyring: Keyring, headers: Headers, address: str) -> Judgement:
-    given = [key for key in credentials(headers) if key]
-    for key in given:
+    found = await _holder(keyring, headers)
+    if found is not None:
+        return found
+    patience = keyring.attempts.wrong(address) if any(credentials(headers)) else None
+    return Judgement(Verdict.NO_TOKEN) if patience is None else Judgement(Verdict.TOO_MANY, patience=patience)
+
+
+async def _holder(keyring: Keyring, headers: Headers) -> Judgement | None:
+    for key in filter(None, credentials(headers)):
         found = await keyring.find(key)
         if found is not None:
             return Judgement(Verdict.ADMITTED, found, key.encode("latin-1"))
-    patience = keyring.attempts.wrong(address) if given else None
-    return Judgement(Verdict.NO_TOKEN) if patience is None else Judgement(Verdict.TOO_MANY, patience=patience)
+    return None
 
 
 def _keyring(scope: Scope) -> Keyring | None:
@@ -201,5 +223,5 @@ def _keyring(scope: Scope) -> Keyring | None:
 
 def _address(scope: Scope) -> str:
     # The socket's: what a header says of it anybody could say.
-    client = scope.get("client")
+    client = scope.get(PEER) or scope.get("client")
     return str(client[0]) if client else ""

@@ -32,6 +32,12 @@ def artifacts_of(connection: HTTPConnection) -> Artifacts:
     return sandboxes_of(connection).artifacts
 
 
+def key_of(connection: HTTPConnection) -> str | None:
+    """The token or key that the request was admitted by, None where none was wanted."""
+    key: bytes | None = getattr(connection.state, "key", None)
+    return None if key is None else key.decode()
+
+
 async def enter(connection: HTTPConnection) -> Sandbox:
     """The running sandbox that the path names, or else `default`: from now on it is the request's. Raises
     SandboxNotFound, SandboxNotReady, ShuttingDown, SandboxFailed."""

@@ -10,6 +10,8 @@ from sse_starlette import EventSourceResponse
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from execd.errors import NotFound
+from execd.service.caller import check_operator
 from execd.service.meters import CONTENT_TYPE
 from execd.service.metrics import Metrics
 from execd.wire.execd.errors import EXECD_ERRORS
@@ -30,6 +32,7 @@ async def watch_metrics(request: Request) -> Response:
 
 async def get_prometheus_metrics(request: Request) -> Response:
     """Everything that is counted, in Prometheus' text format."""
+    check_operator()
     return Response(sandboxes_of(request).meters.exposition(), media_type=CONTENT_TYPE)
 
 
@@ -65,5 +68,6 @@ OPERATIONS = (
         "metrics",
         EXECD_ERRORS,
         Answer("Counters, gauges and histograms", media_type="text/plain"),
+        errors=(NotFound,),
     ),
 )

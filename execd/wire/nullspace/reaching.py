@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from execd.errors import InvalidRequest, NotOffered, SandboxExpired, SandboxNotFound, SandboxNotReady
+from execd.service.caller import Scope
 from execd.service.metrics import Reading
 from execd.wire.body import read_model
 from execd.wire.nullspace.asking import egress_rules
@@ -92,6 +93,7 @@ OPERATIONS = (
         Answer("What holds now", model=NewEgress),
         body=NewEgress,
         errors=(InvalidRequest, NotOffered, SandboxNotReady, *_GONE),
+        scope=Scope.MANAGE,
     ),
     Operation(
         "POST",

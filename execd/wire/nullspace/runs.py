@@ -22,8 +22,9 @@ from execd.errors import (
     ShuttingDown,
     StorageFull,
 )
+from execd.service.caller import is_default
 from execd.service.context import Context
-from execd.service.execution import DEFAULT_SANDBOX, Execution
+from execd.service.execution import Execution
 from execd.store.executions import Wanted
 from execd.wire.body import read_model
 from execd.wire.cursor import decode_cursor, encode_cursor
@@ -94,7 +95,7 @@ async def missing_from(request: Request) -> AsyncIterator[None]:
 
 def check_sandbox(request: Request) -> None:
     """Raise SandboxNotFound or SandboxExpired if there is no such sandbox."""
-    if (sandbox_id := sandbox_id_of(request)) != DEFAULT_SANDBOX:
+    if not is_default(sandbox_id := sandbox_id_of(request)):
         sandboxes_of(request).get(sandbox_id)
 
 

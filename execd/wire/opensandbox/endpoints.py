@@ -12,7 +12,7 @@ from execd.wire.opensandbox.errors import OPENSANDBOX_ERRORS
 from execd.wire.opensandbox.schemas import EndpointBody, HealthBody, VersionBody
 from execd.wire.operation import Answer, Operation, Parameter
 from execd.wire.query import port_number
-from execd.wire.state import sandbox_id_of, sandboxes_of
+from execd.wire.state import key_of, sandbox_id_of, sandboxes_of
 
 
 async def opensandbox_endpoint(request: Request) -> Response:
@@ -24,9 +24,9 @@ async def opensandbox_endpoint(request: Request) -> Response:
         raise NotOffered("expires: this service has no endpoints that expire by themselves")
     endpoint = f"{request.headers.get('host', '')}/v1/sandboxes/{record.id}/proxy/{port}"
     by_server = request.query_params.get("use_server_proxy", "").lower() in ("1", "true")
-    token = sandboxes.settings.access_token
-    # By way of the server, clients send the API key themselves.
-    headers = None if token is None or by_server else {TOKEN_HEADER: token}
+    # What it came with, and never another's. By way of the server, clients send the API key themselves.
+    key = key_of(request)
+    headers = None if key is None or by_server else {TOKEN_HEADER: key}
     return JSONResponse(EndpointBody(endpoint=endpoint, headers=headers).model_dump(exclude_none=True))
 
 
