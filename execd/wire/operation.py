@@ -101,7 +101,7 @@ def check_scope(needed: Scope) -> None:
     """Raise ScopeMissing if who asks has a key that is not for this."""
     who = caller()
     if who is not None and needed not in who.scopes:
-        raise ScopeMissing(needed)
+        raise ScopeMissing(needed.value)
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,6 +104,18 @@ async def test_a_key_is_its_holder_s(store: Store) -> None:
     assert await ring.find("\udce4") is None
 
 
+async def test_quotas_of_the_key_then_of_the_tenant_then_of_the_service(store: Store) -> None:
+    text = await made(store, "somebody", limits=Limits(executions=1))
+    set_ = await store.write(
+        lambda connection: rows.set_limits(connection, "somebody", {"executions": 2, "contexts": 3})
+    )
+    assert set_
+    found = await Keyring(store, Settings(quota_executions=8, quota_contexts=8, quota_sandboxes=8)).find(text)
+    assert found is not None
+    assert found.limits == Limits(executions=1, contexts=3, sandboxes=8)
+    assert not await store.write(lambda connection: rows.set_limits(connection, "nobody", {}))
+
+
 async def test_the_operator_s_tenant_has_keys_too(store: Store) -> None:
     found = await Keyring(store, Settings()).find(await made(store, "default"))
     assert found is not None

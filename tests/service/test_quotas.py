@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import anyio
 import pytest
 
 from execd.errors import QuotaExceeded
@@ -71,6 +72,39 @@ async def test_executions_at_once(store: Store) -> None:
             await begun(executions, 4)
         with calling(Caller("b", limits=Limits(executions=1))):
             await executions.new(ExecuteRequest("1"), Origin("run_5", "ctx", "python", tenant="b"))
+
+
+async def test_no_more_than_may_be_begin_together(store: Store) -> None:
+    refused: list[str] = []
+
+    async def begin(executions: Executions, number: int) -> None:
+        try:
+            await begun(executions, number)
+        except QuotaExceeded as error:
+            refused.append(str(error))
+
+    async with recording(store) as recorder:
+        executions = Executions(Settings(), recorder, Meters())
+        # With budgets too, whose look at the store lets others go first.
+        limits = Limits(executions=3, stored_bytes=10**9, cpu_seconds=10**9)
+        with calling(Caller("a", limits=limits)):
+            async with anyio.create_task_group() as group:
+                for number in range(10):
+                    group.start_soon(begin, executions, number)
+        assert len(refused) == 7
+        assert len(executions) == 3
+
+
+async def test_cpu_time_is_kept_with_the_end_whoever_brings_it(store: Store) -> None:
+    async with recording(store) as recorder:
+        executions = Executions(Settings(), recorder, Meters())
+        recorder.quotas = Quotas(store, lambda: NOON)
+        with calling(Caller("a")):
+            execution = await begun(executions, 1)
+        execution.finish(Complete(Status.SUCCEEDED, cpu_seconds=1.5))
+        recorder.catch_up()
+        assert execution.ended.is_set()
+        assert await store.read(lambda connection: tenants.spent(connection, "a", "2026-03-01")) == 1500
 
 
 async def test_what_is_stored(store: Store) -> None:
