@@ -51,7 +51,7 @@ def lacking(needed: KeyScope) -> Caller:
 
 def assert_refused(status: int, body: bytes, needed: KeyScope, dialect: ErrorTable) -> None:
     assert status == 403
-    assert json.loads(body) == json.loads(bytes(dialect.response(ScopeMissing(needed)).body))
+    assert json.loads(body) == json.loads(bytes(dialect.response(ScopeMissing(needed.value)).body))
     assert f"the scope '{needed}'" in body.decode()
 
 
