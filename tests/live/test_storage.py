@@ -114,3 +114,27 @@ def test_a_second_service_harms_nothing_of_the_first_one_s(tmp_path: Path) -> No
         assert_one_line(serve(service.data_dir, "--port", "0"), "another execd already uses")
         assert text_of(run(client, "print(kept)")) == "1\n"
         assert len(ids(client)) == 2
+
+
+def test_a_disk_that_is_read_only(small_disk: Path) -> None:
+    data = small_disk / "data"
+    with running_service(small_disk) as service, service.client() as client:
+        run(client, "print('before')")
+        known = ids(client)
+    subprocess.run(["mount", "-o", "remount,ro", str(data)], check=True)
+    assert_one_line(serve(data, "--port", "0"), "Read-only file system")
+    subprocess.run(["mount", "-o", "remount,rw", str(data)], check=True)
+    with running_service(small_disk) as service, service.client() as client:
+        assert ids(client) == known
+
+
+def test_a_disk_that_becomes_read_only(small_disk: Path) -> None:
+    # What is open for writing keeps a disk from becoming so; a database that says so stands for it.
+    with running_service(small_disk) as service, service.client() as client:
+        first = run(client, "print('before')")
+        with sqlite3.connect(service.data_dir / FILE, isolation_level=None) as raw:
+            raw.execute("CREATE TRIGGER refuse BEFORE INSERT ON executions BEGIN SELECT RAISE(ABORT, 'readonly'); END")
+        raw.close()
+        refused = client.post("/code", json=body_of("1"))
+        assert refused.status_code == 507, refused.text
+        assert fetch(client, first[0]["execution_id"])[-1]["status"] == "succeeded"
