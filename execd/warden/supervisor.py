@@ -223,6 +223,9 @@ class Supervisor:
         if process.error is not None:
             process.drop()
             request.connection.tell({"id": request.message["id"], "error": process.error})
+            if not process.pid:
+                # No end will be heard of, and its sandbox may be waiting for it alone.
+                self._reaped(process.pid)
             return
         for name, sandbox in self._sandboxes.items():
             if name == process.sandbox:

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from signal import SIGKILL
+from signal import SIGCONT, SIGKILL, SIGSTOP
 from typing import Any
 
 import anyio
@@ -23,6 +23,7 @@ from jupyter_client.connect import write_connection_file
 
 from execd.isolation.plan import Bind, Limits, Mode, Plan
 from execd.warden.client import Enclosure, Warden
+from execd.warden.processes import descendants
 from tests.warden.conftest import alive
 from tests.warden.tools import Cases, Output, ended, state, until
 
@@ -267,3 +268,44 @@ async def test_a_forked_kernel_runs_code_inside(folder: Path, kernel_python: str
         assert found.endswith(", 1000, '/workspace', 'sleep\\n')")
         await enclosure.close()
         assert started.exit is not None
+
+
+async def test_a_sandbox_that_is_lost_while_a_kernel_is_on_its_way_into_it_is_closed(
+    folder: Path, kernel_python: str
+) -> None:
+    async with service(folder, "root", kernel_python) as (warden, plan):
+        enclosure = await warden.open(plan)
+        argv = (kernel_python, str(KERNELS / "python" / "kernel.py"), "-f", "/run/execd/k/c.json")
+        await warden.prepare(argv)
+        await until(lambda: with_words(warden.pid, b"zygote.py"))
+        [zygote] = with_words(warden.pid, b"zygote.py")
+        os.kill(zygote, SIGSTOP)
+        refused: list[OSError] = []
+
+        async def fork() -> None:
+            with Cases(enclosure, "/workspace") as cases:
+                try:
+                    await enclosure.fork_kernel(cases.launch(*argv, env={}))
+                except OSError as error:
+                    refused.append(error)
+
+        with anyio.fail_after(30):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(fork)
+                await anyio.wait_all_tasks_blocked()
+                # Answered after the zygote was asked.
+                [holder] = with_words(warden.pid, b"sleep\0infinity")
+                assert await enclosure.members() == []
+                os.kill(holder, SIGKILL)
+                await enclosure.lost.wait()
+                tasks.start_soon(enclosure.close)
+                await anyio.wait_all_tasks_blocked()
+                os.kill(zygote, SIGCONT)
+        assert len(refused) == 1
+        assert warden.enclosures == {}
+
+
+def with_words(warden: int, words: bytes) -> list[int]:
+    """The processes below the warden that have this in their command line, but for bubblewrap around them."""
+    lines = {pid: Path(f"/proc/{pid}/cmdline").read_bytes() for pid in descendants(warden)}
+    return [pid for pid, line in lines.items() if words in line and b"bwrap" not in line]
