@@ -8,6 +8,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from hypothesis import settings
 from sqlalchemy import URL
 
 from execd.store.engine import database_url
@@ -16,6 +17,10 @@ from execd.warden.client import Enclosure
 from tests import postgresql as postgresql_server
 from tests.launching import enclosure_in, warden_folder
 from tests.running_service import RunningService, running_service
+
+# Tests assert what happens, never how long it takes: a machine may be busy.
+settings.register_profile("execd", deadline=None)
+settings.load_profile("execd")
 
 
 @pytest.fixture(scope="session")
