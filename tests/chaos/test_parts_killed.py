@@ -18,7 +18,7 @@ from tests.chaos.clients import House as Address
 from tests.security.houses import BWRAP_ROOT, House, arguments, house
 
 CLIENTS = 3
-RUNS_EACH = 12
+RUNS_EACH = 20
 MOST_KILLS = 8
 
 
@@ -86,7 +86,7 @@ def test_every_run_ends_once_and_honestly(own: House, part: str) -> None:
         # In the end it is left in peace: a zygote that is killed as soon as it is there helps nobody.
         kills += kill_one(own, part, chance) if kills < MOST_KILLS else 0
     assert [client.failure for client in clients] == [None] * CLIENTS, f"seed {seed}"
-    assert kills > 1
+    assert kills > 0
     runs = [run for client in clients for run in client.runs]
     assert {end_of(run) for run in runs} <= MAY_END[part]
     assert all(holes(run.events) == [] for run in runs)
