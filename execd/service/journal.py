@@ -28,7 +28,7 @@ from execd.events import Complete, Event, encode
 SEGMENT_BYTES = 256 * 1024
 MEMORY_BYTES = 1024 * 1024
 ENDED_MEMORY_BYTES = 16 * 1024
-PRESSING_BYTES = 4 * 1024 * 1024
+PRESSING_BYTES = 1024 * 1024
 RESERVED = 65536
 """How many seqs beyond those that are kept may be told to readers."""
 

@@ -74,7 +74,7 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
     connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")
-    connection.execute("PRAGMA cache_size=-16384")
+    connection.execute("PRAGMA cache_size=-2048")
     connection.execute("PRAGMA journal_size_limit=67108864")
 
 
