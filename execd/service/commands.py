@@ -6,6 +6,7 @@ import json
 import os
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from execd.errors import (
     NotRunning,
     ProcessNotFound,
     ShuttingDown,
+    StorageFull,
     UserNotInside,
 )
 from execd.events import Error, Reason
@@ -194,7 +196,8 @@ class Commands:
         if command is None:
             return await OutputLog(execution.journal).read(offset, most)
         output = self._logs.setdefault(command_id, OutputLog(command.execution.journal))
-        await self._executions.bring()
+        with suppress(StorageFull):
+            await self._executions.keep()
         # What the budget may still leave out must not be read here and be missing later.
         return await output.read(
             offset, most, lambda: command.pending if command.execution.would_journal(command.pending) else ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import anyio
@@ -98,22 +97,16 @@ class Executions:
         row = await self._recorder.store.read(lambda connection: rows.by_key(connection, tenant, sandbox_id, key))
         return None if row is None else self._living.get(row.id) or self._restored(row)
 
-    async def bring(self) -> None:
-        """Have what was journaled so far kept now, if it can be."""
-        with suppress(StorageFull):
-            await self._recorder.flush()
-
     async def page(self, wanted: Wanted, limit: int, before: int | None = None) -> Page:
         """At most `limit` of them, the newest first, from `before` a number on. Raises StorageFull."""
-        await self._recorder.flush()
-        oldest = now_ms() - int(self._settings.keep_executions_age * 1000)
+        await self.keep()
 
         def work(connection: Connection) -> list[ExecutionRow]:
             return rows.page(connection, wanted, limit + 1, before)
 
         found = await self._recorder.store.read(work)
         more = found[limit - 1].number if len(found) > limit else None
-        kept = [row for row in found[:limit] if row.finished_at is None or row.finished_at >= oldest]
+        kept = [row for row in found[:limit] if not self._too_old(row)]
         return Page([self._living.get(row.id) or self._restored(row) for row in kept], more)
 
     def under_way(self, tenant: str, dialect: str) -> list[Execution]:
@@ -242,10 +235,6 @@ class SandboxExecutions:
         if found.sandbox_id != self._sandbox_id or found.origin.tenant != self._tenant:
             raise ExecutionNotFound(execution_id)
         return found
-
-    async def bring(self) -> None:
-        """Have what was journaled so far kept now, if it can be."""
-        await self._store.bring()
 
     async def by_key(self, key: str) -> Execution | None:
         """The execution that was made with this idempotency key."""

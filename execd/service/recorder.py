@@ -62,6 +62,14 @@ class _Change:
     ended: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Load:
+    """What is brought in one transaction: changes of executions, and the CPU time that their ends are charged with."""
+
+    changes: list[_Change]
+    spent: Counter[Day]
+
+
 class ExecutionShelf:
     """The part of the store that one execution's journal has."""
 
@@ -136,40 +144,30 @@ class Recorder:
         async with self._turn:
             self._wake.clear()
             self._urgent.clear()
-            dirty, self._dirty = self._dirty, {}
-            changes = [self._change(execution) for execution in dirty.values()]
-            if not changes:
+            load = self._take()
+            if not load.changes:
                 return
-            spent = self.quotas.take()
-            self._flying = self.store.submit(partial(_keep, changes, spent))
+            self._flying = self._send(load)
             try:
                 with anyio.CancelScope(shield=True):
                     await asyncio.wrap_future(self._flying)
             except StorageFull:
-                self.quotas.put_back(spent)
-                for execution in dirty.values():
-                    self._missed(execution)
+                self._missed(load)
                 raise
-            for change in changes:
-                self._kept(change)
+            self._kept(load)
 
     def catch_up(self) -> None:
         """Bring all that is noted before anything else happens: more comes than would be brought in time, and memory
         is to stay bounded."""
         if self._flying is not None and self._flying.exception() is not None:
             return
-        dirty, self._dirty = self._dirty, {}
-        changes = [self._change(execution) for execution in dirty.values()]
-        spent = self.quotas.take()
+        load = self._take()
         try:
-            self.store.submit(partial(_keep, changes, spent)).result()
+            self._send(load).result()
         except StorageFull:
-            self.quotas.put_back(spent)
-            for execution in dirty.values():
-                self._missed(execution)
-            return
-        for change in changes:
-            self._kept(change)
+            self._missed(load)
+        else:
+            self._kept(load)
 
     async def read(self, execution_id: str, after: int, most: int) -> Slice:
         """Records of an execution, from the store."""
@@ -183,13 +181,25 @@ class Recorder:
             records += batch.records
         return Slice(first, records)
 
+    def _take(self) -> _Load:
+        dirty, self._dirty = self._dirty, {}
+        changes = [self._change(execution) for execution in dirty.values()]
+        return _Load(changes, self.quotas.take() if changes else Counter())
+
+    def _send(self, load: _Load) -> Future[None]:
+        return self.store.submit(partial(_keep, load))
+
     def _change(self, execution: Execution) -> _Change:
         records = execution.journal.unkept()
         now, before = changing(execution), self._known.get(execution.id, {})
         columns = {name: value for name, value in now.items() if name not in before or before[name] != value}
         return _Change(execution, records, columns, execution.journal.last_seq, execution.journal.ended)
 
-    def _kept(self, change: _Change) -> None:
+    def _kept(self, load: _Load) -> None:
+        for change in load.changes:
+            self._kept_one(change)
+
+    def _kept_one(self, change: _Change) -> None:
         execution = change.execution
         if change.ended:
             self._known.pop(execution.id, None)
@@ -200,16 +210,18 @@ class Recorder:
         if change.ended:
             self.end_kept(execution)
 
-    def _missed(self, execution: Execution) -> None:
-        self._dirty.setdefault(execution.id, execution)
+    def _missed(self, load: _Load) -> None:
+        self.quotas.put_back(load.spent)
         self._wake.set()
-        execution.journal.not_kept()
-        execution.told()
+        for execution in [change.execution for change in load.changes]:
+            self._dirty.setdefault(execution.id, execution)
+            execution.journal.not_kept()
+            execution.told()
 
 
-def _keep(changes: list[_Change], spent: Counter[Day], connection: Connection) -> None:
-    keep(connection, spent)
-    for change in changes:
+def _keep(load: _Load, connection: Connection) -> None:
+    keep(connection, load.spent)
+    for change in load.changes:
         execution_id = change.execution.id
         if change.columns and not executions.change(connection, execution_id, change.columns):
             # The retention has removed it; this came late.

@@ -70,12 +70,6 @@ def merge(connection: Connection, execution_id: str) -> None:
         append(connection, execution_id, run)
 
 
-def size_of(connection: Connection, execution_id: str) -> int:
-    """The bytes of all its records, each with a line end."""
-    query = select(func.coalesce(func.sum(journal.c.size), 0)).where(journal.c.execution_id == execution_id)
-    return int(connection.execute(query).scalar_one())
-
-
 def _pieces(batch: Batch) -> list[Batch]:
     pieces: list[Batch] = []
     begin, size = 0, 0
