@@ -27,7 +27,7 @@ def kill_marked(beginning: str) -> None:
     it finds none that is new, for a process may fork while it is being killed."""
     wanted = f"{MARKER}={beginning}".encode()
     killed: set[psutil.Process] = set()
-    while found := _families(_search(wanted), wanted) - killed:
+    while found := _families(_bearers(_all_pids(), wanted), wanted) - killed:
         for process in found:
             with contextlib.suppress(psutil.Error):
                 process.kill()
@@ -40,7 +40,7 @@ def _families(pids: set[int], wanted: bytes) -> set[psutil.Process]:
         with contextlib.suppress(psutil.Error):
             # psutil compares the times of their starts, so that none is killed for having a number that was another's.
             process = psutil.Process(pid)
-            if _carries(_read(pid, "environ"), wanted):
+            if _bearers({pid}, wanted):
                 found.add(process)
     return found | _descendants(found) if found else found
 
@@ -69,10 +69,14 @@ def _by_parent() -> dict[int, list[psutil.Process]]:
     return found
 
 
-def _search(wanted: bytes) -> set[int]:
+def _all_pids() -> set[int]:
+    return {int(entry.name) for entry in _PROC.iterdir() if entry.name.isdecimal()}
+
+
+def _bearers(pids: set[int], wanted: bytes) -> set[int]:
     # While a process executes a new program, the environment that it has is nowhere to be read for a moment.
     found: set[int] = set()
-    undecided = {int(entry.name) for entry in _PROC.iterdir() if entry.name.isdecimal()}
+    undecided = pids
     for look in range(_MANY_LOOKS):
         environments = {pid: _read(pid, "environ") for pid in undecided}
         found |= {pid for pid, environment in environments.items() if _carries(environment, wanted)}

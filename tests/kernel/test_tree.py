@@ -12,6 +12,7 @@ from contextlib import contextmanager
 import psutil
 import pytest
 
+from execd.kernel import tree
 from execd.kernel.tree import MARKER, kill_marked
 from tests.live.waiting import eventually
 
@@ -84,3 +85,19 @@ def _has_mark(process: psutil.Process, mark: str) -> bool:
         return process.environ().get(MARKER) == mark
     except psutil.Error:
         return False
+
+
+def test_one_that_executes_a_program_while_it_is_looked_at_again_is_not_let_go(
+    mark: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with marked(mark) as process:
+        looks = iter(range(1000))
+        read = tree._read
+
+        def between_programs(pid: int, what: str) -> bytes | None:
+            odd = pid == process.pid and what == "environ" and next(looks) % 2
+            return b"" if odd else read(pid, what)
+
+        monkeypatch.setattr(tree, "_read", between_programs)
+        kill_marked(mark)
+        assert process.wait(30) == -9
