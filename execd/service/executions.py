@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import anyio
@@ -20,6 +21,7 @@ from execd.service.rows import origin_of, request_of, restored_of
 from execd.settings import Settings
 from execd.store import executions as rows
 from execd.store.executions import ExecutionRow, Keep, Removed, Wanted
+from execd.store.store import Store
 
 log = structlog.get_logger(__name__)
 
@@ -105,6 +107,17 @@ class Executions:
         more = found[limit - 1].number if len(found) > limit else None
         kept = [row for row in found[:limit] if row.finished_at is None or row.finished_at >= oldest]
         return Page([self._living.get(row.id) or self._restored(row) for row in kept], more)
+
+    @property
+    def store(self) -> Store:
+        """Where they are kept."""
+        return self._recorder.store
+
+    async def select(self, query: Callable[[Connection], list[ExecutionRow]]) -> list[Execution]:
+        """Those that a query finds, and the retention still has. Raises StorageFull."""
+        await self._recorder.flush()
+        found = await self._recorder.store.read(query)
+        return [self._living.get(row.id) or self._restored(row) for row in found if not self._too_old(row)]
 
     async def prune(self) -> None:
         """Remove what the retention does not keep, and say what that was. Raises StorageFull."""

@@ -56,7 +56,6 @@ async def open_sandboxes(settings: Settings, meters: Meters) -> AsyncIterator[Sa
             walls = await find_walls(settings, folders, keeper)
             async with anyio.create_task_group() as tasks, recording(store) as recorder:
                 executions = Executions(settings, recorder, meters)
-                await _settle(executions)
                 tasks.start_soon(executions.retain)
                 artifacts = Artifacts(store, Blobs(folders.data / "artifacts"), settings)
                 tasks.start_soon(artifacts.retain)
@@ -65,6 +64,7 @@ async def open_sandboxes(settings: Settings, meters: Meters) -> AsyncIterator[Sa
                 tasks.start_soon(_prepare, keeper, kernelspecs)
                 places = _places(settings, folders, keeper, walls, tasks)
                 sandboxes = Sandboxes(common, places)
+                await _settle(executions, sandboxes)
                 meters.show(sandboxes.count_waiting, sandboxes.count_kernels, sandboxes.count_commands)
                 tasks.start_soon(keep_time, sandboxes, tasks)
                 if settings.context_idle_timeout:
@@ -81,10 +81,11 @@ async def open_sandboxes(settings: Settings, meters: Meters) -> AsyncIterator[Sa
             zmq.destroy(linger=0)
 
 
-async def _settle(executions: Executions) -> None:
-    """End what a service before this one has left under way."""
+async def _settle(executions: Executions, sandboxes: Sandboxes) -> None:
+    """Go on with what a service before this one has left before it was started; end what was under way."""
     for execution in await executions.unfinished():
-        executions.abandon(execution)
+        if not sandboxes.agency.runs.adopt(execution):
+            executions.abandon(execution)
 
 
 async def _prepare(keeper: Keeper, kernelspecs: Kernelspecs) -> None:

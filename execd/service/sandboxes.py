@@ -28,6 +28,7 @@ from execd.errors import (
     TooManySandboxes,
 )
 from execd.identifiers import new_id
+from execd.service.agency import Agency
 from execd.service.capabilities import Capabilities
 from execd.service.context import SANDBOX_DELETED, SANDBOX_EXPIRED, SANDBOX_LOST, SERVICE_ENDED
 from execd.service.copying import copy_tree
@@ -56,6 +57,7 @@ class Sandboxes:
         self.meters = common.meters
         self.artifacts = common.artifacts
         self.links = common.links
+        self.agency = Agency.found(common.settings, common.kernelspecs, common.executions, self, common.tasks)
         self._common = common
         self._places = places
         self._records: dict[str, SandboxRecord] = {}

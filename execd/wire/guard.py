@@ -73,7 +73,7 @@ def credentials(headers: Mapping[str, str]) -> list[str]:
     """What a request gives for a token, in any of the ways that the dialects have for it."""
     authorization = headers.get("authorization", "")
     bearer = authorization[len(_BEARER) :].strip() if authorization.lower().startswith(_BEARER) else None
-    given = (headers.get(TOKEN_HEADER.lower()), headers.get(API_KEY_HEADER.lower()), bearer)
+    given = (headers.get(TOKEN_HEADER.lower()), headers.get(API_KEY_HEADER.lower()), headers.get("x-api-key"), bearer)
     return [value for value in given if value is not None]
 
 

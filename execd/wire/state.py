@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from starlette.requests import HTTPConnection
 
+from execd.service.agency import Agency
 from execd.service.artifacts import Artifacts
 from execd.service.execution import DEFAULT_SANDBOX
 from execd.service.sandbox import Sandbox
@@ -17,6 +18,11 @@ def sandboxes_of(connection: HTTPConnection) -> Sandboxes:
     """All sandboxes of the service."""
     sandboxes: Sandboxes = connection.state.sandboxes
     return sandboxes
+
+
+def agency_of(connection: HTTPConnection) -> Agency:
+    """Agents, their runs and approvals."""
+    return sandboxes_of(connection).agency
 
 
 def artifacts_of(connection: HTTPConnection) -> Artifacts:

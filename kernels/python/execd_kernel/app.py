@@ -13,7 +13,7 @@ from ipykernel.kernelapp import IPKernelApp
 from ipykernel.kernelbase import Kernel
 from traitlets import DottedObjectName, Type, default
 
-from execd_kernel import entering, startup, variables
+from execd_kernel import entering, run, startup, variables
 from execd_kernel.interrupts import Interrupts
 from execd_kernel.profile import ReadOnlyProfile
 from execd_kernel.session import KernelSession
@@ -55,6 +55,7 @@ class PythonKernel(IPythonKernel):
 
     async def execute_request(self, stream: Any, ident: Any, parent: Any) -> None:
         """Run a cell, with the environment variables that came for it."""
+        run.begin(parent)
         with variables.set_for_a_run(variables.taken_from(parent)):
             await super().execute_request(stream, ident, parent)  # type: ignore[no-untyped-call]
 

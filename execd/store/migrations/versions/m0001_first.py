@@ -1,4 +1,5 @@
-"""The first schema: tenants, keys, usage, sandboxes, contexts, executions, journals, artifacts."""
+"""The first schema: tenants, keys, usage, sandboxes, contexts, executions, journals, artifacts, agents,
+approvals."""
 
 from __future__ import annotations
 
@@ -19,6 +20,8 @@ def upgrade() -> None:
     _make_places()
     _make_executions()
     _make_artifacts()
+    _make_agents()
+    _make_approvals()
 
 
 def _make_owners() -> None:
@@ -156,3 +159,68 @@ def _make_artifacts() -> None:
     )
     for columns in (("execution_id",), ("sha256",), ("sandbox_id", "number"), ("tenant",)):
         op.create_index(f"ix_artifacts_{'_'.join(columns)}", "artifacts", list(columns))
+
+
+def _make_agents() -> None:
+    op.create_table(
+        "agents",
+        sa.Column("number", _NUMBER, autoincrement=True, nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("tenant", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("current_version", sa.Text()),
+        sa.Column("record", sa.JSON(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("updated_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("number", name="pk_agents"),
+        sa.UniqueConstraint("id", name="uq_agents_id"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ix_agents_tenant_number", "agents", ["tenant", "number"])
+    op.create_table(
+        "agent_versions",
+        sa.Column("number", _NUMBER, autoincrement=True, nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("agent_id", sa.Text(), nullable=False),
+        sa.Column("record", sa.JSON(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("number", name="pk_agent_versions"),
+        sa.UniqueConstraint("id", name="uq_agent_versions_id"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ix_agent_versions_agent_id_number", "agent_versions", ["agent_id", "number"])
+    op.create_table(
+        "agent_runs",
+        sa.Column("execution_id", sa.Text(), nullable=False),
+        sa.Column("agent_id", sa.Text(), nullable=False),
+        sa.Column("session_id", sa.Text(), nullable=False),
+        sa.Column("parent_id", sa.Text()),
+        sa.PrimaryKeyConstraint("execution_id", name="pk_agent_runs"),
+    )
+    for column in ("agent_id", "session_id", "parent_id"):
+        op.create_index(f"ix_agent_runs_{column}", "agent_runs", [column])
+
+
+def _make_approvals() -> None:
+    op.create_table(
+        "approvals",
+        sa.Column("number", _NUMBER, autoincrement=True, nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("tenant", sa.Text(), nullable=False),
+        sa.Column("execution_id", sa.Text(), nullable=False),
+        sa.Column("agent_id", sa.Text(), nullable=False),
+        sa.Column("checkpoint", sa.Text(), nullable=False),
+        sa.Column("payload", sa.JSON(), nullable=False),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("decided_by", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("expires_at", sa.BigInteger()),
+        sa.Column("decided_at", sa.BigInteger()),
+        sa.PrimaryKeyConstraint("number", name="pk_approvals"),
+        sa.UniqueConstraint("id", name="uq_approvals_id"),
+        sqlite_autoincrement=True,
+    )
+    for columns in (("execution_id",), ("tenant", "status", "number")):
+        op.create_index(f"ix_approvals_{'_'.join(columns)}", "approvals", list(columns))
