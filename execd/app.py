@@ -50,6 +50,10 @@ from execd.wire.opensandbox import endpoints as opensandbox_endpoints
 from execd.wire.opensandbox import sandboxes as opensandbox_sandboxes
 from execd.wire.opensandbox.errors import OPENSANDBOX
 from execd.wire.operation import Operation, Passage
+from execd.wire.promptrails import agents as promptrails_agents
+from execd.wire.promptrails import approvals as promptrails_approvals
+from execd.wire.promptrails import executions as promptrails_executions
+from execd.wire.promptrails.errors import PROMPTRAILS
 from execd.wire.request_log import REQUEST_ID_HEADER, RequestLog
 
 # What works in a sandbox: at the root in the one named default.
@@ -96,6 +100,9 @@ OPERATIONS: tuple[Operation, ...] = (
     *below("/v1/sandboxes", opensandbox_egress.OPERATIONS),
     *raw_files.LINK_OPERATIONS,
     *artifacts.LINK_OPERATIONS,
+    *promptrails_agents.OPERATIONS,
+    *promptrails_executions.OPERATIONS,
+    *promptrails_approvals.OPERATIONS,
 )
 PASSAGES: tuple[Passage, ...] = (
     *EXECD_PASSAGES,
@@ -106,7 +113,7 @@ PASSAGES: tuple[Passage, ...] = (
     ),
     *passages_in_both(live.PASSAGES),
 )
-DIALECTS = (OPENSANDBOX, NULLSPACE)
+DIALECTS = (OPENSANDBOX, NULLSPACE, PROMPTRAILS)
 
 
 class State(TypedDict):
@@ -160,6 +167,7 @@ def _middleware(settings: Settings, meters: Meters) -> list[Middleware]:
             TOKEN_HEADER,
             API_KEY_HEADER,
             "Authorization",
+            "X-API-Key",
             "Idempotency-Key",
             REQUEST_ID_HEADER,
         ],

@@ -17,8 +17,8 @@ Emit = Callable[[Event], None]
 class ExecuteRequest:
     """What is asked for, whatever dialect it came in. `timeout` in seconds, None for the service's default; `cwd` is
     for shells, which go there first; `envs` are environment variables of this run alone, whose values are nobody's
-    business. `execd.kernel.variables.check` says which an interpreter takes. `given` is what an agent's code finds as its
-    input."""
+    business. `execd.kernel.variables.check` says which an interpreter takes. `given` is what an agent's code finds as
+    its input."""
 
     code: str
     timeout: float | None = None

@@ -23,8 +23,8 @@ _LARGEST_VARIABLE = 100 * 1024
 @dataclass(frozen=True, slots=True)
 class AgentConfig:
     """How a version of an agent is run. Its code is `code`, or what is in the file `entry` of the sandbox `sandbox_id`;
-    without one, each run gets a sandbox of its own, to which alone `memory` (bytes) and `cpus` apply. Times are seconds;
-    None leaves them to the service."""
+    without one, each run gets a sandbox of its own, to which alone `memory` (bytes) and `cpus` apply. Times are
+    seconds; None leaves them to the service."""
 
     language: str = "python"
     code: str = ""

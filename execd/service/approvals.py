@@ -62,6 +62,8 @@ class Approvals:
         agent_id = str(origin.detail.get("agent_id", ""))
         row = ApprovalRow(new_id("apr"), origin.tenant, execution.id, agent_id, checkpoint, payload, now, expires_at)
         await self._store.write(partial(rows.add, row=row))
+        # For whoever shows the run.
+        origin.detail["approval_expires_at"] = expires_at
         log.info("approval_wanted", execution_id=execution.id, approval_id=row.id, checkpoint=checkpoint)
         return row
 
