@@ -15,6 +15,7 @@ from execd.settings import Settings
 from execd.wire.execd.errors import Code
 from execd.wire.nullspace.errors import NullspaceCode
 from execd.wire.opensandbox.errors import OpenSandboxCode
+from execd.wire.promptrails.errors import PromptRailsCode
 
 ROOT = Path(__file__).parent.parent
 
@@ -66,6 +67,8 @@ def test_event_types(name: str, words: set[str]) -> None:
     assert name in words
 
 
-@pytest.mark.parametrize("name", sorted({*Status, *Reason, *Rung, *Code, *OpenSandboxCode, *NullspaceCode, *HEADERS}))
+@pytest.mark.parametrize(
+    "name", sorted({*Status, *Reason, *Rung, *Code, *OpenSandboxCode, *NullspaceCode, *PromptRailsCode, *HEADERS})
+)
 def test_statuses_reasons_rungs_codes_and_headers(name: str, words: set[str]) -> None:
     assert name in words

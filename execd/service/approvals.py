@@ -121,6 +121,10 @@ class Approvals:
                     partial(rows.decide, approval_id=row.id, decision=Decision(WITHDRAWN, now_ms()))
                 )
 
+    async def withdraw_left(self) -> None:
+        """The same for all executions that a service before this one has ended in haste."""
+        await self._store.write(partial(rows.decide_for_ended, decision=Decision(WITHDRAWN, now_ms())))
+
     async def _decided(self, row: ApprovalRow, waiting: _Waiting) -> ApprovalRow:
         while True:
             row = await self._fresh(await self.get(row.tenant, row.id))

@@ -86,6 +86,7 @@ async def _settle(executions: Executions, sandboxes: Sandboxes) -> None:
     for execution in await executions.unfinished():
         if not sandboxes.agency.runs.adopt(execution):
             executions.abandon(execution)
+    await sandboxes.agency.approvals.withdraw_left()
 
 
 async def _prepare(keeper: Keeper, kernelspecs: Kernelspecs) -> None:

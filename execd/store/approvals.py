@@ -7,8 +7,9 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, insert, select, update
 
+from execd.store.executions import TERMINAL
 from execd.store.pages import page
-from execd.store.tables import approvals
+from execd.store.tables import approvals, executions
 
 PENDING = "pending"
 
@@ -81,6 +82,13 @@ def decide(connection: Connection, approval_id: str, decision: Decision) -> bool
     }
     pending = approvals.c.id == approval_id, approvals.c.status == PENDING
     return connection.execute(update(approvals).where(*pending).values(**values)).rowcount > 0
+
+
+def decide_for_ended(connection: Connection, decision: Decision) -> int:
+    """Decide like this whatever executions wait for that have ended; how many that were."""
+    ended = select(executions.c.id).where(executions.c.status.in_(TERMINAL))
+    found = select(approvals.c.id).where(approvals.c.status == PENDING, approvals.c.execution_id.in_(ended))
+    return sum(decide(connection, approval_id, decision) for approval_id in connection.execute(found).scalars().all())
 
 
 def _row(found: RowMapping) -> ApprovalRow:

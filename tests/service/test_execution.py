@@ -15,11 +15,13 @@ from tests.service.journal_model import MemoryShelf, now, small_bounds
 from tests.service.stage import Clock, ending, events_of, new_execution, types_of
 
 FOLLOWS = {
-    "queued": {"running", "failed", "cancelled"},
-    "running": {"succeeded", "failed", "cancelled"},
+    "queued": {"awaiting_approval", "running", "failed", "cancelled", "rejected"},
+    "awaiting_approval": {"queued", "running", "succeeded", "failed", "cancelled", "rejected"},
+    "running": {"awaiting_approval", "succeeded", "failed", "cancelled", "rejected"},
     "succeeded": set(),
     "failed": set(),
     "cancelled": set(),
+    "rejected": set(),
 }
 DONE = Complete(Status.SUCCEEDED)
 
