@@ -54,7 +54,7 @@ def test_a_status_of_either_generation(word: str, status: str | None) -> None:
 
 
 def test_an_unknown_status_is_refused_with_those_that_there_are() -> None:
-    with pytest.raises(InvalidRequest, match="waiting_approval.*got 'done'"):
+    with pytest.raises(InvalidRequest, match=r"waiting_approval.*got 'done'"):
         status_wanted("done")
 
 
