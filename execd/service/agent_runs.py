@@ -18,7 +18,7 @@ import anyio.abc
 import structlog
 from sqlalchemy import Connection
 
-from execd.errors import ExecdError, ExecutionNotFound
+from execd.errors import ExecdError, ExecutionNotFound, SandboxNotFound
 from execd.events import Complete, Error, Reason, Status, StatusChanged
 from execd.identifiers import new_id
 from execd.kernel.kernelspec import Kernelspecs
@@ -61,6 +61,9 @@ class Room(Protocol):
 
 class Rooms(Protocol):
     """What runs need of all sandboxes."""
+
+    def get(self, sandbox_id: str) -> SandboxRecord:
+        """What is known about a sandbox."""
 
     async def create(self, wanted: SandboxRequest, key: str = "") -> SandboxRecord:
         """A new, running sandbox."""
@@ -223,7 +226,10 @@ class AgentRuns:
     @asynccontextmanager
     async def _room(self, execution: Execution, config: AgentConfig) -> AsyncIterator[Room]:
         if config.sandbox_id:
-            yield await self._rooms.enter(config.sandbox_id)
+            room = await self._rooms.enter(config.sandbox_id)
+            if self._rooms.get(room.id).tenant != execution.origin.tenant:
+                raise SandboxNotFound(config.sandbox_id)
+            yield room
             return
         record = await self._rooms.create(config.sandbox(str(execution.origin.detail["agent_id"])))
         try:
