@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import json
-from typing import Any, get_origin
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar, get_origin
 
 import click
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import SettingsError
+from sqlalchemy import URL
 
 import execd
 from execd.doctor import report
-from execd.errors import ExecdError
+from execd.errors import CannotServe, ExecdError
 from execd.logs import configure_logs
 from execd.server import run
 from execd.settings import Settings
+from execd.store import upkeep
+from execd.store.engine import database_url
+
+T = TypeVar("T")
 
 _EXAMPLES: dict[Any, str] = {
     list: """list, such as '["a", "b"]'""",
@@ -45,6 +52,42 @@ def _doctor(*, as_json: bool, **options: Any) -> None:
     text, works = report(_settings(options), as_json=as_json)
     click.echo(text)
     raise SystemExit(0 if works else 1)
+
+
+@main.group("db")
+def _db() -> None:
+    """Look after the database of a service, which may run meanwhile. Takes the options and variables of `execd
+    serve` that say where it is."""
+
+
+def _db_upgrade(**options: Any) -> None:
+    """Bring the database to the newest schema. `execd serve` does it by itself when it starts."""
+    before, after = _at_database(upkeep.upgrade, options)
+    click.echo(f"schema {after}" if before == after else f"schema {before or 'none'} is now {after}")
+
+
+def _db_check(**options: Any) -> None:
+    """Look the database over. The exit code is 0 where all is well, else 1."""
+    found = _at_database(upkeep.check, options)
+    click.echo("\n".join(found.problems) or f"schema {found.revision}, {found.size} bytes, nothing is wrong with it")
+    raise SystemExit(1 if found.problems else 0)
+
+
+def _db_vacuum(**options: Any) -> None:
+    """Give the space back that removed records have left."""
+    before, after = _at_database(upkeep.vacuum, options)
+    click.echo(f"{before} bytes are now {after}")
+
+
+def _at_database(work: Callable[[URL], T], options: dict[str, Any]) -> T:
+    settings = _settings(options)
+    url = database_url(settings.database_url, settings.data_dir.absolute())
+    try:
+        if url.database is not None and settings.database_url is None and not Path(url.database).exists():
+            raise CannotServe(f"there is no database: {url.database}; EXECD_DATA_DIR says where it is")
+        return work(url)
+    except ExecdError as error:
+        raise click.ClickException(str(error)) from None
 
 
 def _settings(options: dict[str, Any]) -> Settings:
@@ -92,6 +135,15 @@ main.add_command(
         help=_serve.__doc__,
     )
 )
+for _name, _callback in (("upgrade", _db_upgrade), ("check", _db_check), ("vacuum", _db_vacuum)):
+    _db.add_command(
+        click.Command(
+            _name,
+            callback=_callback,
+            params=[_option(name, Settings.model_fields[name]) for name in ("data_dir", "database_url")],
+            help=_callback.__doc__,
+        )
+    )
 main.add_command(
     click.Command(
         "doctor",

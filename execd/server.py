@@ -33,12 +33,14 @@ _WEBSOCKET_PING = 30.0
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server. At shutdown it first ends the runs, so that open streams get their terminal event."""
+    """uvicorn's server. At shutdown it first ends the runs, so that open streams get their terminal event; or leaves
+    them to the next service, and open streams say so."""
 
     def __init__(self, config: uvicorn.Config, app: Starlette, settings: Settings) -> None:
         super().__init__(config)
         self._app = app
         self._settings = settings
+        self._keeping = False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, then say so: whoever reads it may send requests, and signals. Raises CannotServe, and SystemExit for
@@ -56,15 +58,19 @@ class Server(uvicorn.Server):
             log.info("serving", url=url_of(sockets[0]), data_dir=str(self._settings.data_dir), isolation=mode.value)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        """Stop serving; a second Ctrl-C at once. uvicorn's raises the signal again at the end: a service that was
-        asked to end, and has ended, would look as if it had been killed."""
+        """Stop serving: SIGTERM as EXECD_ON_SIGTERM says, anything else with the end of all that runs; a second Ctrl-C
+        at once. uvicorn's raises the signal again at the end: a service that was asked to end, and has ended, would
+        look as if it had been killed."""
+        self._keeping = sig == signal.SIGTERM and self._settings.on_sigterm == "keep"
         self.force_exit = self.should_exit and sig == signal.SIGINT
         self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """End the runs, then the connections."""
-        log.info("shutting_down")
-        await self._app.state.sandboxes.close()
+        """End the runs, or leave them, then the connections."""
+        log.info("shutting_down", keeping=self._keeping)
+        sandboxes = self._app.state.sandboxes
+        sandboxes.keeping = self._keeping
+        await (sandboxes.leave() if self._keeping else sandboxes.close())
         await super().shutdown(sockets)
 
 

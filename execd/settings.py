@@ -139,6 +139,11 @@ class Settings(BaseSettings):
         description="How long sandboxes and their processes live on after the service was killed, for the next service "
         "to find.",
     )
+    on_sigterm: Literal["keep", "end"] = Field(
+        "keep",
+        description="What SIGTERM does besides ending the service: keep leaves sandboxes, kernels and commands running "
+        "for EXECD_WARDEN_PATIENCE, for the next service to go on with; end ends them. Ctrl-C (SIGINT) always does.",
+    )
     max_contexts: int = Field(100, ge=1, description="How many contexts may exist at once in a sandbox.")
     max_terminals: int = Field(100, ge=1, description="How many terminals may exist at once in a sandbox.")
     max_queue: int = Field(64, ge=1, description="How many runs may wait for one context.")

@@ -58,7 +58,8 @@ def running_service(
     arguments that make Python be execd, `variables` what its environment has besides."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("EXECD_")}
     environment |= {"EXECD_PORT": "0", "EXECD_DATA_DIR": str(folder / "data"), "EXECD_LOG_FORMAT": "json"}
-    environment |= {"EXECD_ISOLATION": "process"}
+    # Most tests want nothing left of it.
+    environment |= {"EXECD_ISOLATION": "process", "EXECD_ON_SIGTERM": "end"}
     environment |= {f"EXECD_{name.upper()}": _text(value) for name, value in settings.items()} | dict(variables or {})
     log_file = folder / "service.log"
     becoming = [] if user is None else [sys.executable, str(_ANOTHER_USER), str(user)]

@@ -51,6 +51,7 @@ GIVEN: dict[str, tuple[str, object]] = {
     "kernel_start_timeout": ("9", 9.0),
     "warm_kernels": ("3", 3),
     "warden_patience": ("10", 10.0),
+    "on_sigterm": ("end", "end"),
     "max_contexts": ("3", 3),
     "max_terminals": ("2", 2),
     "max_queue": ("4", 4),

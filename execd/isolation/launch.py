@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from signal import Signals
 from typing import Protocol
 
@@ -16,7 +16,9 @@ class Launch:
     process has under which numbers: 0, 1 and 2 are always among them, and it has no others. With `terminal`,
     descriptor 0 becomes its controlling terminal. `uid` and `gid` are for where there are no walls; None is the
     sandbox's own. One that is `held` stays a zombie when it has ended, so that no other process gets its number,
-    until it is released.
+    until it is released. `keep` names descriptors of ours that whoever starts it keeps a copy of, for the service that
+    comes after this one: until then a pipe whose end is kept is no broken one. How a process has ended whose ends are
+    kept is remembered until it is released. By its `label` that service finds it.
     """
 
     argv: tuple[str, ...]
@@ -27,6 +29,8 @@ class Launch:
     uid: int | None = None
     gid: int | None = None
     held: bool = False
+    keep: Mapping[str, int] = field(default_factory=dict)
+    label: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +60,11 @@ class Started(Protocol):
     def signal_group(self, signum: Signals) -> None:
         """Signal its process group; nothing once it has ended."""
 
+    def drop(self, *names: str) -> None:
+        """Have these of the descriptors that are kept for it closed, which may be what it waits for."""
+
     def release(self) -> None:
-        """Let its number go to others, if it was `held`. Safe to call twice."""
+        """Let its number go to others, if it was `held`, and have what is kept for it closed. Safe to call twice."""
 
 
 class Launcher(Protocol):

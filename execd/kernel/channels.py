@@ -44,9 +44,12 @@ class Channel:
         self._loop.add_reader(self._fd, self.drain)
         self._loop.call_soon(self.drain)
 
-    def send(self, msg_type: str, content: dict[str, object], metadata: dict[str, object] | None = None) -> str:
-        """Send a request; returns its msg_id. Never blocks: the queue has no limit on this side."""
-        msg_id, frames = self._codec.pack(msg_type, content, metadata)
+    def send(
+        self, msg_type: str, content: dict[str, object], msg_id: str = "", metadata: dict[str, object] | None = None
+    ) -> str:
+        """Send a request; returns its msg_id, a new one where none is given. Never blocks: the queue has no limit on
+        this side."""
+        msg_id, frames = self._codec.pack(msg_type, content, msg_id, metadata)
         self._socket.send_multipart(frames, zmq.NOBLOCK)
         self._loop.call_soon(self.drain)
         return msg_id
@@ -101,7 +104,7 @@ class Channels:
                 socket.rcvhwm = _OUTPUT_AHEAD
                 socket.subscribe(b"")
             else:
-                socket.identity = codec.identity
+                socket.identity = connection.identity
             socket.connect(address_of(held))
             self._all.append(Channel(socket, codec, deliver, held))
             return self._all[-1]

@@ -12,7 +12,7 @@ import fcntl
 import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 
 import anyio
@@ -23,6 +23,7 @@ from execd.kernel.tree import MARKER, kill_marked
 _CHUNK = 256 * 1024
 _CHATTY = 64 * 1024
 _PIPE_SIZE = 1024 * 1024
+_STREAMS = ("stdout", "stderr")
 
 OnOutput = Callable[[str, bytes], None]
 
@@ -30,9 +31,10 @@ OnOutput = Callable[[str, bytes], None]
 @dataclass(frozen=True, slots=True)
 class ChildSpec:
     """What to start: `argv`, or the first of the `instead` whose program is there where that one's is not. `marker`
-    identifies the process tree, `uid` None stays as it is and `gid` None is that user's
-    own, `stdin` is a file descriptor that the child gets as its own (None: it is empty), as it gets `pass_fds` under
-    their numbers."""
+    identifies the process tree, and is the label by which an adopter finds it. `uid` None stays as it is and `gid` None
+    is that user's own, `stdin` is a file descriptor that the child gets as its own (None: it is empty), as it gets
+    `pass_fds`, which are by the numbers that they have in the child. `keep` as in a Launch, besides the ends of its
+    output."""
 
     argv: Sequence[str]
     cwd: PurePath
@@ -43,28 +45,72 @@ class ChildSpec:
     merge_stderr: bool = False
     instead: tuple[Sequence[str], ...] = ()
     stdin: int | None = None
-    pass_fds: tuple[int, ...] = ()
+    pass_fds: Mapping[int, int] = field(default_factory=dict)
+    keep: Mapping[str, int] = field(default_factory=dict)
 
 
 class ChildProcess:
-    """A running process. `on_output` gets `stdout` or `stderr` and bytes, in the event loop; b"" at a stream's end."""
+    """A running process: made by `start`, or by `adopt` for one that an earlier service has started.
+
+    `on_output` gets `stdout` or `stderr` and bytes, in the event loop; b"" at a stream's end. `on_exit` is called once
+    its output is in.
+    """
 
     def __init__(
-        self, launcher: Launcher, spec: ChildSpec, on_output: OnOutput, on_exit: Callable[[], None] | None = None
+        self,
+        started: Started,
+        streams: Mapping[int, str],
+        marker: str,
+        on_output: OnOutput,
+        on_exit: Callable[[], None] | None = None,
+        *,
+        lasting: bool = False,
     ) -> None:
-        """Start it, in a session of its own. `on_exit` is called once its output is in. Raises OSError."""
+        """`streams` are the descriptors to be read, by what they are; they are closed with it. What is kept for one
+        that is `lasting` is kept until `close`, otherwise until it has ended and is silent."""
         self.exited = anyio.Event()
         self.exit: Exit | None = None
-        self.marker = spec.marker
+        self.marker = marker
+        self.pid = started.pid
+        self._started = started
         self._on_output = on_output
         self._on_exit = on_exit
+        self._lasting = lasting
         self._loop = asyncio.get_running_loop()
-        self._streams: dict[int, str] = {}
-        self._started = self._launch(launcher, spec)
-        self.pid = self._started.pid
+        self._streams = dict(streams)
         for fd in self._streams:
             self._loop.add_reader(fd, self._pump, fd)
         self._started.on_exit(self._leader_ended)
+
+    @classmethod
+    def start(
+        cls,
+        launcher: Launcher,
+        spec: ChildSpec,
+        on_output: OnOutput,
+        on_exit: Callable[[], None] | None = None,
+        *,
+        lasting: bool = False,
+    ) -> ChildProcess:
+        """Start one, in a session of its own. Raises OSError."""
+        started, streams = _launch(launcher, spec)
+        return cls(started, streams, spec.marker, on_output, on_exit, lasting=lasting)
+
+    @classmethod
+    def adopt(
+        cls,
+        started: Started,
+        kept: dict[str, int],
+        marker: str,
+        on_output: OnOutput,
+        on_exit: Callable[[], None] | None = None,
+        *,
+        lasting: bool = False,
+    ) -> ChildProcess:
+        """One that an earlier service has started, with what was kept for it: the ends of its output are taken out of
+        there, and belong to the process from now on. What it has written meanwhile is in them."""
+        streams = {kept.pop(stream): stream for stream in _STREAMS if stream in kept}
+        return cls(started, streams, marker, on_output, on_exit, lasting=lasting)
 
     @property
     def silent(self) -> bool:
@@ -89,34 +135,22 @@ class ChildProcess:
         self.signal_group(signal.SIGKILL)
         kill_marked(self.marker)
 
+    def drop(self, *names: str) -> None:
+        """Have these of the descriptors that are kept for it closed."""
+        self._started.drop(*names)
+
+    def leave(self) -> None:
+        """Listen no more, and leave it as it is, with what is kept for it."""
+        for fd in self._streams:
+            self._loop.remove_reader(fd)
+            os.close(fd)
+        self._streams.clear()
+
     def close(self) -> None:
-        """Stop listening to the pipes. Safe to call twice."""
+        """Stop listening to the pipes, and have nothing kept for it any more. Safe to call twice."""
         for fd in list(self._streams):
             self._close_stream(fd)
-
-    def _launch(self, launcher: Launcher, spec: ChildSpec) -> Started:
-        stdout, stdout_end = self._pipe("stdout")
-        stderr, stderr_end = (stdout, stdout_end) if spec.merge_stderr else self._pipe("stderr")
-        stdin = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC) if spec.stdin is None else spec.stdin
-        fds = {0: stdin, 1: stdout_end, 2: stderr_end, **{fd: fd for fd in spec.pass_fds}}
-        env = {**spec.env, MARKER: spec.marker}
-        try:
-            wanted = Launch(tuple(spec.argv), str(spec.cwd), env, fds, uid=spec.uid, gid=spec.gid)
-            return launch_first(launcher, [wanted, *(replace(wanted, argv=tuple(argv)) for argv in spec.instead)])
-        except BaseException:
-            for fd in {stdout, stderr}:
-                self._streams.pop(fd)
-                os.close(fd)
-            raise
-        finally:
-            for fd in {stdout_end, stderr_end, stdin} - {spec.stdin}:
-                os.close(fd)
-
-    def _pipe(self, stream: str) -> tuple[int, int]:
-        read_end, write_end = os.pipe()
-        os.set_blocking(read_end, False)
-        self._streams[read_end] = stream
-        return read_end, write_end
+        self._started.release()
 
     def _pump(self, fd: int) -> bool:
         try:
@@ -136,6 +170,7 @@ class ChildProcess:
         self.exit = how
         self.drain()
         self.exited.set()
+        self._release_if_over()
         if self._on_exit is not None:
             self._on_exit()
 
@@ -149,4 +184,52 @@ class ChildProcess:
     def _close_stream(self, fd: int) -> None:
         self._loop.remove_reader(fd)
         os.close(fd)
-        del self._streams[fd]
+        self._started.drop(self._streams.pop(fd))
+        self._release_if_over()
+
+    def _release_if_over(self) -> None:
+        # Not before: how it ended, and what is still to be read, is there for the next service.
+        if self.exit is not None and self.silent and not self._lasting:
+            self._started.release()
+
+    def settle(self) -> None:
+        """Have nothing kept for it once it has ended and is silent, however `lasting` it was."""
+        self._lasting = False
+        self._release_if_over()
+
+
+def _launch(launcher: Launcher, spec: ChildSpec) -> tuple[Started, dict[int, str]]:
+    stdout, stdout_end = _pipe()
+    stderr, stderr_end = (stdout, stdout_end) if spec.merge_stderr else _pipe()
+    streams = {stdout: "stdout"} if spec.merge_stderr else {stdout: "stdout", stderr: "stderr"}
+    stdin = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC) if spec.stdin is None else spec.stdin
+    try:
+        started = _start(launcher, spec, {0: stdin, 1: stdout_end, 2: stderr_end}, streams)
+    except BaseException:
+        for fd in streams:
+            os.close(fd)
+        raise
+    finally:
+        for fd in {stdout_end, stderr_end, stdin} - {spec.stdin}:
+            os.close(fd)
+    return started, streams
+
+
+def _start(launcher: Launcher, spec: ChildSpec, fds: Mapping[int, int], streams: Mapping[int, str]) -> Started:
+    wanted = Launch(
+        tuple(spec.argv),
+        str(spec.cwd),
+        {**spec.env, MARKER: spec.marker},
+        {**fds, **spec.pass_fds},
+        uid=spec.uid,
+        gid=spec.gid,
+        keep={**{stream: fd for fd, stream in streams.items()}, **spec.keep},
+        label=spec.marker,
+    )
+    return launch_first(launcher, [wanted, *(replace(wanted, argv=tuple(argv)) for argv in spec.instead)])
+
+
+def _pipe() -> tuple[int, int]:
+    read_end, write_end = os.pipe()
+    os.set_blocking(read_end, False)
+    return read_end, write_end

@@ -33,18 +33,21 @@ class Runtime:
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """One kernel's private folder (0700), as the service sees it and as the kernel does, and the key that signs its
-    messages."""
+    """One kernel's private folder (0700), as the service sees it and as the kernel does, the key that signs its
+    messages, and the routing identity that the service has there: shell and stdin must share it, so that an
+    input_request finds its way, and so must the next service, so that a reply does."""
 
     folder: Path
     inside: PurePath
     key: bytes
+    identity: bytes
 
     @classmethod
     def make(cls, runtime: Runtime) -> Connection:
         """A new folder in the runtime folder with a connection file in it. Raises OSError."""
         folder = Path(tempfile.mkdtemp(prefix="k", dir=runtime.host))
-        connection = cls(folder, runtime.inside / folder.name, secrets.token_hex(16).encode())
+        key, identity = secrets.token_hex(16).encode(), secrets.token_hex(16).encode()
+        connection = cls(folder, runtime.inside / folder.name, key, identity)
         try:
             connection._check_length()
             connection._write(runtime.owner)
@@ -57,6 +60,11 @@ class Connection:
     def file(self) -> PurePath:
         """The connection file, where the kernel reads it."""
         return self.inside / "connection.json"
+
+    @property
+    def label(self) -> str:
+        """What the kernel is called where it was started: no other has this name."""
+        return self.folder.name
 
     @property
     def bound(self) -> bool:

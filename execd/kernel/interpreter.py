@@ -9,6 +9,7 @@ import anyio
 
 from execd.kernel.kernelspec import KernelSpec
 from execd.kernel.request import Emit, ExecuteRequest, PendingRequest
+from execd.kernel.trace import Trace
 
 
 class InterpreterProcess(Protocol):
@@ -54,11 +55,21 @@ class Interpreter(Protocol):
     def alive(self) -> bool:
         """Whether it can run code."""
 
-    def execute(self, wanted: ExecuteRequest, emit: Emit, changed: Callable[[], None]) -> PendingRequest:
-        """Run code; the pending request tells what becomes of it."""
+    def execute(
+        self, wanted: ExecuteRequest, emit: Emit, changed: Callable[[], None], request: str = ""
+    ) -> PendingRequest:
+        """Run code; the pending request tells what becomes of it. `request` is what it is called, and what it can be
+        asked for by a later service; "" makes a name."""
 
     async def interrupt(self) -> None:
         """Ask the running code to stop; a second time, insist."""
+
+    @property
+    def trace(self) -> Trace:
+        """What a later service needs to find it again."""
+
+    def follow(self, emit: Emit, changed: Callable[[], None]) -> PendingRequest:
+        """The request that it was adopted with, as if executed now. To be called at most once, and only then."""
 
     def nudge(self) -> None:
         """Make it notice an interrupt that it has not noticed."""
@@ -68,6 +79,9 @@ class Interpreter(Protocol):
 
     async def last_words(self) -> None:
         """After its death: wait until what it had written has been emitted."""
+
+    def leave(self) -> None:
+        """Listen to it no more, once what it has said so far has been emitted, and leave it to a later service."""
 
     async def shutdown(self) -> None:
         """End it and remove what it needed."""

@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
+from signal import SIGKILL
 
 import anyio
 import structlog
@@ -13,12 +14,15 @@ import zmq
 
 from execd.errors import KernelStartFailed
 from execd.isolation.launch import Launcher, what_failed
+from execd.kernel.adopting import Claim
 from execd.kernel.channels import Channels
 from execd.kernel.connection import Connection, Runtime
+from execd.kernel.inquiry import Inquiry
 from execd.kernel.kernelspec import KernelSpec
 from execd.kernel.messages import Message
 from execd.kernel.process import KernelProcess
-from execd.kernel.request import Emit, ExecuteRequest, PendingRequest
+from execd.kernel.request import Emit, ExecuteRequest, Followed, PendingRequest
+from execd.kernel.trace import KernelTrace
 from execd.waiting import first_of
 
 log = structlog.get_logger(__name__)
@@ -28,6 +32,7 @@ _ASK_AGAIN_SECONDS = 0.5
 _QUIET_SECONDS = 0.05
 _LAST_WORDS_SECONDS = 0.5
 _ENTER_SECONDS = 2.0
+_LAST_DRAINS = 16
 _ENTER, _ENTERED = "execd_enter_request", "execd_enter_reply"
 _ENVS = "execd_envs"
 _INPUT = "execd_input"
@@ -44,7 +49,8 @@ class KernelStart:
 
 
 class Kernel:
-    """One kernel process with its channels. Made by `start`; `shutdown` must be called once it is no longer wanted."""
+    """One kernel process with its channels: made by `start`, or by `adopt` for one that an earlier service has started;
+    `shutdown` must be called once it is no longer wanted."""
 
     def __init__(
         self,
@@ -60,6 +66,8 @@ class Kernel:
         self._requests: OrderedDict[str, PendingRequest] = OrderedDict()
         self._heard = anyio.Event()
         self._entering: Callable[[bool], None] | None = None
+        self._followed: Followed | None = None
+        self._inquiry: Inquiry | None = None
 
     @classmethod
     async def start(cls, starting: KernelStart, spec: KernelSpec, cwd: PurePath, env: Mapping[str, str]) -> Kernel:
@@ -86,6 +94,32 @@ class Kernel:
             raise
 
     @classmethod
+    async def adopt(
+        cls, starting: KernelStart, spec: KernelSpec, trace: KernelTrace, claim: Claim, request: str = ""
+    ) -> Kernel:
+        """The kernel that an earlier service has left. It may be carrying out `request`: then `follow` tells of that.
+        It may stand still, and is not waited for. Raises KernelStartFailed where it is gone."""
+        connection = trace.connection(starting.runtime)
+        found = [child for child in claim(connection.label) if child.exit is None]
+        if not found:
+            raise KernelStartFailed(spec.language, "its process is gone")
+        try:
+            kernel = cls(spec, KernelProcess.adopt(found[0]), connection, starting.context)
+        except OSError as error:
+            found[0].signal_group(SIGKILL)
+            found[0].release()
+            raise KernelStartFailed(spec.language, str(error)) from error
+        if request:
+            kernel._go_on(request)
+        return kernel
+
+    @property
+    def trace(self) -> KernelTrace:
+        """What `adopt` needs."""
+        connection = self._connection
+        return KernelTrace(connection.label, connection.key.decode(), connection.identity.decode())
+
+    @classmethod
     async def _connect(
         cls,
         context: zmq.Context[zmq.Socket[bytes]],
@@ -110,8 +144,11 @@ class Kernel:
         """Whether the process still runs."""
         return self.process.alive
 
-    def execute(self, wanted: ExecuteRequest, emit: Emit, changed: Callable[[], None]) -> PendingRequest:
-        """Send code to run. `emit` and `changed` as in PendingRequest. The caller sends one at a time."""
+    def execute(
+        self, wanted: ExecuteRequest, emit: Emit, changed: Callable[[], None], request: str = ""
+    ) -> PendingRequest:
+        """Send code to run. `emit` and `changed` as in PendingRequest; `request` is what the request is called, unlike
+        any other. The caller sends one at a time."""
         content: dict[str, object] = {
             "code": wanted.code,
             "silent": False,
@@ -125,11 +162,16 @@ class Kernel:
         metadata: dict[str, object] = {_ENVS: dict(wanted.envs)} if wanted.envs else {}
         if wanted.given is not None:
             metadata[_INPUT] = dict(wanted.given)
-        msg_id = self._channels.shell.send("execute_request", content, metadata)
-        request = self._requests[msg_id] = PendingRequest(msg_id, emit, changed)
+        msg_id = self._channels.shell.send("execute_request", content, request, metadata)
+        pending = self._requests[msg_id] = PendingRequest(msg_id, emit, changed)
         while len(self._requests) > _REMEMBERED_REQUESTS:
             self._requests.popitem(last=False)
-        return request
+        return pending
+
+    def follow(self, emit: Emit, changed: Callable[[], None]) -> PendingRequest:
+        """The request that it was adopted with, as if executed now."""
+        assert self._followed is not None
+        return self._followed.handed_to(emit, changed)
 
     async def interrupt(self) -> None:
         """Interrupt what runs, in the way that the kernelspec asks for."""
@@ -171,6 +213,14 @@ class Kernel:
             await anyio.sleep(_QUIET_SECONDS)
             heard = self._channels.drain()
 
+    def leave(self) -> None:
+        """Listen to it no more, and leave it to a later service. What it says from then on it keeps for that one."""
+        drains = _LAST_DRAINS
+        while drains and self._channels.drain():
+            drains -= 1
+        self._channels.close()
+        self.process.leave()
+
     async def shutdown(self) -> None:
         """End the process and everything in its group, close the channels, remove the folder."""
         with anyio.CancelScope(shield=True):
@@ -189,6 +239,15 @@ class Kernel:
             if not self._heard.is_set():
                 self.nudge()
 
+    def _go_on(self, msg_id: str) -> None:
+        self._requests[msg_id] = self._followed = Followed(msg_id)
+        self._inquiry = Inquiry(self._followed, self._ask, ours=self.spec.engine == "zygote")
+        self._inquiry.begin()
+
+    def _ask(self, channel: str, msg_type: str, content: dict[str, object]) -> str:
+        to = self._channels.control if channel == "control" else self._channels.shell
+        return to.send(msg_type, content)
+
     def _receive(self, message: Message) -> None:
         if message.type in ("iopub_welcome", "status"):
             self._heard.set()
@@ -197,3 +256,5 @@ class Kernel:
         request = self._requests.get(message.parent_id)
         if request is not None:
             request.receive(message)
+        if self._inquiry is not None:
+            self._inquiry.receive(message)

@@ -44,18 +44,17 @@ class Codec:
     """Messages to and from one kernel, signed with its key."""
 
     def __init__(self, key: bytes) -> None:
+        # Its own for each service: what an adopted kernel is sent must not be taken for what it was sent before.
         self._session = Session(key=key, username="execd")
 
-    @property
-    def identity(self) -> bytes:
-        """The routing identity that shell and stdin must share, so that a kernel's input_request finds its way."""
-        return bytes(self._session.bsession)
-
     def pack(
-        self, msg_type: str, content: dict[str, Any], metadata: dict[str, Any] | None = None
+        self, msg_type: str, content: dict[str, Any], msg_id: str = "", metadata: dict[str, Any] | None = None
     ) -> tuple[str, list[bytes]]:
-        """A new request's msg_id and its frames. Raises UnicodeEncodeError for text that is no valid Unicode."""
-        message = self._session.msg(msg_type, content=content, metadata=metadata)
+        """A new request's msg_id, which is made where none is given, and its frames. Raises UnicodeEncodeError for text
+        that is no valid Unicode."""
+        header = self._session.msg_header(msg_type)
+        header["msg_id"] = msg_id or header["msg_id"]
+        message = self._session.msg(msg_type, content=content, header=header, metadata=metadata)
         return message["header"]["msg_id"], self._session.serialize(message)
 
     def unpack(self, frames: list[bytes]) -> Message:

@@ -15,6 +15,7 @@ from jupyter_client.kernelspec import KernelSpec as JupyterKernelSpec
 from jupyter_client.provisioning.factory import KernelProvisionerFactory
 
 from execd.isolation.launch import Exit, Launcher, Started
+from execd.kernel.adopting import Adopted, close_all
 from execd.kernel.connection import Connection
 from execd.kernel.kernelspec import KernelSpec
 from execd.kernel.provisioner import PROVISIONER_NAME, LauncherProvisioner
@@ -36,10 +37,12 @@ class StderrTail:
     """
 
     def __init__(self, read_end: int) -> None:
+        """`read_end` -1: it has closed its own end."""
         self._fd = read_end
         self._tail = b""
-        os.set_blocking(read_end, False)
-        asyncio.get_running_loop().add_reader(read_end, self._read)
+        if read_end >= 0:
+            os.set_blocking(read_end, False)
+            asyncio.get_running_loop().add_reader(read_end, self._read)
 
     @classmethod
     @contextlib.contextmanager
@@ -54,6 +57,11 @@ class StderrTail:
             raise
         finally:
             os.close(write_end)
+
+    @property
+    def fd(self) -> int:
+        """The end that is read; -1 once it is closed."""
+        return self._fd
 
     def text(self) -> str:
         """The last lines, trimmed."""
@@ -113,13 +121,21 @@ class KernelProcess:
             options = await provisioner.pre_launch(env=told, cwd=str(cwd))
             options["cmd"] = spec.command(connection.file)
             try:
-                await provisioner.launch_kernel(**options, fds=fds)
+                await provisioner.launch_kernel(**options, fds=fds, keep={"stderr": stderr.fd}, label=connection.label)
             except BaseException:
                 if announcement >= 0:
                     os.close(announcement)
                 raise
         assert provisioner.started is not None
         return cls(provisioner.started, stderr, announcement)
+
+    @classmethod
+    def adopt(cls, child: Adopted) -> KernelProcess:
+        """One that an earlier service has started. Raises OSError where what was kept for it is not to be had."""
+        kept = child.take()
+        stderr = StderrTail(kept.pop("stderr", -1))
+        close_all(kept)
+        return cls(child, stderr, -1)
 
     async def bound(self, connection: Connection) -> None:
         """Return once the kernel has bound its sockets, or is dead."""
@@ -150,6 +166,10 @@ class KernelProcess:
         """End the kernel's process group, and return when the kernel is gone."""
         self._started.signal_group(signal.SIGKILL)
         await self.dead.wait()
+
+    def leave(self) -> None:
+        """Listen to it no more, and leave it as it is."""
+        self._stderr.close()
 
     def why_dead(self) -> str:
         """How a kernel that did not come up ended, and what it had to say."""

@@ -47,8 +47,8 @@ class LauncherProvisioner(LocalProvisioner):
         return self.started is not None
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
-        """Start it, held, with `fds` as in a Launch, or with what Popen calls stdin, stdout and stderr. Of the three,
-        a kernel whose fds say nothing gets nothing. Raises OSError."""
+        """Start it, held, with `fds`, `keep` and `label` as in a Launch, or with what Popen calls stdin, stdout and
+        stderr. A kernel whose fds say nothing of these three gets nothing. Raises OSError."""
         nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         try:
             wanted = Launch(
@@ -57,6 +57,8 @@ class LauncherProvisioner(LocalProvisioner):
                 env=kwargs["env"],
                 fds={**dict.fromkeys(range(3), nothing), **_descriptors(kwargs)},
                 held=True,
+                keep=kwargs.get("keep", {}),
+                label=kwargs.get("label", ""),
             )
             through = self._launcher()
             self.started = await through.fork_kernel(wanted) if self.zygote else through.launch(wanted)

@@ -44,11 +44,17 @@ class PendingRequest:
     begun: bool = False
     exit_code: int | None = None
     kernel_exits: bool = field(default=False)
+    unknown: bool = False
+    """Whether it has ended without anybody being able to tell how."""
+    never: bool = False
+    """Whether it never came to where it was to be carried out."""
+    known: bool = False
+    """Whether who follows it knows of the latter."""
 
     @property
     def ended(self) -> bool:
-        """Whether reply and idle are both in."""
-        return self.idle and self.reply is not None
+        """Whether reply and idle are both in, or will never be."""
+        return self.unknown or self.never or (self.idle and self.reply is not None)
 
     @property
     def half_ended(self) -> bool:
@@ -58,9 +64,10 @@ class PendingRequest:
     def receive(self, message: Message) -> None:
         """Take a message whose parent is this request."""
         if message.type == "execute_reply":
-            self._receive_reply(message.content)
+            self.receive_reply(message.content)
         elif message.type == "status":
-            self._receive_status(message.content.get("execution_state"))
+            if message.content.get("execution_state") == "idle":
+                self.receive_idle()
         else:
             self._begin()
             for event in events_of(message):
@@ -71,15 +78,41 @@ class PendingRequest:
             self.begun = True
             self.changed()
 
-    def _receive_reply(self, content: dict[str, Any]) -> None:
+    def receive_reply(self, content: dict[str, Any]) -> None:
+        """This is the reply's content."""
         self.reply = content
         self.kernel_exits = _asks_exit(content.get("payload"))
         self.changed()
 
-    def _receive_status(self, state: object) -> None:
-        if state == "idle":
-            self.idle = True
-            self.changed()
+    def receive_idle(self) -> None:
+        """The kernel does nothing more for it."""
+        self.idle = True
+        self.changed()
+
+
+class Followed(PendingRequest):
+    """A request that an earlier service has sent. What becomes of it is kept until it is handed to whoever follows
+    it, who hears of it then as if just sent."""
+
+    __slots__ = ("_kept",)
+
+    def __init__(self, msg_id: str) -> None:
+        self._kept: list[Event] = []
+        super().__init__(msg_id, self._kept.append, lambda: None, begun=True)
+
+    def receive(self, message: Message) -> None:
+        """Take a message whose parent is this request, which is known to have begun then."""
+        self.known = True
+        super().receive(message)
+
+    def handed_to(self, emit: Emit, changed: Callable[[], None]) -> PendingRequest:
+        """Tell this one from now on, and first what came before."""
+        self.emit, self.changed = emit, changed
+        for event in self._kept:
+            emit(event)
+        self._kept.clear()
+        changed()
+        return self
 
 
 def _asks_exit(payload: object) -> bool:

@@ -17,25 +17,22 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-from execd.isolation.launch import Launcher
+from execd.isolation.launch import Launcher, Started
 from execd.kernel.child import ChildProcess, ChildSpec
 from execd.kernel.lines import LineAssembler
 
-# What a shell inherits is numbered from here: scripts do not use these (`flock 200` is common).
-_FIRST_NUMBER = 240
+# What a shell inherits has these numbers, which scripts do not use (`flock 200` is common).
+CODE, STATE, VARIABLES, _REPORT, STDOUT, STDERR = range(240, 246)
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 class MemoryFile:
     """A file without a name, which a shell opens anew as `path`. Nothing in the file system can be in its way."""
 
-    def __init__(self, name: str) -> None:
-        low = os.memfd_create(name)
-        try:
-            self.fd = fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, _FIRST_NUMBER)
-        finally:
-            os.close(low)
-        self.path = f"/dev/fd/{self.fd}"
+    def __init__(self, number: int, fd: int | None = None) -> None:
+        """`number` is what shells have it as; `fd` is ours, None for a new, empty one."""
+        self.fd = os.memfd_create("execd") if fd is None else fd
+        self.path = f"/dev/fd/{number}"
 
     def write(self, data: bytes) -> None:
         """Make this the whole content."""
@@ -57,25 +54,17 @@ class MemoryFile:
 
 
 @dataclass(frozen=True, slots=True)
-class ShellFiles:
-    """What a shell inherits besides its streams: the `code` of a run, its `variables` (NAME=VALUE, a NUL after each),
-    and `state`, where it writes its state when it ends."""
-
-    code: MemoryFile
-    state: MemoryFile
-    variables: MemoryFile
-
-
-@dataclass(frozen=True, slots=True)
 class ShellSpec:
-    """How a shell is started: `prelude` is sourced first."""
+    """How a shell is started: `prelude` is sourced first. All `files` are kept for it, and it inherits three of them:
+    the `code` of a run, its `variables` (NAME=VALUE, a NUL after each), and `state`, where it writes its state when it
+    ends."""
 
     argv: Sequence[str]
     prelude: Path
     cwd: PurePath
     env: Mapping[str, str]
     marker: str
-    files: ShellFiles
+    files: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,34 +79,56 @@ class ShellHooks:
 
 
 class Shell:
-    """A bash that has sourced its prelude. `stdout` and `stderr` are the numbers, in it, of the service's pipes."""
+    """A bash that has sourced its prelude: made by `start`, or by `adopt` for an earlier service's."""
 
-    def __init__(self, launcher: Launcher, spec: ShellSpec, hooks: ShellHooks) -> None:
-        """Start it. Raises OSError."""
+    child: ChildProcess
+
+    def __init__(self, hooks: ShellHooks, stdin: int, reports: int) -> None:
+        """`stdin` and `reports` are our ends of pipes."""
         self._hooks = hooks
         self._loop = asyncio.get_running_loop()
         self._tail = b""
         self._lines = {"stdout": LineAssembler(), "stderr": LineAssembler()}
-        stdin, self._stdin = os.pipe()
-        self._reports, low = os.pipe()
-        report = fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, _FIRST_NUMBER)
+        self._stdin = stdin
+        self._reports = reports
+
+    @classmethod
+    def start(cls, launcher: Launcher, spec: ShellSpec, hooks: ShellHooks) -> Shell:
+        """Start one. Raises OSError."""
+        stdin, ours = os.pipe()
+        reports, report = os.pipe()
         files = spec.files
-        passed = (report, files.code.fd, files.state.fd, files.variables.fd)
-        self.stdout, self.stderr = max(passed) + 1, max(passed) + 2
+        passed = {CODE: files["code"], STATE: files["state"], VARIABLES: files["variables"], _REPORT: report}
+        shell = cls(hooks, ours, reports)
+        keep = {"stdin": ours, "reports": reports, **files}
         try:
-            fcntl.fcntl(self._stdin, fcntl.F_SETPIPE_SZ, _PAGE)
-            child = ChildSpec(spec.argv, spec.cwd, spec.env, spec.marker, stdin=stdin, pass_fds=passed)
-            self.child = ChildProcess(launcher, child, self._output, self._ended)
+            fcntl.fcntl(ours, fcntl.F_SETPIPE_SZ, _PAGE)
+            child = ChildSpec(spec.argv, spec.cwd, spec.env, spec.marker, stdin=stdin, pass_fds=passed, keep=keep)
+            shell.child = ChildProcess.start(launcher, child, shell._output, shell._ended, lasting=True)
         except BaseException:
-            self._close_pipes()
+            shell._close_pipes()
             raise
         finally:
-            for fd in (stdin, low, report):
+            for fd in (stdin, report):
                 os.close(fd)
+        shell._listen()
+        shell.say(f". {shlex.quote(str(spec.prelude))} {_REPORT} {STATE} {STDOUT} {STDERR} {VARIABLES}")
+        return shell
+
+    @classmethod
+    def adopt(cls, started: Started, kept: dict[str, int], marker: str, hooks: ShellHooks) -> Shell:
+        """One that an earlier service has started. What is its own of what was kept is taken out of there."""
+        shell = cls(hooks, kept.pop("stdin", -1), kept.pop("reports", -1))
+        shell.child = ChildProcess.adopt(started, kept, marker, shell._output, shell._ended, lasting=True)
+        if shell._reports >= 0:
+            shell._listen()
+            # As after `say`: that it was told something, and has read all of it, may not have been seen.
+            shell._loop.add_writer(shell._stdin, shell._has_read_all)
+        return shell
+
+    def _listen(self) -> None:
         os.set_blocking(self._reports, False)
         self._loop.add_reader(self._reports, self._read_reports)
-        numbers = f"{report} {files.state.fd} {self.stdout} {self.stderr} {files.variables.fd}"
-        self.say(f". {shlex.quote(str(spec.prelude))} {numbers}")
 
     def say(self, line: str) -> None:
         """Tell it what to do next. Blocks for no longer than an idle shell takes to read a line."""
@@ -131,6 +142,11 @@ class Shell:
         self.child.drain()
         for stream in self._lines:
             self._output(stream, b"")
+
+    def leave(self) -> None:
+        """Listen no more, and leave it as it is."""
+        self._close_pipes()
+        self.child.leave()
 
     def close(self) -> None:
         """Stop listening to it. Safe to call twice."""
@@ -170,7 +186,7 @@ class Shell:
     def _ended(self) -> None:
         if self._reports >= 0:
             self._read_reports()
-        self._close_pipes()
+        self._drop_pipes()
         self._hooks.ended()
 
     def _close_pipes(self) -> None:
@@ -180,3 +196,7 @@ class Shell:
             os.close(self._stdin)
             os.close(self._reports)
         self._stdin = self._reports = -1
+
+    def _drop_pipes(self) -> None:
+        self._close_pipes()
+        self.child.drop("stdin", "reports")

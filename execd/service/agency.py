@@ -7,11 +7,10 @@ from dataclasses import dataclass
 import anyio.abc
 
 from execd.kernel.kernelspec import Kernelspecs
-from execd.service.agent_runs import AgentRuns, Rooms
+from execd.service.agent_run import Means
+from execd.service.agent_runs import AgentRuns
 from execd.service.agents import Agents
 from execd.service.approvals import Approvals
-from execd.service.executions import Executions
-from execd.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,15 +22,7 @@ class Agency:
     runs: AgentRuns
 
     @classmethod
-    def found(
-        cls,
-        settings: Settings,
-        kernelspecs: Kernelspecs,
-        executions: Executions,
-        rooms: Rooms,
-        tasks: anyio.abc.TaskGroup,
-    ) -> Agency:
+    def found(cls, kernelspecs: Kernelspecs, means: Means, tasks: anyio.abc.TaskGroup) -> Agency:
         """For the sandboxes of a service. The tasks of runs belong to `tasks`."""
-        approvals = Approvals(executions.store)
-        runs = AgentRuns(settings, kernelspecs, executions, rooms, approvals, tasks)
-        return cls(Agents(executions.store, kernelspecs), approvals, runs)
+        agents = Agents(means.executions.store, kernelspecs)
+        return cls(agents, means.approvals, AgentRuns(kernelspecs, means, tasks))

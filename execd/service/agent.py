@@ -17,6 +17,9 @@ from execd.service.schema import encoded
 INPUT_VARIABLE = "EXECD_INPUT"
 """Where a shell finds the input, as JSON."""
 
+AGENT_RUN = "agent_run"
+"""Where a sandbox says in its `dialect` for which execution it was made."""
+
 _LARGEST_VARIABLE = 100 * 1024
 
 
@@ -68,10 +71,16 @@ class AgentConfig:
         code = self.code or f". {shlex.quote(self.entry)}"
         return ExecuteRequest(code, self.timeout, envs={INPUT_VARIABLE: text}, given=dict(given))
 
-    def sandbox(self, agent_id: str) -> SandboxRequest:
+    def sandbox(self, agent_id: str, execution_id: str) -> SandboxRequest:
         """The sandbox that a run gets for itself. It is ended with the run, and not before."""
         limits = Limits(memory=self.memory, cpu=self.cpus)
-        return SandboxRequest(timeout=0, idle_timeout=0, limits=limits, metadata={"agent_id": agent_id})
+        return SandboxRequest(
+            timeout=0,
+            idle_timeout=0,
+            limits=limits,
+            metadata={"agent_id": agent_id},
+            dialect={AGENT_RUN: execution_id},
+        )
 
     def _python(self) -> str:
         if self.code:

@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from execd.events import Checkpoint, Complete, Event, Output, Report, Result, Stdout
+from execd.events import Checkpoint, Complete, Event, Output, Report, Result, Stderr, Stdout
 from execd.service.tail import byte_size
 
 OUTPUT, TOKENS, COST, BYTES = "output", "token_usage", "cost", "output_bytes"
@@ -46,6 +46,16 @@ class Gatherer:
                 self._ask(event)
             case Complete():
                 self._settle()
+
+    def recall(self, event: Mapping[str, Any]) -> None:
+        """Take note of what an earlier service has heard and journaled, but for what is in the detail already."""
+        match event["type"]:
+            case Stdout.type:
+                self._note_text(Stdout(event["text"]))
+            case Stderr.type:
+                self._note_text(Stderr(event["text"]))
+            case Result.type if event["is_main_result"]:
+                self._shown = event["results"].get("application/json")
 
     def _note_text(self, event: Output) -> None:
         self._bytes += byte_size(event.text)

@@ -1,40 +1,32 @@
-"""Runs of agents: recorded, approved where that is wanted, placed, seen through to their end.
+"""Runs of agents: started, found, cancelled, decided on, and gone on with after another service.
 
 start ──▶ recorded ──▶ awaiting approval? ──▶ a context in a sandbox ──▶ runs ◀──▶ awaiting approval ──▶ ended
-              └── what waits here survives the service: `adopt` goes on with it
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import anyio
 import anyio.abc
 import structlog
 from sqlalchemy import Connection
 
-from execd.errors import ExecdError, ExecutionNotFound, SandboxNotFound
-from execd.events import Complete, Error, Reason, Status, StatusChanged
+from execd.errors import ExecdError, ExecutionNotFound
+from execd.events import Complete, Status
 from execd.identifiers import new_id
 from execd.kernel.kernelspec import Kernelspecs
-from execd.service.agent import AgentConfig, Version
-from execd.service.agent_output import Gatherer
-from execd.service.approvals import APPROVED, Approvals, Verdict
-from execd.service.checkpoints import Checkpoints
-from execd.service.context import Context
+from execd.service.agent import AGENT_RUN, Version
+from execd.service.agent_run import AgentRun, Means
+from execd.service.approvals import Verdict
 from execd.service.execution import Execution, Origin
-from execd.service.executions import Executions
-from execd.service.record import SandboxRecord, SandboxRequest
 from execd.service.schema import check_fits
-from execd.settings import Settings
 from execd.store import agent_runs as rows
 from execd.store.agent_runs import AgentRunRow, WantedRuns
-from execd.store.approvals import PENDING, ApprovalRow
 from execd.store.executions import ExecutionRow
 from execd.waiting import first_of
 
@@ -45,34 +37,6 @@ NOWHERE = ""
 """The sandbox of a run that has not been placed yet."""
 
 MOST_CHILDREN = 1000
-
-
-class Room(Protocol):
-    """What a run needs of a sandbox."""
-
-    @property
-    def id(self) -> str:
-        """The sandbox's id."""
-
-    @property
-    def contexts(self) -> Any:
-        """The sandbox's contexts."""
-
-
-class Rooms(Protocol):
-    """What runs need of all sandboxes."""
-
-    def get(self, sandbox_id: str) -> SandboxRecord:
-        """What is known about a sandbox."""
-
-    async def create(self, wanted: SandboxRequest, key: str = "") -> SandboxRecord:
-        """A new, running sandbox."""
-
-    async def enter(self, sandbox_id: str) -> Room:
-        """The running sandbox with this id."""
-
-    async def delete(self, sandbox_id: str) -> SandboxRecord:
-        """End a sandbox."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,21 +53,11 @@ class Call:
 class AgentRuns:
     """The runs of a service's agents. Their tasks belong to `tasks`."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        kernelspecs: Kernelspecs,
-        executions: Executions,
-        rooms: Rooms,
-        approvals: Approvals,
-        tasks: anyio.abc.TaskGroup,
-    ) -> None:
-        self._settings = settings
+    def __init__(self, kernelspecs: Kernelspecs, means: Means, tasks: anyio.abc.TaskGroup) -> None:
         self._kernelspecs = kernelspecs
-        self._executions = executions
-        self._rooms = rooms
-        self._approvals = approvals
+        self._means = means
         self._tasks = tasks
+        self._left: dict[str, AgentRun] = {}
 
     async def start(self, tenant: str, version: Version, call: Call) -> Execution:
         """A recorded run of this version. Raises InvalidRequest for an input that does not fit, ExecutionNotFound for a
@@ -112,28 +66,38 @@ class AgentRuns:
             check_fits(dict(call.given), version.input_schema, "input")
         if call.parent_id is not None:
             await self.get(tenant, call.parent_id)
-        request = version.config.request(self._kernelspecs.get(version.config.language), call.given)
-        origin = Origin(
-            new_id("run"), None, version.config.language, NOWHERE, tenant, DIALECT, detail=_detail(version, call)
-        )
+        language = version.config.language
+        request = version.config.request(self._kernelspecs.get(language), call.given)
+        origin = Origin(new_id("run"), None, language, NOWHERE, tenant, DIALECT, _detail(version, call))
         row = AgentRunRow(origin.execution_id, version.agent_id, call.session_id, call.parent_id)
-        await self._executions.store.write(partial(rows.add, row=row))
-        execution = await self._executions.new(request, origin)
-        self._tasks.start_soon(self._carry_out, execution)
+        await self._means.executions.store.write(partial(rows.add, row=row))
+        execution = await self._means.executions.new(request, origin)
+        self._tasks.start_soon(AgentRun(execution, self._means).carry_out)
         return execution
 
-    def adopt(self, execution: Execution) -> bool:
-        """Go on with a run that an earlier service has left before it was started. False for what is none: its
-        approvals, if there are any, are withdrawn when it ends."""
+    async def adopt(self, execution: Execution) -> bool:
+        """Take over a run that an earlier service has left, before anything else hears of it. Whether it has no place
+        yet: then nobody else has it. Nothing is done before `go_on`. Raises StorageFull."""
         if execution.origin.dialect != DIALECT:
             return False
-        waits = execution.started_at is None
-        self._tasks.start_soon(self._carry_out if waits else self._clear_up, execution)
-        return waits
+        run = self._left[execution.id] = AgentRun(execution, self._means)
+        await run.recall()
+        return execution.context_id is None
+
+    async def go_on(self) -> None:
+        """Go on with all that was adopted, and clear away what is left of others. Raises StorageFull."""
+        left, self._left = self._left, {}
+        for run in left.values():
+            self._tasks.start_soon(run.carry_out)
+        for record in self._means.rooms.records():
+            run_id = record.wanted.dialect.get(AGENT_RUN)
+            if run_id is not None and (run_id not in left or left[run_id].execution.sandbox_id != record.id):
+                self._tasks.start_soon(self._remove, record.id)
+        await self._means.approvals.withdraw_left()
 
     async def get(self, tenant: str, execution_id: str) -> Execution:
         """The run with this id. Raises ExecutionNotFound."""
-        execution = await self._executions.get(execution_id)
+        execution = await self._means.executions.get(execution_id)
         if execution.origin.dialect != DIALECT or execution.origin.tenant != tenant:
             raise ExecutionNotFound(execution_id)
         return execution
@@ -147,13 +111,13 @@ class AgentRuns:
             found, total = rows.listed(connection, wanted, offset, limit)
             return found
 
-        return await self._executions.select(work), total
+        return await self._means.executions.select(work), total
 
     async def children(self, tenant: str, parents: list[Execution]) -> list[Execution]:
         """The runs that have one of these for their parent."""
         ids = [parent.id for parent in parents]
         query = partial(rows.children, tenant=tenant, parent_ids=ids, most=MOST_CHILDREN)
-        return await self._executions.select(query) if ids else []
+        return await self._means.executions.select(query) if ids else []
 
     async def settled(self, execution: Execution, seconds: float) -> None:
         """Return when it has ended or waits for an approval, or after so many seconds; 0 is for ever."""
@@ -169,114 +133,12 @@ class AgentRuns:
 
     async def decide(self, execution: Execution, verdict: Verdict) -> None:
         """Approve or reject what it waits for. Raises NotAwaitingApproval, AlreadyDecided."""
-        row = await self._approvals.pending(execution.id)
-        await self._approvals.decide(execution.origin.tenant, row.id, verdict)
+        row = await self._means.approvals.pending(execution.id)
+        await self._means.approvals.decide(execution.origin.tenant, row.id, verdict)
 
-    async def _carry_out(self, execution: Execution) -> None:
-        structlog.contextvars.clear_contextvars()
-        try:
-            await self._admit_and_run(execution)
-        except ExecdError as error:
-            _fail(execution, Reason.SANDBOX_LOST, Error(type(error).__name__, str(error)))
-        except Exception:
-            # A defect of ours must not take the other runs along.
-            log.exception("agent_run_broke", execution_id=execution.id)
-            _fail(execution, Reason.ERROR, Error("InternalError", "execd failed to run this; see its log"))
-        await self._clear_up(execution)
-
-    async def _clear_up(self, execution: Execution) -> None:
-        await execution.ended.wait()
+    async def _remove(self, sandbox_id: str) -> None:
         with contextlib.suppress(ExecdError):
-            await self._approvals.withdraw(execution.id)
-
-    async def _admit_and_run(self, execution: Execution) -> None:
-        config = AgentConfig.of(execution.origin.detail["config"])
-        checkpoints = Checkpoints(self._approvals, execution, self._patience(config))
-        execution.listener = Gatherer(execution.origin.detail, checkpoints.ask)
-        if config.approval_required:
-            await _unless_ended(execution, partial(self._admit, execution, config))
-        if execution.journal.ended:
-            return
-        async with self._room(execution, config) as room:
-            context = await room.contexts.create(config.language)
-            try:
-                await self._run(execution, room, context, checkpoints)
-            finally:
-                with anyio.CancelScope(shield=True), contextlib.suppress(ExecdError):
-                    await room.contexts.delete(context.id)
-
-    async def _admit(self, execution: Execution, config: AgentConfig) -> None:
-        """Have it approved. One that is rejected has ended when this returns."""
-        asked = await self._approvals.of(execution.id)
-        payload = {"input": dict(execution.request.given or {})}
-        row = asked[0] if asked else None
-        if row is None:
-            row = await self._approvals.ask(execution, config.checkpoint_name, payload, self._patience(config))
-        if execution.status is Status.QUEUED and row.status == PENDING:
-            execution.park()
-        await self._approvals.wait(row, partial(_act, execution))
-
-    async def _run(self, execution: Execution, room: Room, context: Context, checkpoints: Checkpoints) -> None:
-        if execution.journal.ended:
-            return
-        execution.settle(room.id, context.id)
-        context.submit(execution)
-        await _unless_ended(execution, partial(checkpoints.serve, context))
-
-    @asynccontextmanager
-    async def _room(self, execution: Execution, config: AgentConfig) -> AsyncIterator[Room]:
-        if config.sandbox_id:
-            room = await self._rooms.enter(config.sandbox_id)
-            if self._rooms.get(room.id).tenant != execution.origin.tenant:
-                raise SandboxNotFound(config.sandbox_id)
-            yield room
-            return
-        record = await self._rooms.create(config.sandbox(str(execution.origin.detail["agent_id"])))
-        try:
-            yield await self._rooms.enter(record.id)
-        finally:
-            with anyio.CancelScope(shield=True), contextlib.suppress(ExecdError):
-                await self._rooms.delete(record.id)
-
-    def _patience(self, config: AgentConfig) -> float:
-        return self._settings.approval_timeout if config.approval_timeout is None else config.approval_timeout
-
-
-async def _unless_ended(execution: Execution, work: Callable[[], Any]) -> None:
-    """Do this until it is done or the execution has ended."""
-    failure: ExecdError | None = None
-    async with anyio.create_task_group() as group:
-
-        async def stop() -> None:
-            await execution.ended.wait()
-            group.cancel_scope.cancel()
-
-        group.start_soon(stop)
-        try:
-            await work()
-        except ExecdError as error:
-            failure = error
-        group.cancel_scope.cancel()
-    if failure is not None:
-        raise failure
-
-
-def _act(execution: Execution, row: ApprovalRow) -> None:
-    """What a decision before the start leads to."""
-    if execution.journal.ended:
-        return
-    if row.status == APPROVED:
-        if execution.status is Status.AWAITING_APPROVAL:
-            execution.resume()
-        return
-    execution.emit(StatusChanged("error"))
-    execution.emit(Error("Rejected", row.reason or "it was rejected"))
-    execution.finish(Complete(Status.REJECTED))
-
-
-def _fail(execution: Execution, reason: Reason, error: Error) -> None:
-    if not execution.journal.ended:
-        execution.fail(reason, error)
+            await self._means.rooms.delete(sandbox_id)
 
 
 def _detail(version: Version, call: Call) -> dict[str, Any]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 from dataclasses import replace
 from enum import StrEnum
+from functools import partial
+from pathlib import PurePath
 
 import anyio
 import structlog
@@ -12,6 +14,7 @@ from anyio import to_thread
 
 from execd.events import Complete, Error, Interruption, Reason, Status, Stderr, Stdout
 from execd.isolation.launch import Exit, Launcher, what_failed
+from execd.kernel.adopting import Adopted, close_all
 from execd.kernel.child import ChildProcess, ChildSpec
 from execd.kernel.lines import LineAssembler
 from execd.service.context import SERVICE_ENDED
@@ -58,8 +61,28 @@ class Command:
         self._child: ChildProcess | None = None
         self._with_input = with_input
         self._rung: Rung | None = None
+        self._leaving = anyio.Event()
+        self._left = anyio.Event()
         self._closing = anyio.Event()
         self._ending = SERVICE_ENDED
+
+    @classmethod
+    def adopt(cls, launcher: Launcher, execution: Execution, started: Adopted, timeout: float | None) -> Command:
+        """One that an earlier service has started, to be carried out unless its execution has ended: then only what it
+        has left running is still listened to. Raises OSError."""
+        kept = started.take()
+        spec = ChildSpec((), PurePath("/"), {}, started.label, merge_stderr="stderr" not in kept)
+        command = cls(launcher, execution, spec, timeout)
+        if "stdin" in kept:
+            command.input = InputPipe(kept.pop("stdin"))
+            command.input.on_close = partial(started.drop, "stdin")
+        command._child = ChildProcess.adopt(started, kept, started.label, command._output, lasting=True)
+        close_all(kept)
+        command.spawned.set()
+        if execution.journal.ended:
+            command._left.set()
+            command._child.settle()
+        return command
 
     @property
     def pid(self) -> int | None:
@@ -74,18 +97,33 @@ class Command:
     async def carry_out(self) -> None:
         """Start it and end it."""
         structlog.contextvars.clear_contextvars()
-        self.execution.start()
         try:
-            self._child = self._spawn()
-        except OSError as error:
-            self._close_input()
-            self._fail(Reason.ERROR, what_failed(error))
-            return
+            await self._carry_out()
         finally:
-            self.spawned.set()
+            self._left.set()
+
+    async def leave(self) -> None:
+        """Leave it as it is to a later service; returns when nobody listens to it any more."""
+        self._leaving.set()
+        await self._left.wait()
+        if self._child is not None:
+            self._child.leave()
+
+    async def _carry_out(self) -> None:
+        if self.execution.status is Status.QUEUED:
+            self.execution.start()
+        child = self._child or self._started()
+        if child is None:
+            return
         with anyio.CancelScope(shield=True):
-            await self._until_over(self._child)
-        self._close_input()
+            await self._until_over(child)
+            if self._leaving.is_set():
+                self._leave(child)
+                return
+            self._close_input()
+            # Once its end is kept, nobody has to be told again how it ended.
+            await self.execution.ended.wait()
+        child.settle()
 
     async def close(self, ending: Ending = SERVICE_ENDED) -> None:
         """Kill it, which is how it ends, and listen no more to what it left running."""
@@ -95,12 +133,34 @@ class Command:
         if self._child is not None:
             self._child.close()
 
+    def _leave(self, child: ChildProcess) -> None:
+        child.drain()
+        child.leave()
+        for stream, lines in self._lines.items():
+            self._emit(stream, lines.finish())
+        if self.input is not None:
+            self.input.on_close = lambda: None
+            self.input.close()
+
+    def _started(self) -> ChildProcess | None:
+        try:
+            self._child = self._spawn()
+        except OSError as error:
+            self._close_input()
+            self._fail(Reason.ERROR, what_failed(error))
+        finally:
+            self.spawned.set()
+        return self._child
+
     def _spawn(self) -> ChildProcess:
         if not self._with_input:
-            return ChildProcess(self._launcher, self._spec, self._output)
+            return ChildProcess.start(self._launcher, self._spec, self._output, lasting=True)
         self.input = InputPipe()
         try:
-            return ChildProcess(self._launcher, replace(self._spec, stdin=self.input.theirs), self._output)
+            spec = replace(self._spec, stdin=self.input.theirs, keep={"stdin": self.input.ours})
+            child = ChildProcess.start(self._launcher, spec, self._output, lasting=True)
+            self.input.on_close = partial(child.drop, "stdin")
+            return child
         finally:
             self.input.started()
 
@@ -109,8 +169,11 @@ class Command:
             self.input.close()
 
     async def _until_over(self, child: ChildProcess) -> None:
-        with anyio.move_on_after(self._timeout) as limit:
-            await first_of(child.exited, self.execution.cancel_requested, self._closing)
+        left = None if self._timeout is None else self._timeout - self.execution.elapsed_ms() / 1000
+        with anyio.move_on_after(left) as limit:
+            await first_of(child.exited, self.execution.cancel_requested, self._closing, self._leaving)
+        if self._leaving.is_set():
+            return
         if self._closing.is_set():
             await self._kill(child)
             self._finish(Complete(self._ending.status, self._ending.reason), self._ending.error)

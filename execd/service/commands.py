@@ -24,6 +24,7 @@ from execd.errors import (
 )
 from execd.events import Error, Reason
 from execd.isolation.launch import Launcher
+from execd.kernel.adopting import Adopted
 from execd.kernel.child import ChildSpec
 from execd.kernel.request import ExecuteRequest
 from execd.kernel.tree import kill_marked
@@ -64,6 +65,15 @@ class CommandRequest:
         return self.line if self.line is not None else json.dumps(list(self.argv or ()))
 
 
+@dataclass(frozen=True, slots=True)
+class Family:
+    """What the commands of a sandbox have in common: the beginning of the marks of all of them, which no other sandbox
+    has, and the only user and group of the machine that there may be, None where that is the service."""
+
+    mark: str = field(default_factory=lambda: uuid.uuid4().hex)
+    owner: tuple[int, int] | None = None
+
+
 class Commands:
     """The commands that run, and some that have ended; of the others there are the executions. Their tasks belong to
     `tasks`."""
@@ -75,16 +85,15 @@ class Commands:
         environment: Environment,
         workspace: Workspace,
         tasks: anyio.abc.TaskGroup,
-        owner: tuple[int, int] | None = None,
+        family: Family,
     ) -> None:
-        """`owner` is the only user and group of the machine that there may be, None where that is the service."""
         self._launcher = launcher
-        self._owner = owner
+        self._owner = family.owner
         self._executions = executions
         self._environment = environment
         self._workspace = workspace
         self._tasks = tasks
-        self._family = f"{uuid.uuid4().hex}-"
+        self._family = f"{family.mark}-"
         self._all: dict[str, Command] = {}
         self._logs: dict[str, OutputLog] = {}
         self._closing: Ending | None = None
@@ -106,6 +115,17 @@ class Commands:
         self._remember(command)
         self._tasks.start_soon(command.carry_out)
         return execution
+
+    def adopt(self, started: Adopted, execution: Execution) -> None:
+        """One that an earlier service has started. Raises OSError."""
+        command = Command.adopt(self._launcher, execution, started, execution.request.timeout or None)
+        self._remember(command)
+        if not execution.journal.ended:
+            self._tasks.start_soon(command.carry_out)
+
+    def identity_of(self, label: str) -> str | None:
+        """The execution whose process has this label; None where it is no command's."""
+        return label.removeprefix(self._family) if label.startswith(self._family) else None
 
     def living(self, command_id: str) -> Command:
         """The command with this id that runs, or has ended a short time ago. Raises CommandNotFound."""
@@ -174,6 +194,13 @@ class Commands:
             for command in list(self._all.values()):
                 group.start_soon(command.close, ending)
         await to_thread.run_sync(kill_marked, self._family)
+
+    async def leave(self) -> None:
+        """Leave every command as it is to a later service, and start no more."""
+        self._closing = SERVICE_ENDED
+        async with anyio.create_task_group() as group:
+            for command in self._all.values():
+                group.start_soon(command.leave)
 
     def _closed(self) -> bool:
         return self._closing is not None

@@ -6,6 +6,7 @@ submit ──▶ waiting (bounded) ──▶ serve: one at a time ──▶ Run 
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
@@ -16,7 +17,7 @@ from pathlib import Path
 import anyio
 import structlog
 
-from execd.errors import ContextNotFound, ExecdError, KernelFailed, QueueFull, ShuttingDown
+from execd.errors import ContextNotFound, ExecdError, KernelFailed, QueueFull, ShuttingDown, StorageFull
 from execd.events import Complete, ContextRestarted, Error, Reason, Status, StatusChanged
 from execd.kernel.interpreter import Interpreter
 from execd.kernel.kernelspec import KernelSpec
@@ -44,6 +45,32 @@ SANDBOX_LOST = Ending(
 StartKernel = Callable[[KernelSpec, Path], Awaitable[Interpreter]]
 
 
+async def _kept_by_nobody() -> None:
+    return
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """Who is told when what a later service has to know of a context is not as it was: `changed`; `kept` returns when
+    that is kept, or raises StorageFull."""
+
+    changed: Callable[[Context], None] = lambda _: None
+    kept: Callable[[], Awaitable[None]] = _kept_by_nobody
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What an earlier service has left of a context: its kernel, None where it had none or that is lost, for the reason
+    in `state_lost`; and what had not ended, in the order of its turns. Times are Unix ms."""
+
+    kernel: Interpreter | None
+    generation: int
+    state_lost: str | None
+    created_at: int
+    idle_since: int
+    unfinished: tuple[Execution, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class ContextLimits:
     """What bounds contexts, their number included. Times in seconds."""
@@ -63,7 +90,13 @@ class Context:
     """One interpreter. Its id stays for good; its kernel may be replaced, and then `generation` grows."""
 
     def __init__(
-        self, context_id: str, spec: KernelSpec, cwd: Path, limits: ContextLimits, start_kernel: StartKernel
+        self,
+        context_id: str,
+        spec: KernelSpec,
+        cwd: Path,
+        limits: ContextLimits,
+        start_kernel: StartKernel,
+        witness: Witness | None = None,
     ) -> None:
         self.id = context_id
         self.spec = spec
@@ -82,10 +115,27 @@ class Context:
         self._starting = anyio.Lock()
         self._state_lost: str | None = None
         self._idle_since = time.monotonic()
+        self._under_way: Execution | None = None
+        self._leaving = False
+        self._witness = witness or Witness()
         self._closing = SERVICE_ENDED
         self._scope = anyio.CancelScope()
         self._warming = anyio.CancelScope()
         self._closed = anyio.Event()
+
+    def take_over(self, left: Left) -> None:
+        """Go on from what an earlier service has left; to be called before it is served."""
+        self.kernel, self.generation, self._state_lost = left.kernel, left.generation, left.state_lost
+        self.created_at = left.created_at
+        self._idle_since = time.monotonic() - max(time.time() - left.idle_since / 1000, 0)
+        self._waiting.extend(left.unfinished)
+        if left.kernel is not None and left.unfinished:
+            self._under_way = left.unfinished[0]
+
+    @property
+    def state_lost(self) -> str | None:
+        """Why its next run begins without the variables of the last one; None if it does not."""
+        return self._state_lost
 
     def __repr__(self) -> str:
         return f"<Context {self.id} {self.language}, {self.state}, {len(self._waiting)} waiting>"
@@ -178,9 +228,16 @@ class Context:
     async def hibernate(self, why: str) -> None:
         """End the kernel of an idle context; its next run starts a new one and says so."""
         async with self._starting:
-            if self.kernel is not None and self.running is None and not self._waiting:
+            if self.kernel is not None and self.running is None and not (self._waiting or self._leaving):
                 log.info("context_hibernates", context_id=self.id, why=why)
                 await self._drop_kernel(why)
+
+    async def leave(self) -> None:
+        """Do nothing more, and leave everything as it is to a later service. Nothing can be submitted any more."""
+        self._leaving = True
+        self._scope.cancel()
+        self._warming.cancel()
+        await self._closed.wait()
 
     async def close(self, ending: Ending) -> None:
         """End for good: what runs and what waits ends like this, and the kernel with it."""
@@ -209,8 +266,11 @@ class Context:
         self.running = self._waiting.popleft()
         self._tell_positions()
         await self._carry_out(self.running)
+        # Not before its end is kept: only the first in line can have been begun when a later service finds the line.
+        await self.running.ended.wait()
         self.running = None
         self._idle_since = time.monotonic()
+        self._witness.changed(self)
 
     async def _carry_out(self, execution: Execution) -> None:
         try:
@@ -226,6 +286,8 @@ class Context:
                 execution.fail(Reason.ERROR, Error("InternalError", "execd failed while it ran this code; see its log"))
 
     async def _run(self, execution: Execution) -> None:
+        if await self._followed(execution):
+            return
         kernel = await self._ready_kernel()
         harvest = await self.harvests.begin(execution)
         try:
@@ -239,12 +301,33 @@ class Context:
         if self._state_lost is not None:
             execution.emit(ContextRestarted(self.generation, self._state_lost))
             self._state_lost = None
-        execution.start()
-        timeout = self._limits.timeout(execution.request.timeout)
-        run = Run(execution, kernel, timeout, self._limits.interrupt_grace, harvest)
+        if execution.status is Status.QUEUED:
+            execution.start()
+        self._witness.changed(self)
+        run = self._new_run(execution, kernel, harvest)
         await run.carry_out()
         if run.kernel_exits:
             await self._drop_kernel("the code called exit()")
+
+    async def _followed(self, execution: Execution) -> bool:
+        """Whether the kernel that was adopted had got this one from the service before: then it has ended now."""
+        kernel = self.kernel
+        if execution is not self._under_way or kernel is None:
+            return False
+        self._under_way = None
+        harvest = await self.harvests.begin(execution)
+        try:
+            run = self._new_run(execution, kernel, harvest)
+            followed = await run.follow()
+        finally:
+            harvest.close()
+        if followed and run.kernel_exits:
+            await self._drop_kernel("the code called exit()")
+        return followed
+
+    def _new_run(self, execution: Execution, kernel: Interpreter, harvest: Harvest) -> Run:
+        timeout = self._limits.timeout(execution.request.timeout)
+        return Run(execution, kernel, timeout, self._limits.interrupt_grace, harvest)
 
     async def _ready_kernel(self) -> Interpreter:
         async with self._starting:
@@ -253,6 +336,9 @@ class Context:
             if self.kernel is None:
                 self.kernel = await self._start_kernel(self.spec, self.cwd)
                 self.generation += 1
+                self._witness.changed(self)
+                with contextlib.suppress(StorageFull):  # Then a later service does not find it.
+                    await self._witness.kept()
             return self.kernel
 
     async def _drop_kernel(self, why: str) -> None:
@@ -260,6 +346,7 @@ class Context:
             await self.kernel.shutdown()
             self.kernel = None
             self._state_lost = why
+            self._witness.changed(self)
 
     def _tell_positions(self) -> None:
         for position, execution in enumerate(self._waiting, start=1):
@@ -268,12 +355,21 @@ class Context:
     async def _wind_up(self) -> None:
         # Whoever starts or ends a kernel at this moment comes first: what it leaves must not stay.
         async with self._starting:
+            if self._leaving:
+                self._witness.changed(self)
+                self._leave_kernel()
+                return
             await self._drop_kernel("the context was closed")
         for execution in (self.running, *self._waiting):
             if execution is not None and not execution.journal.ended:
                 self._foreclose(execution)
         self.running = None
         self._waiting.clear()
+        self._closed.set()
+
+    def _leave_kernel(self) -> None:
+        if self.kernel is not None:
+            self.kernel.leave()
         self._closed.set()
 
     def _gone(self) -> ExecdError:

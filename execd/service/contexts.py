@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import anyio
 import anyio.abc
@@ -10,7 +11,7 @@ import structlog
 
 from execd.errors import ContextNotFound, ShuttingDown, TooManyContexts
 from execd.kernel.kernelspec import KernelSpec, Kernelspecs
-from execd.service.context import CONTEXT_DELETED, SERVICE_ENDED, Context, ContextLimits, StartKernel
+from execd.service.context import CONTEXT_DELETED, SERVICE_ENDED, Context, ContextLimits, Left, StartKernel, Witness
 from execd.service.harvest import NO_HARVESTS, Harvests
 from execd.service.run import Ending
 from execd.service.workspace import Workspace
@@ -18,9 +19,25 @@ from execd.service.workspace import Workspace
 log = structlog.get_logger(__name__)
 
 
+class Keep:
+    """Who names contexts, and keeps what a later service has to know of them. This one keeps nothing."""
+
+    def __init__(self, identify: Callable[[], str]) -> None:
+        self.identify = identify
+
+    def note(self, context: Context, *, default: bool) -> None:
+        """It is new, or not as it was; `default`: it is its language's."""
+
+    def forget(self, context: Context) -> None:
+        """It is no more."""
+
+    async def kept(self) -> None:
+        """Return when what was noted is kept. Raises StorageFull."""
+
+
 class Contexts:
-    """Every context by id, and each language's default. Their tasks belong to `tasks`; `identify` names them. What
-    their runs make is gathered by `harvests`."""
+    """Every context by id, and each language's default. Their tasks belong to `tasks`; `keep` names them. What their
+    runs make is gathered by `harvests`."""
 
     def __init__(
         self,
@@ -29,18 +46,20 @@ class Contexts:
         workspace: Workspace,
         limits: ContextLimits,
         tasks: anyio.abc.TaskGroup,
-        identify: Callable[[], str],
+        keep: Keep,
     ) -> None:
         self._kernelspecs = kernelspecs
         self._start_kernel = start_kernel
         self._workspace = workspace
         self._limits = limits
         self._tasks = tasks
-        self._identify = identify
+        self._keep = keep
+        self._witness = Witness(self._note, keep.kept)
         self.harvests: Harvests = NO_HARVESTS
         self._all: dict[str, Context] = {}
         self._defaults: dict[str, Context] = {}
         self._open = True
+        self._ended = False
 
     def get(self, context_id: str) -> Context:
         """The context with this id. Raises ContextNotFound."""
@@ -66,14 +85,28 @@ class Contexts:
         return sum(context.kernel is not None and context.kernel.alive for context in self._all.values())
 
     async def create(self, language: str, cwd: str | None = None) -> Context:
-        """A new context with a living kernel. Raises UnknownLanguage, TooManyContexts, KernelFailed."""
+        """A new context with a living kernel, which is kept. Raises UnknownLanguage, TooManyContexts, KernelFailed,
+        StorageFull."""
         context = self._add(self._kernelspecs.get(language), cwd)
         try:
             await context.warm()
+            await self._keep.kept()
         except BaseException:
             with anyio.CancelScope(shield=True):
                 await self._remove(context)
             raise
+        return context
+
+    def adopt(self, context_id: str, spec: KernelSpec, cwd: Path, left: Left, *, default: bool) -> Context:
+        """One that an earlier service has left."""
+        context = Context(context_id, spec, cwd, self._limits, self._start_kernel, self._witness)
+        context.harvests = self.harvests
+        context.take_over(left)
+        if default:
+            self._defaults[spec.language] = context
+        self._all[context.id] = context
+        self._tasks.start_soon(context.serve)
+        log.info("context_adopted", context_id=context.id, language=context.language, state=context.state)
         return context
 
     def default(self, language: str, cwd: str | None = None) -> Context:
@@ -82,6 +115,7 @@ class Contexts:
         spec = self._kernelspecs.get(language)
         if language not in self._defaults:
             self._defaults[language] = self._add(spec, cwd)
+            self._note(self._defaults[language])
         return self._defaults[language]
 
     async def delete(self, context_id: str) -> None:
@@ -105,10 +139,22 @@ class Contexts:
 
     async def close(self, ending: Ending = SERVICE_ENDED) -> None:
         """End every context, all at once, and accept no new one; what runs in them ends like this."""
-        self._open = False
+        self._open, self._ended = False, True
         async with anyio.create_task_group() as group:
             for context in self.list():
                 group.start_soon(context.close, ending)
+
+    async def leave(self) -> None:
+        """Leave every context as it is to a later service, and accept no new one."""
+        self._open = False
+        async with anyio.create_task_group() as group:
+            for context in self.list():
+                group.start_soon(context.leave)
+
+    def _note(self, context: Context) -> None:
+        # What was kept of them goes with their sandbox.
+        if self._all.get(context.id) is context and not self._ended:
+            self._keep.note(context, default=self._defaults.get(context.language) is context)
 
     def _add(self, spec: KernelSpec, cwd: str | None) -> Context:
         if not self._open:
@@ -116,9 +162,10 @@ class Contexts:
         if len(self._all) >= self._limits.contexts:
             raise TooManyContexts(self._limits.contexts)
         folder = self._workspace.usable(cwd)
-        context = Context(self._identify(), spec, folder, self._limits, self._start_kernel)
+        context = Context(self._keep.identify(), spec, folder, self._limits, self._start_kernel, self._witness)
         context.harvests = self.harvests
         self._all[context.id] = context
+        self._note(context)
         self._tasks.start_soon(context.serve)
         log.info("context_created", context_id=context.id, language=context.language)
         return context
@@ -127,5 +174,6 @@ class Contexts:
         self._all.pop(context.id, None)
         if self._defaults.get(context.language) is context:
             del self._defaults[context.language]
+        self._keep.forget(context)
         await context.close(CONTEXT_DELETED)
         log.info("context_deleted", context_id=context.id)

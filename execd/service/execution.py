@@ -30,7 +30,13 @@ DEFAULT_SANDBOX = "default"
 DEFAULT_TENANT = "default"
 """Whose everything is while there are no keys."""
 
+# How a run ends that was under way when the service did, and of whose end nobody knows.
+SERVICE_GONE = Error("ServiceRestarted", "the service ended while this ran; how it ended is not known")
+
 _LATE_BYTES = 256 * 1024
+
+# In the detail: for how long it was parked since it was started, in ms, and since when it is.
+_PARKED = "parked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +217,7 @@ class Execution:
         """Wait until somebody has approved: before it starts, or in the middle, where its time limit stands still."""
         self._become(Status.AWAITING_APPROVAL)
         self._parked_at = self._stopwatch()
+        self.origin.detail[_PARKED] = [self._parked_ms, self.journal.clock()]
         self.journal.append(StatusChanged(Status.AWAITING_APPROVAL.value))
         self.parked.set()
         self.clock_changed()
@@ -219,6 +226,7 @@ class Execution:
         """Go on where it was parked."""
         self._become(Status.QUEUED if self.started_at is None else Status.RUNNING)
         self._parked_ms, self._parked_at = self.parked_ms(), None
+        self.origin.detail[_PARKED] = [self._parked_ms, None]
         self.parked = anyio.Event()
         self.journal.append(StatusChanged(self.status.value))
         self.clock_changed()
@@ -264,14 +272,19 @@ class Execution:
         self.cancel_requested_at = now.cancel_requested_at
         self.execution_count, self.error, self.complete = now.execution_count, now.error, now.complete
         self.trace = now.trace
-        if self.status is Status.AWAITING_APPROVAL:
-            self._parked_at = self._stopwatch()
-            self.parked.set()
+        self._restore_parked()
         if self.complete is not None:
             self._took = now.duration_ms
         elif self.started_at is not None:
             self._began = self._stopwatch() - max(self.journal.clock() - self.started_at, 0)
         self.told()
+
+    def _restore_parked(self) -> None:
+        self._parked_ms, since = self.origin.detail.get(_PARKED, (0, None))
+        if self.status is Status.AWAITING_APPROVAL:
+            now = self.journal.clock()
+            self._parked_at = self._stopwatch() - max(now - (now if since is None else since), 0)
+            self.parked.set()
 
     def told(self) -> None:
         """More of the journal is kept, or cannot be: its end may be known now."""

@@ -10,10 +10,10 @@ import structlog
 from sqlalchemy import Connection
 
 from execd.errors import ExecutionNotFound, StorageFull
-from execd.events import Complete, Error, Reason, ServiceRestarted, Status, StatusChanged
+from execd.events import Complete, Reason, ServiceRestarted, Status, StatusChanged
 from execd.kernel.request import ExecuteRequest
 from execd.service.budget import OutputBudget
-from execd.service.execution import DEFAULT_TENANT, Execution, Origin
+from execd.service.execution import DEFAULT_TENANT, SERVICE_GONE, Execution, Origin
 from execd.service.journal import Journal, now_ms
 from execd.service.meters import Meters
 from execd.service.recorder import ExecutionShelf, Recorder
@@ -27,9 +27,6 @@ log = structlog.get_logger(__name__)
 
 _PRUNE_PAUSE_SECONDS = 5.0
 _PRUNE_SECONDS = 60.0
-
-# How a run ends that was under way when the service did, and of whose end nobody knows.
-SERVICE_GONE = Error("ServiceRestarted", "the service ended while this ran; how it ended is not known")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +116,10 @@ class Executions:
         found = await self._recorder.store.read(query)
         return [self._living.get(row.id) or self._restored(row) for row in found if not self._too_old(row)]
 
+    async def flush(self) -> None:
+        """Return when all that they have done is kept. Raises StorageFull."""
+        await self._recorder.flush()
+
     async def prune(self) -> None:
         """Remove what the retention does not keep, and say what that was. Raises StorageFull."""
         settings = self._settings
@@ -151,7 +152,7 @@ class Executions:
         left = await self._recorder.store.read(
             lambda connection: rows.unfinished(connection, self._recorder.store.node)
         )
-        return [self._revived(row) for row in left]
+        return [await self._revived(row) for row in left]
 
     def abandon(self, execution: Execution) -> None:
         """End one that was left, and of whose end nobody knows."""
@@ -161,6 +162,11 @@ class Executions:
         execution.emit(StatusChanged("error"))
         execution.emit(SERVICE_GONE)
         execution.finish(Complete(Status.FAILED, Reason.SERVICE_RESTARTED, duration_ms=execution.elapsed_ms()))
+
+    def leave(self) -> None:
+        """Let who follows them go on at a later service."""
+        for execution in self._living.values():
+            execution.journal.leave()
 
     def _budget(self) -> OutputBudget:
         settings = self._settings
@@ -174,8 +180,11 @@ class Executions:
         shelf.execution = execution
         return execution
 
-    def _revived(self, row: ExecutionRow) -> Execution:
+    async def _revived(self, row: ExecutionRow) -> Execution:
         execution = self._living[row.id] = self._restored(row)
+        if execution.request.allow_stdin:
+            last = await self._recorder.read(row.id, row.last_seq - 1, 1)
+            execution.awaiting_input = bool(last.records) and last.records[0].startswith(b'{"type":"input_request",')
         execution.journal.append(ServiceRestarted(row.last_seq))
         return execution
 

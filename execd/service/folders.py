@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,9 @@ from pathlib import Path
 from execd.errors import FolderInUse
 from execd.identifiers import new_id
 from execd.isolation.trees import wipe
+from execd.service.execution import DEFAULT_SANDBOX
 from execd.settings import Settings
+from execd.warden.protocol import LOCK
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +43,35 @@ class Folders:
         workspace = settings.workspace_dir.absolute()
         workspace.mkdir(parents=True, exist_ok=True, mode=0o700 if settings.workspace is None else 0o755)
         env_file = settings.envs or data / "envs"
-        with (
-            _locked(data),
-            _fresh(data / "sandboxes") as sandboxes,
-            _runtime(data / "runtime") as runtime,
-        ):
+        with _locked(data):
             env_file.touch(mode=0o600)
-            warden = data / "warden"
-            warden.mkdir(mode=0o700, exist_ok=True)
-            yield cls(data, _node(data), env_file, workspace, runtime, warden, data / "cache", sandboxes)
+            for made in (data / "warden", data / "sandboxes"):
+                made.mkdir(mode=0o700, exist_ok=True)
+            runtime = _runtime(data / "runtime")
+            folders = cls(
+                data, _node(data), env_file, workspace, runtime, data / "warden", data / "cache", data / "sandboxes"
+            )
+            try:
+                yield folders
+            finally:
+                folders.clear()
+
+    def clear(self) -> None:
+        """Remove what belongs to sandboxes, unless a warden lives: then they do."""
+        if not _lives(self.warden / LOCK):
+            for folder in (self.sandboxes, self.runtime):
+                wipe(folder)
+            (self.data / "runtime").unlink(missing_ok=True)
+
+    def keep_only(self, sandbox_ids: Collection[str]) -> None:
+        """Remove what belongs to other sandboxes than these."""
+        for folder in self.sandboxes.iterdir():
+            if folder.name not in sandbox_ids:
+                wipe(folder)
+        for folder in self.runtime.iterdir():
+            # Without walls the one named default has its things beside the others' folders.
+            if folder.name not in sandbox_ids and (DEFAULT_SANDBOX not in sandbox_ids or folder.name.startswith("sb_")):
+                wipe(folder)
 
     def let_others_pass(self) -> None:
         """Let other users through to what is theirs in `sandboxes` and `runtime`. What else is in the data folder is
@@ -77,28 +100,38 @@ def _node(folder: Path) -> str:
     return file.read_text()
 
 
-@contextmanager
-def _fresh(folder: Path) -> Iterator[Path]:
-    # What a service left that was killed; what it knew of executions and sandboxes is gone with its memory.
-    wipe(folder)
-    folder.mkdir(mode=0o700)
-    try:
-        yield folder
-    finally:
-        wipe(folder)
-
-
-@contextmanager
-def _runtime(link: Path) -> Iterator[Path]:
+def _runtime(link: Path) -> Path:
     # Directly below /tmp, whatever TMPDIR says: a unix socket's path must be short. The link in the data folder tells
-    # the next service what one left that was killed.
+    # the next service which one it is.
     if link.is_symlink():
-        wipe(link.readlink())
+        folder = link.readlink()
+        if _is_ours(folder):
+            return folder
         link.unlink()
     folder = Path(tempfile.mkdtemp(prefix="execd-", dir="/tmp"))
     link.symlink_to(folder)
+    return folder
+
+
+def _is_ours(folder: Path) -> bool:
+    # Everybody may make something in /tmp after it was emptied.
     try:
-        yield folder
+        found = folder.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o022
+
+
+def _lives(lock: Path) -> bool:
+    """Whether a warden has locked this file."""
+    try:
+        fd = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
     finally:
-        wipe(folder)
-        link.unlink(missing_ok=True)
+        os.close(fd)
+    return False

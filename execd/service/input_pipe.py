@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
 
 import anyio
 
@@ -12,14 +13,22 @@ from execd.waiting import first_of
 
 
 class InputPipe:
-    """A pipe to a command that has not started yet. `theirs` is the command's end, which `started` closes here."""
+    """A pipe to a command that has not started yet. `theirs` is the command's end, which `started` closes here; what
+    else must be done for its input to end, `on_close` does."""
 
-    def __init__(self) -> None:
-        """Raises OSError when there are no more descriptors."""
-        self.theirs, self._fd = os.pipe()
+    def __init__(self, adopted: int | None = None) -> None:
+        """`adopted` is the end of a pipe to a command that an earlier service has started. Raises OSError when there
+        are no more descriptors."""
+        self.theirs, self._fd = os.pipe() if adopted is None else (-1, adopted)
         os.set_blocking(self._fd, False)
+        self.on_close: Callable[[], None] = lambda: None
         self._turn = anyio.Lock()
         self._closed = anyio.Event()
+
+    @property
+    def ours(self) -> int:
+        """The end that is written to; -1 once it is closed."""
+        return self._fd
 
     def started(self) -> None:
         """The command has its end by now, or never will. Safe to call twice."""
@@ -42,6 +51,7 @@ class InputPipe:
             os.close(self._fd)
             self._fd = -1
             self._closed.set()
+            self.on_close()
 
     async def _write_some(self, data: memoryview) -> int:
         while True:

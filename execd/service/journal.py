@@ -93,6 +93,8 @@ class Journal:
         self.end_seq: int | None = None
         self.size = 0
         self.storage_failed = False
+        self.left = False
+        """Whether who follows it is to go on at a later service."""
         self._shelf = shelf
         self._segments: deque[_Segment] = deque()
         self._last_timestamp = 0
@@ -203,7 +205,14 @@ class Journal:
             if self._over(after) and not (late_only and found.records):
                 return
             if not found.records and self.told_seq <= after:
+                if self.left:
+                    return
                 await self._more()
+
+    def leave(self) -> None:
+        """Leave it to a later service: who follows it has what there is, and is to go on there."""
+        self.left = True
+        self._tell()
 
     def _in_memory(self, after: int, most: int) -> Slice:
         for segment in self._segments:

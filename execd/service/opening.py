@@ -1,4 +1,5 @@
-"""The opening of a service: folders claimed, kernels known, sandboxes to be had; and its end, which leaves nothing."""
+"""The opening of a service: folders claimed, kernels known, sandboxes to be had; and its end, which leaves nothing but
+what the next one is to find."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ import anyio.abc
 import structlog
 
 from execd.kernel.kernelspec import Kernelspecs, bundled_kernels
+from execd.service.adoption import Adoption
 from execd.service.artifacts import Artifacts
 from execd.service.egress import Egress
 from execd.service.egress_addresses import Resolver
@@ -23,6 +25,7 @@ from execd.service.meters import Meters
 from execd.service.place import MachinePlaces
 from execd.service.preflight import find_walls
 from execd.service.recorder import recording
+from execd.service.registry import registering
 from execd.service.sandbox import Common
 from execd.service.sandboxes import Sandboxes
 from execd.service.starter import open_zmq
@@ -42,8 +45,9 @@ log = structlog.get_logger(__name__)
 
 @asynccontextmanager
 async def open_sandboxes(settings: Settings, meters: Meters) -> AsyncIterator[Sandboxes]:
-    """The service's sandboxes while the block runs; every kernel and folder of their making is gone afterwards. What
-    happens in them is counted by `meters`.
+    """The service's sandboxes while the block runs, those that an earlier service has left among them. Afterwards every
+    kernel and folder of their making is gone, unless they are `keeping`: then the next service finds them. What happens
+    in them is counted by `meters`.
 
     Raises CannotServe, or OSError when the data folder cannot be used.
     """
@@ -52,19 +56,19 @@ async def open_sandboxes(settings: Settings, meters: Meters) -> AsyncIterator[Sa
     with Folders.claim(settings) as folders, Store.open(url, folders.node) as store:
         zmq = open_zmq()
         keeper = Keeper(folders.warden, settings.warden_patience)
+        keep = True
         try:
             walls = await find_walls(settings, folders, keeper)
-            async with anyio.create_task_group() as tasks, recording(store) as recorder:
+            async with anyio.create_task_group() as tasks, recording(store) as recorder, registering(store) as registry:
                 executions = Executions(settings, recorder, meters)
-                tasks.start_soon(executions.retain)
                 artifacts = Artifacts(store, Blobs(folders.data / "artifacts"), settings)
-                tasks.start_soon(artifacts.retain)
                 links = Links(lasting_key(folders.data / "links.key"))
-                common = Common(settings, kernelspecs, executions, artifacts, links, meters, zmq, tasks)
+                common = Common(settings, kernelspecs, executions, artifacts, links, meters, zmq, registry, tasks)
+                sandboxes = Sandboxes(common, _places(settings, folders, keeper, walls, tasks))
+                await Adoption(sandboxes, executions, registry, folders).carry_out(await keeper.warden())
+                tasks.start_soon(executions.retain)
+                tasks.start_soon(artifacts.retain)
                 tasks.start_soon(_prepare, keeper, kernelspecs)
-                places = _places(settings, folders, keeper, walls, tasks)
-                sandboxes = Sandboxes(common, places)
-                await _settle(executions, sandboxes)
                 meters.show(sandboxes.count_waiting, sandboxes.count_kernels, sandboxes.count_commands)
                 tasks.start_soon(keep_time, sandboxes, tasks)
                 if settings.context_idle_timeout:
@@ -72,21 +76,14 @@ async def open_sandboxes(settings: Settings, meters: Meters) -> AsyncIterator[Sa
                 try:
                     yield sandboxes
                 finally:
+                    keep = sandboxes.keeping
                     with anyio.CancelScope(shield=True):
-                        await sandboxes.remove()
+                        await (sandboxes.leave() if keep else sandboxes.remove())
                     tasks.cancel_scope.cancel()
         finally:
             with anyio.CancelScope(shield=True):
-                await keeper.end()
+                await keeper.part(keep=keep)
             zmq.destroy(linger=0)
-
-
-async def _settle(executions: Executions, sandboxes: Sandboxes) -> None:
-    """Go on with what a service before this one has left before it was started; end what was under way."""
-    for execution in await executions.unfinished():
-        if not sandboxes.agency.runs.adopt(execution):
-            executions.abandon(execution)
-    await sandboxes.agency.approvals.withdraw_left()
 
 
 async def _prepare(keeper: Keeper, kernelspecs: Kernelspecs) -> None:

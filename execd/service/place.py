@@ -91,6 +91,10 @@ class Places(Protocol):
     async def open(self, record: SandboxRecord) -> Place:
         """A place for this sandbox, empty. Raises NotOffered, OSError."""
 
+    async def adopt(self, record: SandboxRecord, enclosure: Enclosure) -> Place:
+        """The place of a sandbox that an earlier service has left, with all that is in it. Raises NotOffered where
+        places are others now, and OSError; then it is closed."""
+
 
 @dataclass(eq=False)
 class MachinePlace:
@@ -193,6 +197,16 @@ class MachinePlaces:
         (folder / "envs").touch(mode=0o600)
         plan = Plan(record.id, Mode.PROCESS, None, str(folder / "workspace"), str(folder / "home"))
         return self._place(await warden.open(plan), folder / "envs", runtime, folder)
+
+    async def adopt(self, record: SandboxRecord, enclosure: Enclosure) -> Place:
+        """The place of a sandbox that an earlier service has left. Raises NotOffered for one with walls."""
+        if enclosure.plan.mode is not Mode.PROCESS:
+            await enclosure.close()
+            raise NotOffered(f"its walls are {enclosure.plan.mode}, and this service has none")
+        if record.id == DEFAULT_SANDBOX:
+            return self._place(enclosure, self._folders.env_file, self._folders.runtime)
+        folder = self._folders.sandboxes / record.id
+        return self._place(enclosure, folder / "envs", self._folders.runtime / record.id, folder)
 
     def _place(self, enclosure: Enclosure, env_file: Path, runtime: Path, removed: Path | None = None) -> MachinePlace:
         programs = f"{self._settings.kernel_python.parent}:{os.environ.get('PATH', os.defpath)}"

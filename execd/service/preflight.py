@@ -25,8 +25,8 @@ OLDEST_PYTHON = (3, 11)
 
 
 async def find_walls(settings: Settings, folders: Folders, keeper: Keeper) -> Walls | None:
-    """What sandboxes are to have; None where no walls are asked for. What an earlier service has left in the warden is
-    ended before. Raises CannotServe where sandboxes cannot be made as the settings want them."""
+    """What sandboxes are to have; None where no walls are asked for. Raises CannotServe where sandboxes cannot be made
+    as the settings want them."""
     Policy.parse(settings.egress_allow, settings.port)
     python = await to_thread.run_sync(describe_python, settings.kernel_python)
     check_python(settings, python)

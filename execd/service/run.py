@@ -31,13 +31,15 @@ from execd.kernel.messages import MalformedMessage
 from execd.kernel.process import describe_exit
 from execd.kernel.request import PendingRequest
 from execd.kernel.translate import error_of
-from execd.service.execution import Execution
+from execd.service.execution import SERVICE_GONE, Execution
 from execd.service.harvest import NO_HARVESTS, Harvest
 
 log = structlog.get_logger(__name__)
 
 # How long the second of reply and idle may be missing once the first is in.
 HALF_ENDED_PATIENCE = 5.0
+# How long an adopted kernel may take to say whether it has got a run: one that stands still says nothing.
+_KNOWN_SECONDS = 5.0
 
 
 class Cause(StrEnum):
@@ -138,9 +140,35 @@ class Run:
         self._kernel.process.reset_peak_memory()
         self._deadline = time.monotonic() + self._timeout
         self._begin_by = time.monotonic() + self._grace
-        self._execution.clock_changed = self._wake.set
         wanted = self._execution.request
-        self._request = self._kernel.execute(wanted, self._emit, self._wake.set)
+        self._request = self._kernel.execute(wanted, self._emit, self._wake.set, self._execution.id)
+        await self._see_through(cpu_before)
+
+    async def follow(self) -> bool:
+        """See what an adopted kernel may have been running through to its end. False: it has never got it, and nothing
+        was done."""
+        self._request = self._kernel.follow(self._emit, self._wake.set)
+        with anyio.move_on_after(_KNOWN_SECONDS):
+            while not (self._request.known or self._kernel.process.dead.is_set()):
+                self._wake.clear()
+                async with anyio.create_task_group() as group:
+                    group.start_soon(self._wake_when, self._kernel.process.dead)
+                    await self._wake.wait()
+                    group.cancel_scope.cancel()
+        if self._request.never:
+            return False
+        if self._execution.journal.ended:
+            # Cancelled while it was not known whether it had begun.
+            await self._kernel.interrupt()
+            return True
+        if self._execution.status is Status.QUEUED:
+            self._execution.start()
+        self._deadline = time.monotonic() + self._timeout - self._execution.elapsed_ms() / 1000
+        await self._see_through(None)
+        return True
+
+    async def _see_through(self, cpu_before: float | None) -> None:
+        self._execution.clock_changed = self._wake.set
         async with anyio.create_task_group() as group:
             group.start_soon(self._wake_when, self._kernel.process.dead)
             group.start_soon(self._wake_when, self._execution.cancel_requested)
@@ -261,6 +289,8 @@ class Run:
         return None if self._rung is None else Interruption(self._rung.rung.value, self._kernel.alive)
 
     def _ending(self) -> Ending:
+        if self._request.unknown:
+            return Ending(Status.FAILED, Reason.SERVICE_RESTARTED, SERVICE_GONE)
         died = None if self._kernel.alive or self._request.ended else describe_exit(self._kernel.process.exit_code)
         shown = self._held_error or self._execution.error
         return ending_of(self._cause, self._timeout, died, self._request.reply, shown, oom=self._kernel.process.oom)

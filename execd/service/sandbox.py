@@ -19,7 +19,7 @@ from execd.kernel.kernelspec import Kernelspecs
 from execd.kernel.request import ExecuteRequest
 from execd.kernel.variables import check
 from execd.service.artifacts import Artifacts
-from execd.service.commands import Commands
+from execd.service.commands import Commands, Family
 from execd.service.context import SERVICE_ENDED, Context, ContextLimits
 from execd.service.contexts import Contexts
 from execd.service.environment import Environment, sandbox_environment
@@ -27,6 +27,7 @@ from execd.service.execution import Asked, Execution, Origin
 from execd.service.executions import Executions, SandboxExecutions
 from execd.service.files import Files
 from execd.service.journal import now_ms
+from execd.service.keeping import ContextKeep
 from execd.service.links import Links
 from execd.service.meters import Meters
 from execd.service.metrics import Metrics
@@ -35,6 +36,7 @@ from execd.service.paths import Paths
 from execd.service.place import Place
 from execd.service.proxy import Proxy
 from execd.service.record import SandboxRecord
+from execd.service.registry import Registry
 from execd.service.run import Ending
 from execd.service.run_artifacts import SandboxArtifacts
 from execd.service.starter import KernelStarter, ZmqContext
@@ -56,6 +58,7 @@ class Common:
     links: Links
     meters: Meters
     zmq: ZmqContext
+    registry: Registry
     tasks: anyio.abc.TaskGroup
 
 
@@ -79,6 +82,9 @@ class Sandbox:
     proxy: Proxy
     metrics: Metrics
     watches: Watches
+    starter: KernelStarter
+    registry: Registry
+    mark: str
     part_uploads: PartUploads = field(default_factory=PartUploads)
     gone: anyio.Event = field(default_factory=anyio.Event)
     _touched_at: int = field(default_factory=now_ms)
@@ -86,8 +92,9 @@ class Sandbox:
     _keyed: anyio.Lock = field(default_factory=anyio.Lock)
 
     @classmethod
-    def furnish(cls, record: SandboxRecord, place: Place, common: Common) -> Sandbox:
-        """A sandbox in this place. Raises WorkingFolderUnusable when its cwd cannot be made."""
+    def furnish(cls, record: SandboxRecord, place: Place, common: Common, mark: str = "") -> Sandbox:
+        """A sandbox in this place; `mark` is what the commands of one that an earlier service has left are marked
+        with. Raises WorkingFolderUnusable when its cwd cannot be made."""
         settings = common.settings
         root = place.root
         cwd = Workspace(root, Workspace(root, place.workspace).usable(record.wanted.cwd))
@@ -95,6 +102,7 @@ class Sandbox:
         executions = common.executions.of(record.id, record.tenant)
         starter = KernelStarter(common.zmq, place, environment, settings, common.meters, common.tasks)
         make = partial(Contexts, common.kernelspecs, starter, cwd, _limits(settings), common.tasks)
+        family = Family(mark or uuid.uuid4().hex, place.owner)
         made = cls(
             id=record.id,
             place=place,
@@ -103,15 +111,18 @@ class Sandbox:
             executions=executions,
             artifacts=SandboxArtifacts(common.artifacts, root, place.workspace),
             warm=starter.warm,
-            contexts=make(partial(new_id, "ctx")),
-            sessions=make(lambda: str(uuid.uuid4())),
-            commands=Commands(executions, place.launcher, environment, cwd, common.tasks, place.owner),
+            contexts=make(ContextKeep(partial(new_id, "ctx"), common.registry, record.id, "context")),
+            sessions=make(ContextKeep(lambda: str(uuid.uuid4()), common.registry, record.id, "session")),
+            commands=Commands(executions, place.launcher, environment, cwd, common.tasks, family),
             files=Files(root, Paths(cwd.path, environment.lasting, root.accounts)),
             meters=common.meters,
             terminals=Terminals(place.launcher, environment, cwd, settings.max_terminals, common.tasks),
             proxy=Proxy(settings.port if place.shares_network else 0, place.socket),
             metrics=Metrics(place.machine),
             watches=Watches(root),
+            starter=starter,
+            registry=common.registry,
+            mark=family.mark,
         )
         made.contexts.harvests = made.sessions.harvests = made.artifacts
         return made
@@ -189,6 +200,10 @@ class Sandbox:
             self.touch()
         return max(self._touched_at, self.executions.last_end())
 
+    def was_used_at(self, at: int) -> None:
+        """It was used last at this time, in Unix ms, before this service had it."""
+        self._touched_at = at
+
     def touch(self) -> None:
         """Note that somebody uses the sandbox now."""
         self._touched_at = now_ms()
@@ -216,6 +231,19 @@ class Sandbox:
             group.start_soon(self.commands.close, ending)
             group.start_soon(self.terminals.close)
         self.artifacts.close()
+
+    async def leave_alone(self) -> None:
+        """Do nothing more in it, and leave what runs to a later service: contexts with their kernels, and commands.
+        Terminals, watches and kernels that wait for somebody end."""
+        self.watches.close()
+        self.metrics.close()
+        self.part_uploads.close()
+        async with anyio.create_task_group() as group:
+            group.start_soon(self.warm.close)
+            group.start_soon(self.contexts.leave)
+            group.start_soon(self.sessions.leave)
+            group.start_soon(self.commands.leave)
+            group.start_soon(self.terminals.close)
 
     async def leave(self) -> None:
         """Close what still comes through the proxy, then the place, with all that is in it. Raises OSError."""

@@ -25,22 +25,28 @@ from execd.errors import (
     SandboxNotFound,
     SandboxNotReady,
     ShuttingDown,
+    StorageFull,
     TooManySandboxes,
 )
 from execd.identifiers import new_id
 from execd.service.agency import Agency
+from execd.service.agent_run import Means
+from execd.service.approvals import Approvals
 from execd.service.capabilities import Capabilities
 from execd.service.context import SANDBOX_DELETED, SANDBOX_EXPIRED, SANDBOX_LOST, SERVICE_ENDED
 from execd.service.copying import copy_tree
 from execd.service.execution import DEFAULT_SANDBOX
 from execd.service.expiry import bounded, expires_at
 from execd.service.journal import now_ms
+from execd.service.keeping import SandboxTrace, keep_sandbox
 from execd.service.network import check_change, choose_network
 from execd.service.place import Place, Places
 from execd.service.record import EndReason, Network, SandboxRecord, SandboxRequest, SandboxStatus, TimeoutAction
+from execd.service.registry import Write
 from execd.service.run import Ending
 from execd.service.sandbox import Common, Sandbox
 from execd.waiting import first_of
+from execd.warden.client import Enclosure
 
 log = structlog.get_logger(__name__)
 
@@ -57,7 +63,8 @@ class Sandboxes:
         self.meters = common.meters
         self.artifacts = common.artifacts
         self.links = common.links
-        self.agency = Agency.found(common.settings, common.kernelspecs, common.executions, self, common.tasks)
+        means = Means(common.settings, common.executions, self, Approvals(common.executions.store))
+        self.agency = Agency.found(common.kernelspecs, means, common.tasks)
         self._common = common
         self._places = places
         self._records: dict[str, SandboxRecord] = {}
@@ -68,6 +75,8 @@ class Sandboxes:
         self._turns: dict[str, anyio.Lock] = {}
         self._changed = anyio.Event()
         self._open = True
+        self.keeping = False
+        """Whether what runs is left to a later service when this one ends."""
 
     @property
     def capabilities(self) -> Capabilities:
@@ -184,6 +193,44 @@ class Sandboxes:
             for sandbox in self._living.values():
                 group.start_soon(sandbox.close)
 
+    async def leave(self) -> None:
+        """Leave everything to a later service, and do nothing more. Safe to call twice."""
+        self._open = False
+        async with anyio.create_task_group() as group:
+            for sandbox in self._living.values():
+                self._note(sandbox.id)
+                group.start_soon(sandbox.leave_alone)
+        self._common.executions.leave()
+
+    async def adopt(self, record: SandboxRecord, trace: SandboxTrace, enclosure: Enclosure) -> Sandbox:
+        """A sandbox that an earlier service has left. Raises NotOffered, WorkingFolderUnusable, OSError; then its place
+        is closed."""
+        place = await self._places.adopt(record, enclosure)
+        try:
+            sandbox = Sandbox.furnish(record, place, self._common, trace.mark)
+        except BaseException:
+            await place.close()
+            raise
+        sandbox.was_used_at(trace.active_at)
+        self._records[record.id], self._living[record.id] = record, sandbox
+        if trace.key:
+            self._keys[trace.key] = record.id
+        self._common.tasks.start_soon(self._watch, sandbox)
+        return sandbox
+
+    def lose(self, record: SandboxRecord) -> None:
+        """A sandbox of an earlier service's is not there any more."""
+        ended = replace(record, status=SandboxStatus.ENDED, end=EndReason.LOST)
+        self.remember(ended)
+        registry = self._common.registry
+        registry.note(f"sandbox {record.id}", lambda: keep_sandbox(registry, ended, SandboxTrace("", "", 0)))
+
+    def remember(self, record: SandboxRecord) -> None:
+        """This one has ended."""
+        if record.id != DEFAULT_SANDBOX:
+            self._ended[record.id] = record
+            _forget_oldest(self._ended)
+
     async def remove(self) -> None:
         """End all sandboxes, with their places."""
         await self.close()
@@ -269,7 +316,14 @@ class Sandboxes:
                 raise
         self._common.tasks.start_soon(self._watch, self._living[record.id])
         log.info("sandbox_created", sandbox_id=record.id, image=record.wanted.image)
-        return self._change(record.id, status=SandboxStatus.RUNNING, started_at=now_ms())
+        made = self._change(record.id, status=SandboxStatus.RUNNING, started_at=now_ms())
+        try:
+            await self._common.registry.flush()
+        except StorageFull:
+            if record.id in self._records:
+                await self._end(record.id, EndReason.DELETED)
+            raise
+        return made
 
     def _check_room(self, record: SandboxRecord) -> None:
         if not self._open:
@@ -309,7 +363,10 @@ class Sandboxes:
                 what = "paused" if pausing else "resumed"
                 raise SandboxFailed(sandbox_id, what, error.strerror or str(error)) from error
             self._living[sandbox_id].touch()
-            return self._change(sandbox_id, status=after, paused_at=now_ms() if pausing else None)
+            turned = self._change(sandbox_id, status=after, paused_at=now_ms() if pausing else None)
+            with contextlib.suppress(StorageFull):  # it is done
+                await self._common.registry.flush()
+            return turned
 
     async def _watch(self, sandbox: Sandbox) -> None:
         structlog.contextvars.clear_contextvars()
@@ -322,9 +379,8 @@ class Sandboxes:
         record = replace(self._records.pop(sandbox_id), status=SandboxStatus.ENDED, end=reason)
         sandbox = self._living.pop(sandbox_id, None)
         self._turns.pop(sandbox_id, None)
-        if sandbox_id != DEFAULT_SANDBOX:
-            self._ended[sandbox_id] = record
-            _forget_oldest(self._ended)
+        self.remember(record)
+        self._note(sandbox_id, record, sandbox)
         if sandbox is not None:
             sandbox.gone.set()
             # The next one named default has the same folders.
@@ -341,8 +397,23 @@ class Sandboxes:
         timeout = bounded(asked, 0, self.settings.sandbox_timeout_max)
         return self._change(sandbox_id, timeout=timeout, expires_at=expires_at(timeout, now))
 
+    def _note(self, sandbox_id: str, ended: SandboxRecord | None = None, sandbox: Sandbox | None = None) -> None:
+        """Have it kept as it is when it is looked at, or with this end."""
+        registry = self._common.registry
+
+        def look() -> Write:
+            record = ended or self._records.get(sandbox_id)
+            living = sandbox or self._living.get(sandbox_id)
+            if record is None or living is None:
+                return lambda _: None
+            key = next((key for key, made in self._keys.items() if made == sandbox_id), "")
+            return keep_sandbox(registry, record, SandboxTrace(living.mark, key, living.active_at))
+
+        registry.note(f"sandbox {sandbox_id}", look)
+
     def _change(self, sandbox_id: str, **changes: Any) -> SandboxRecord:
         record = self._records[sandbox_id] = replace(self.get(sandbox_id), **changes)
+        self._note(sandbox_id)
         self._changed.set()
         self._changed = anyio.Event()
         return record

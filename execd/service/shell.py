@@ -41,7 +41,15 @@ class ShellCommand:
         fds = dict(enumerate(theirs))
         what = ("-c", self.command) if self.command else ()
         return [
-            Launch((*shell, *what), str(self.cwd), environment, fds, terminal=mode is Mode.PTY, held=True)
+            Launch(
+                (*shell, *what),
+                str(self.cwd),
+                environment,
+                fds,
+                terminal=mode is Mode.PTY,
+                held=True,
+                label=self.marker,
+            )
             for shell in (("bash", "--noprofile", "--norc"), ("/bin/bash", "--noprofile", "--norc"), ("/bin/sh",))
         ]
 

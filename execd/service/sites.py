@@ -8,7 +8,7 @@ from pathlib import Path
 
 from execd.errors import CannotServe
 from execd.isolation.etc import HOME
-from execd.isolation.plan import Bind, Mode
+from execd.isolation.plan import Bind, Mode, Plan
 from execd.isolation.trees import wipe
 from execd.kernel.kernelspec import bundled_kernels
 from execd.service.packages import KernelPython
@@ -44,6 +44,17 @@ class Site:
         else:
             inside = {"workspace": str(ours), "home": str(home), "runtime": str(runtime), "tmp": str(home / "tmp")}
         return cls(folder, ours, home, runtime, removed=(folder, runtime), in_memory=in_memory, **inside)
+
+    @classmethod
+    def adopted(cls, plan: Plan, folder: Path, runtime: Path) -> Site:
+        """That of a sandbox that is there already, whatever the settings are now."""
+        outside = {bind.target: Path(bind.source) for bind in plan.binds}
+        if plan.mode is Mode.BWRAP:
+            in_memory = plan.workspace not in outside
+            workspace = folder / "workspace" if in_memory else outside[plan.workspace]
+        else:
+            in_memory, workspace = False, Path(plan.workspace)
+        return cls.of(plan.mode, folder, runtime, workspace, in_memory=in_memory)
 
     def make(self, uid: int | None) -> None:
         """Make the folders, for this user of the machine (None: our own). Raises OSError."""

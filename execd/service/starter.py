@@ -5,14 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from pathlib import Path, PurePath
+from typing import Any
 
 import anyio.abc
 import zmq
 
-from execd.kernel.bash import BashKernel
+from execd.errors import KernelStartFailed
+from execd.kernel.adopting import Claim
+from execd.kernel.bash import BashKernel, BashStart
 from execd.kernel.interpreter import Interpreter
 from execd.kernel.kernel import Kernel, KernelStart
 from execd.kernel.kernelspec import KernelSpec
+from execd.kernel.trace import BashTrace, KernelTrace
 from execd.service.environment import Environment
 from execd.service.meters import Meters
 from execd.service.place import Place
@@ -58,9 +62,22 @@ class KernelStarter:
         self._meters.kernel_started(spec.language, time.monotonic() - began)
         return started
 
+    async def adopt(
+        self, spec: KernelSpec, cwd: Path, saved: Mapping[str, Any], claim: Claim, request: str
+    ) -> Interpreter:
+        """The interpreter that an earlier service has left, of which this was saved; it may be carrying out `request`,
+        if that is not "". Raises KernelStartFailed where it is gone."""
+        try:
+            if spec.engine == "bash":
+                start = BashStart(self._place.launcher, cwd, self._environment.build(cwd))
+                return await BashKernel.adopt(start, spec, BashTrace.from_json(saved), claim, request)
+            return await Kernel.adopt(self._starting(), spec, KernelTrace.from_json(saved), claim, request)
+        except (KeyError, TypeError, ValueError) as error:
+            raise KernelStartFailed(spec.language, f"what was saved of it cannot be read: {error}") from error
+
     async def _start(self, spec: KernelSpec, cwd: Path) -> Interpreter:
         if spec.engine == "bash":
-            return await BashKernel.start(self._place.launcher, spec, cwd, self._environment.build(cwd))
+            return await BashKernel.start(BashStart(self._place.launcher, cwd, self._environment.build(cwd)), spec)
         runtime = self._place.runtime
         # Each would otherwise write into the user's home, and matplotlib would say so in the first run's output.
         private = {"IPYTHONDIR": str(runtime.inside / "ipython"), "MPLCONFIGDIR": str(self._place.cache / "matplotlib")}
@@ -70,5 +87,7 @@ class KernelStarter:
         return kernel
 
     async def _new(self, spec: KernelSpec, cwd: PurePath, env: Mapping[str, str]) -> Kernel:
-        place = self._place
-        return await Kernel.start(KernelStart(self._zmq, place.launcher, place.runtime, self._timeout), spec, cwd, env)
+        return await Kernel.start(self._starting(), spec, cwd, env)
+
+    def _starting(self) -> KernelStart:
+        return KernelStart(self._zmq, self._place.launcher, self._place.runtime, self._timeout)

@@ -21,6 +21,9 @@ from execd.service.workspace import Workspace
 
 log = structlog.get_logger(__name__)
 
+MARKS = "pty_"
+"""How the marks of what runs in terminals begin."""
+
 
 class Terminals:
     """Every terminal by id. What ends one belongs to `tasks`, so that it comes to its end whoever asked for it."""
@@ -52,7 +55,7 @@ class Terminals:
             raise TooManyTerminals(self._most)
         expanded = expand_path(cwd, self._environment.lasting(), "cwd") if cwd else None
         folder = self._workspace.usable(expanded)
-        terminal_id = new_id("pty")
+        terminal_id = new_id(MARKS.removesuffix("_"))
         terminal = Terminal(terminal_id, self._launcher, partial(self._shell_command, folder, terminal_id, command))
         self._all[terminal_id] = terminal
         log.info("terminal_created", terminal_id=terminal_id)

@@ -156,6 +156,30 @@ class WalledPlaces:
                 await undo.aclose()
             raise
 
+    async def adopt(self, record: SandboxRecord, enclosure: Enclosure) -> Place:
+        """The place of a sandbox that an earlier service has left, with all that there is of it: it is closed as if it
+        had been opened here. Raises NotOffered where the walls are others now, and OSError."""
+        undo = AsyncExitStack()
+        try:
+            site = self._adopted_site(record, enclosure, undo)
+            undo.push_async_callback(enclosure.close)
+            if enclosure.plan.mode is not self.walls.mode:
+                raise NotOffered(f"its walls are {enclosure.plan.mode}, and this service's are {self.walls.mode}")
+            return self._entered(record, enclosure, site, undo)
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await undo.aclose()
+            raise
+
+    def _adopted_site(self, record: SandboxRecord, enclosure: Enclosure, undo: AsyncExitStack) -> Site:
+        uid = enclosure.plan.uid
+        if uid is not None and record.id != DEFAULT_SANDBOX:
+            self.users.claim(uid)
+            undo.callback(self.users.give_back, uid)
+        site = Site.adopted(enclosure.plan, self.folders.sandboxes / record.id, self.folders.runtime / record.id)
+        undo.push_async_callback(to_thread.run_sync, site.remove)
+        return site
+
     async def _opened(self, record: SandboxRecord, undo: AsyncExitStack) -> Place:
         uid = self._user(record, undo)
         limits = limits_of(record.wanted.limits, self.settings)
@@ -165,7 +189,10 @@ class WalledPlaces:
         warden = await self.keeper.warden()
         enclosure = await warden.open(self._plan(record, site, uid, limits))
         undo.push_async_callback(enclosure.close)
-        place = self._place(enclosure, site, uid, record.reach, undo)
+        return self._entered(record, enclosure, site, undo)
+
+    def _entered(self, record: SandboxRecord, enclosure: Enclosure, site: Site, undo: AsyncExitStack) -> Place:
+        place = self._place(enclosure, site, enclosure.plan.uid, record.reach, undo)
         undo.callback(place.root.close)
         self._serve(place, record)
         self._guard(place, record)

@@ -7,6 +7,8 @@ older is harmed (https://www.sqlite.org/pragma.html#pragma_synchronous).
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -41,6 +43,7 @@ def open_engine(url: URL) -> Engine:
     """An engine for this database; nothing is connected to yet. Raises CannotServe where a driver is missing."""
     try:
         if url.get_backend_name() == "sqlite":
+            _make_private(url.database)
             engine = sqlalchemy.create_engine(url, connect_args={"isolation_level": None, "timeout": _BUSY_SECONDS})
             event.listen(engine, "connect", _prepare_sqlite)
             event.listen(engine, "begin", _begin_sqlite)
@@ -57,6 +60,13 @@ def size_of(connection: Connection) -> int:
         size: int = connection.exec_driver_sql("PRAGMA page_size").scalar_one()
         return pages * size
     return int(connection.exec_driver_sql("SELECT pg_database_size(current_database())").scalar_one())
+
+
+def _make_private(file: str | None) -> None:
+    # The keys of kernels are in it, and sandboxes may be other users. What SQLite puts beside it gets the same mode.
+    if file and file != ":memory:":
+        with contextlib.suppress(OSError):  # SQLite says what is wrong with it.
+            os.close(os.open(file, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:

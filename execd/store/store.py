@@ -76,8 +76,9 @@ class Store:
             raise storage_error(error) from error
 
 
-def prepare(engine: Engine) -> None:
-    """Bring a database to the newest schema. Raises CannotServe, which says what is wrong with it."""
+def prepare(engine: Engine) -> str | None:
+    """Bring a database to the newest schema; returns the one that it had. Raises CannotServe, which says what is wrong
+    with it."""
     try:
         with engine.execution_options(writes=True).begin() as connection:
             if connection.dialect.name == "postgresql":
@@ -89,6 +90,7 @@ def prepare(engine: Engine) -> None:
         raise CannotServe(f"the database cannot be used: {said}; {remedy(said)}") from None
     if before not in (None, HEAD):
         log.info("database_upgraded", before=before, after=HEAD)
+    return before
 
 
 def remedy(said: str) -> str:

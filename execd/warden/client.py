@@ -34,12 +34,13 @@ from execd.isolation.plan import Mode, Plan
 from execd.isolation.probe import Facts
 from execd.isolation.usage import Usage
 from execd.warden.enclosures import plan_of
-from execd.warden.line import Line, connect, exit_of, request_of, result_of
+from execd.warden.line import Line, connect, exit_of, fds_of, request_of, result_of
 from execd.warden.protocol import VERSION, Message, close_all, receive, send
 
 log = structlog.get_logger(__name__)
 
 _ANOTHER_LISTENS = 75
+_LAST_SECONDS = 5.0
 _ATTEMPTS = 5
 _ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "TMPDIR")
 _REMEMBERED_EXITS = 4096
@@ -50,12 +51,16 @@ class Child:
     """A process that the warden started; a `Started`. One that is held can be signalled by its group until it is
     released."""
 
-    def __init__(self, warden: Warden, number: int, pid: int, *, held: bool) -> None:
-        self.pid = pid
+    def __init__(self, warden: Warden, told: Message, *, held: bool, kept: Sequence[str] | None) -> None:
+        self.pid: int = told["pid"]
         self.exit: Exit | None = None
-        self.number = number
+        self.number: int = told["process"]
+        self.label: str = told.get("label", "")
+        self.kept = set(kept or ())
+        """The names of the descriptors that the warden keeps for it."""
         self._warden = warden
         self._held = held
+        self._remembered = held or kept is not None
         self._callbacks: list[Callable[[Exit], None]] = []
 
     def on_exit(self, callback: Callable[[Exit], None]) -> None:
@@ -75,10 +80,23 @@ class Child:
         if self.exit is None or self._held:
             self._warden.tell({"op": "signal", "process": self.number, "signal": int(signum), "group": True})
 
+    def take(self) -> dict[str, int]:
+        """Copies of the descriptors that are kept for it, by their names; they are the caller's. Raises OSError."""
+        told, fds = self._warden.call({"op": "kept", "process": self.number})
+        return dict(zip(told["names"], fds, strict=True))
+
+    def drop(self, *names: str) -> None:
+        """Have these of the descriptors that are kept for it closed."""
+        dropped = self.kept.intersection(names)
+        if dropped:
+            self.kept -= dropped
+            self._warden.tell({"op": "drop", "process": self.number, "names": sorted(dropped)})
+
     def release(self) -> None:
-        """Let its number go to others, if it was `held`. Safe to call twice."""
-        if self._held:
-            self._held = False
+        """Let its number go to others, if it was `held`, and have what is kept for it closed. Safe to call twice."""
+        if self._remembered:
+            self._held = self._remembered = False
+            self.kept.clear()
             self._warden.tell({"op": "release", "process": self.number})
 
     def ended(self, how: Exit) -> None:
@@ -107,16 +125,31 @@ class Enclosure:
 
     def launch(self, wanted: Launch) -> Child:
         """Start a process; returns when it executes its program. Raises OSError."""
-        return self._warden.launch(request_of("launch", self.plan.id, wanted), list(wanted.fds.values()))
+        return self._warden.launch(request_of("launch", self.plan.id, wanted), fds_of(wanted))
 
     async def fork_kernel(self, wanted: Launch) -> Child:
         """Start a kernel as a fork of the zygote; returns when it is about to open its sockets. Raises OSError."""
-        return await self._warden.fork(request_of("fork_kernel", self.plan.id, wanted), list(wanted.fds.values()))
+        return await self._warden.fork(request_of("fork_kernel", self.plan.id, wanted), fds_of(wanted))
 
     def socket(self, family: int = socket.AF_INET) -> socket.socket:
         """A new TCP socket that belongs to the sandbox's network. Raises OSError."""
         _, fds = self._warden.call({"op": "socket", "sandbox": self.plan.id, "family": int(family)})
         return socket.socket(fileno=fds[0])
+
+    def claim(self, label: str) -> list[Child]:
+        """The processes of an earlier client's that have this label, from the oldest on; they are the caller's from
+        now on."""
+        found = sorted((child for child in self.children if child.label == label), key=lambda child: child.number)
+        self.children = [child for child in self.children if child not in found]
+        return found
+
+    def disown(self) -> list[str]:
+        """Kill those that nobody has claimed, with their groups, and let them go. Returns their labels."""
+        unclaimed, self.children = self.children, []
+        for child in unclaimed:
+            child.signal_group(SIGKILL)
+            child.release()
+        return [child.label for child in unclaimed]
 
     async def freeze(self) -> None:
         """Let every process in it stand still. Raises OSError."""
@@ -205,15 +238,31 @@ class Warden:
         await self.ask({"op": "prepare", "argv": list(argv)})
 
     async def end(self) -> None:
-        """End every sandbox and the warden itself, and return when it has hung up."""
+        """End every sandbox and the warden itself, and return when it is gone."""
         self._ending = True
+        process = _process(self.pid)
         with contextlib.suppress(OSError):
             await self.ask({"op": "end"})
         await self.lost.wait()
         self.hang_up()
+        if process is not None:
+            try:
+                # It holds its lock until then, by which others see that it lives.
+                with anyio.move_on_after(_LAST_SECONDS):
+                    await anyio.wait_readable(process)
+            finally:
+                os.close(process)
+
+    def leave(self) -> None:
+        """Close the connection and leave everything as it is, and tell nobody of an end: nothing has ended. Nothing may
+        be asked of it any more. Safe to call twice."""
+        self._children.clear()
+        self.enclosures.clear()
+        self.hang_up()
 
     def hang_up(self) -> None:
-        """Close the connection and leave everything as it is. Safe to call twice."""
+        """Close the connection and leave everything as it is; for who has started it, it has ended. Safe to call
+        twice."""
         if self._listening.fileno() >= 0:
             self._loop.remove_reader(self._listening.fileno())
             self._listening.close()
@@ -223,7 +272,7 @@ class Warden:
     def launch(self, request: Message, fds: Sequence[int]) -> Child:
         """For `Enclosure`."""
         result, _ = self.call(request, fds)
-        return self._child(result, held=request["held"])
+        return self._child(result, held=request["held"], kept=request.get("keep") or None)
 
     async def fork(self, request: Message, fds: Sequence[int]) -> Child:
         """For `Enclosure`."""
@@ -232,7 +281,7 @@ class Warden:
         except ChildProcessError:
             # The zygote has ended with the request unread. There is another one now.
             result, _ = await self.ask(request, fds)
-        return self._child(result, held=request["held"])
+        return self._child(result, held=request["held"], kept=request.get("keep") or None)
 
     def tell(self, request: Message) -> None:
         """Ask for something that there is no answer to, not even that the warden has ended."""
@@ -272,12 +321,16 @@ class Warden:
         try:
             hello, _ = await warden.ask({"op": "hello", "listen": True})
             if hello["version"] != VERSION:
-                raise OSError(errno.EPROTO, f"the warden speaks version {hello['version']}, not {VERSION}", str(folder))
+                # Another execd's: what it tells of its sandboxes might be misread.
+                log.warning(
+                    "warden_of_another_version", version=hello["version"], why="it is ended, with its sandboxes"
+                )
+                warden.pid = hello.get("pid", 0)
+                await warden.end()
+                raise ConnectionRefusedError(errno.ECONNREFUSED, "the warden was of another version")
             warden.pid = hello["pid"]
             for sandbox in hello["sandboxes"].values():
-                plan = plan_of(sandbox["plan"])
-                here = [told for told in hello["processes"] if told["sandbox"] == plan.id]
-                await warden._enclosure(plan, [warden._child(told, held=told["held"]) for told in here])
+                await warden._take_over(plan_of(sandbox["plan"]), hello["processes"])
         except BaseException:
             warden.hang_up()
             for enclosure in warden.enclosures.values():
@@ -285,13 +338,22 @@ class Warden:
             raise
         return warden
 
+    async def _take_over(self, plan: Plan, processes: Sequence[Message]) -> None:
+        here = [told for told in processes if told["sandbox"] == plan.id]
+        try:
+            await self._enclosure(plan, [self._child(told, held=told["held"], kept=told["kept"]) for told in here])
+        except OSError as error:
+            # Lost, or half made when its service ended.
+            log.warning("sandbox_not_adopted", sandbox_id=plan.id, why=error.strerror or str(error))
+            await self.ask({"op": "close", "sandbox": plan.id})
+
     async def _enclosure(self, plan: Plan, children: Sequence[Child]) -> Enclosure:
         _, fds = await self.ask({"op": "root", "sandbox": plan.id})
         made = self.enclosures[plan.id] = Enclosure(self, plan, fds[0], children)
         return made
 
-    def _child(self, told: Message, *, held: bool) -> Child:
-        child = Child(self, told["process"], told["pid"], held=held)
+    def _child(self, told: Message, *, held: bool, kept: Sequence[str] | None) -> Child:
+        child = Child(self, told, held=held, kept=kept)
         with self._lock:
             how = self._early.pop(child.number, None) or (exit_of(told) if "code" in told else None)
             if how is None:
@@ -342,7 +404,7 @@ class Warden:
     def _put_back(self, result: Message) -> None:
         """Nobody waits any more for what the warden has done."""
         if "process" in result:
-            child = self._child(result, held=True)
+            child = self._child(result, held=True, kept=None)
             child.signal_group(SIGKILL)
             child.release()
 
@@ -372,6 +434,14 @@ class Warden:
         children, self._children = list(self._children.values()), {}
         for child in children:
             child.ended(Exit(-SIGKILL))
+
+
+def _process(pid: int) -> int | None:
+    """A descriptor of a process, which can be read when that has ended; None where there is none."""
+    try:
+        return os.pidfd_open(pid) if pid else None
+    except OSError:
+        return None
 
 
 def _start(folder: Path, patience: float) -> None:

@@ -23,18 +23,26 @@ class Keeper:
         self._reaching = anyio.Lock()
 
     async def warden(self) -> Warden:
-        """The warden that lives. What another service has left in it is ended first. Raises OSError."""
+        """The warden that lives. What another service has left in the first one stays there, to be adopted or closed.
+        Raises OSError."""
         async with self._reaching:
             if self._warden is None or self._warden.lost.is_set():
+                first = self._warden is None
                 self._warden = await Warden.reach(self._folder, self._patience)
-                await self._clear(self._warden)
+                if not first:
+                    await self._clear(self._warden)
             return self._warden
 
-    async def end(self) -> None:
-        """End the warden with everything in it; nothing where there is none."""
-        if self._warden is not None:
+    async def part(self, *, keep: bool) -> None:
+        """Let go of the warden: end it with everything in it, or with `keep` let it go on alone with what is in it, for
+        as long as it has patience; one that has nothing ends. Nothing may be asked of what it has started any more."""
+        if self._warden is None:
+            return
+        if keep and self._warden.enclosures and not self._warden.lost.is_set():
+            self._warden.leave()
+        else:
             await self._warden.end()
-            self._warden = None
+        self._warden = None
 
     async def _clear(self, warden: Warden) -> None:
         for enclosure in list(warden.enclosures.values()):

@@ -78,7 +78,7 @@ class LineLauncher:
     def _start(self, op: str, wanted: Launch) -> LineStarted:
         # Held, or its end could be missed between two questions.
         request = request_of(op, self._sandbox, wanted) | {"held": True}
-        result, _ = self._line.call(request, list(wanted.fds.values()))
+        result, _ = self._line.call(request, fds_of(wanted))
         return LineStarted(self._line, result["process"], result["pid"])
 
 
@@ -87,8 +87,8 @@ class LineStarted:
 
     def __init__(self, line: Line, number: int, pid: int) -> None:
         self.pid = pid
-        self._line = line
         self._number = number
+        self._line = line
         self._exit: Exit | None = None
         self._released = False
 
@@ -124,6 +124,11 @@ class LineStarted:
     def signal_group(self, signum: Signals) -> None:
         """Signal its process group; nothing once it has been released."""
         self._signal(signum, group=True)
+
+    def drop(self, *names: str) -> None:
+        """Have these of the descriptors that are kept for it closed."""
+        with suppress(OSError):
+            self._line.call({"op": "drop", "process": self._number, "names": names})
 
     def release(self) -> None:
         """Let its number go to others. Safe to call twice."""
@@ -166,7 +171,7 @@ def _prove(to: socket.socket, place: int) -> None:
 
 
 def request_of(op: str, sandbox: str, wanted: Launch) -> Message:
-    """What to ask for, to start this; its descriptors go beside it, in their order."""
+    """What to ask for, to start this; `fds_of` it goes beside it."""
     return {
         "op": op,
         "sandbox": sandbox,
@@ -178,7 +183,14 @@ def request_of(op: str, sandbox: str, wanted: Launch) -> Message:
         "uid": wanted.uid,
         "gid": wanted.gid,
         "held": wanted.held,
+        "keep": list(wanted.keep),
+        "label": wanted.label,
     }
+
+
+def fds_of(wanted: Launch) -> list[int]:
+    """The descriptors that starting this takes: the process's, and those that are kept."""
+    return [*wanted.fds.values(), *wanted.keep.values()]
 
 
 def result_of(received: tuple[Message, list[int]]) -> tuple[Message, list[int]]:

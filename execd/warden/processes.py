@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import itertools
 import json
 import os
 import resource
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +35,25 @@ class Process:
     """Whether its program runs, or has run."""
     oom: bool = False
     """Whether it was killed since its sandbox had no memory left."""
+    label: str = ""
+    """What its client calls it."""
+    kept: dict[str, int] | None = None
+    """Copies of descriptors of its client's; None where nothing was to be kept, not even how it ended."""
+
+    def keep(self, names: Sequence[str], fds: Sequence[int]) -> None:
+        """Keep copies of these descriptors."""
+        if names:
+            self.kept = {}
+        for name, fd in zip(names, fds, strict=True):
+            assert self.kept is not None
+            self.kept[name] = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 0)
+
+    def drop(self, names: Sequence[str] | None = None) -> None:
+        """Close what is kept, or what of it has these names."""
+        for name in list(self.kept or ()) if names is None else names:
+            fd = (self.kept or {}).pop(name, None)
+            if fd is not None:
+                os.close(fd)
 
     def signal(self, signum: int, *, group: bool) -> None:
         """Signal it, or its group; nothing once its number may be another's."""
@@ -44,6 +64,7 @@ class Process:
     def describe(self) -> dict[str, Any]:
         """What clients are told of it."""
         found: dict[str, Any] = {"process": self.number, "pid": self.pid, "sandbox": self.sandbox, "held": self.held}
+        found |= {"label": self.label, "kept": None if self.kept is None else list(self.kept)}
         return found if self.ended is None else found | self.ended._asdict() | {"oom": self.oom}
 
 
@@ -79,9 +100,11 @@ class Processes:
         self._servants[pid] = on_end
 
     def release(self, process: Process) -> None:
-        """Let a held process's number go to others, now or when it ends."""
-        process.held = False
-        if process.ended is not None and self.known.pop(process.number, None) is not None:
+        """Let a held process's number go to others, now or when it ends, and keep nothing more for it."""
+        was_held, process.held = process.held, False
+        process.drop()
+        process.kept = None
+        if process.ended is not None and self.known.pop(process.number, None) is not None and was_held:
             self._forget(process)
             self.on_reaped(process.pid)
 
@@ -145,7 +168,8 @@ class Processes:
         if process.held:
             self._on_end(process)
             return
-        self.known.pop(process.number, None)
+        if process.kept is None:
+            self.known.pop(process.number, None)
         self._forget(process)
         self._on_end(process)
         self.on_reaped(process.pid)

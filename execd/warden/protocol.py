@@ -14,7 +14,7 @@ import socket
 from collections.abc import Sequence
 from typing import Any
 
-VERSION = 2
+VERSION = 3
 SOCKET = "warden.sock"
 """The socket's name in the warden's folder."""
 LOCK = "warden.lock"

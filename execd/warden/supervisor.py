@@ -58,6 +58,8 @@ class Supervisor:
             "signal": self._signal,
             "status": self._status,
             "release": self._release,
+            "kept": self._kept,
+            "drop": self._drop,
             "freeze": self._freeze,
             "thaw": self._thaw,
             "oom_kills": self._oom_kills,
@@ -207,6 +209,8 @@ class Supervisor:
 
         process, report = self._processes.expect(sandbox.plan.id, started, held=held, executes=executes)
         try:
+            process.label = str(request.message.get("label") or "")
+            process.keep(request.kept, request.ours)
             begin(report)
         except OSError as error:
             process.error = failure(error)
@@ -217,6 +221,7 @@ class Supervisor:
 
     def _has_started(self, process: Process, request: _Request) -> None:
         if process.error is not None:
+            process.drop()
             request.connection.tell({"id": request.message["id"], "error": process.error})
             return
         for name, sandbox in self._sandboxes.items():
@@ -257,6 +262,17 @@ class Supervisor:
         process = self._processes.known.get(request.message["process"])
         if process is not None:
             self._processes.release(process)
+        request.answer({})
+
+    def _kept(self, request: _Request) -> None:
+        process = self._processes.known.get(request.message["process"])
+        kept = {} if process is None else process.kept or {}
+        request.answer({"names": list(kept)}, list(kept.values()))
+
+    def _drop(self, request: _Request) -> None:
+        process = self._processes.known.get(request.message["process"])
+        if process is not None:
+            process.drop(request.message["names"])
         request.answer({})
 
     def _freeze(self, request: _Request) -> None:
@@ -325,7 +341,10 @@ class _Request:
     def __init__(self, connection: Connection, message: Message, fds: list[int]) -> None:
         self.connection = connection
         self.message = message
-        self.fds = fds
+        self.kept: list[str] = message.get("keep") or []
+        theirs = len(fds) - len(self.kept)
+        self.fds = fds[:theirs]
+        self.ours = fds[theirs:]
 
     def answer(self, result: dict[str, Any], fds: list[int] | None = None) -> None:
         """Say that it is done."""

@@ -7,7 +7,7 @@ sends the pings and notices when the client goes away, which ends the stream and
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Protocol
 
 import anyio
@@ -73,12 +73,19 @@ def framing_for(user_agent: str) -> Framing:
 
 
 def event_stream(
-    records: Records, framing: Framing, ping_interval: float, shutdown_grace: float, headers: dict[str, str]
+    records: Records,
+    framing: Framing,
+    ping_interval: float,
+    shutdown_grace: float,
+    headers: dict[str, str],
+    goes_on: Callable[[], bool] = lambda: False,
 ) -> EventSourceResponse:
-    """The HTTP answer: the first record, a ping, and then whatever comes, with a ping every `ping_interval` seconds."""
+    """The HTTP answer: the first record, a ping, and then whatever comes, with a ping every `ping_interval` seconds. If
+    it `goes_on` with the next service, a status says so in the end."""
     return _EventStream(
         records,
         framing,
+        goes_on,
         sep="\n",
         ping=ping_interval,
         ping_message_factory=framing.ping,
@@ -95,8 +102,8 @@ class _EventStream(EventSourceResponse):
     its last batch before a ping that had waited longer. So sends take turns here, and pings that come late are dropped.
     """
 
-    def __init__(self, records: Records, framing: Framing, **options: Any) -> None:
-        super().__init__(self._framed(records, framing), **options)
+    def __init__(self, records: Records, framing: Framing, goes_on: Callable[[], bool], **options: Any) -> None:
+        super().__init__(self._framed(records, framing, goes_on), **options)
         self._turn = anyio.Lock(fast_acquire=True)
         self._last_batch: bytes | None = None
         self._over = False
@@ -113,7 +120,7 @@ class _EventStream(EventSourceResponse):
 
         await super().__call__(scope, receive, send_in_turn)
 
-    async def _framed(self, records: Records, framing: Framing) -> AsyncIterator[bytes]:
+    async def _framed(self, records: Records, framing: Framing, goes_on: Callable[[], bool]) -> AsyncIterator[bytes]:
         first = True
         async for found in records:
             frames = _split_by_ping(found, framing) if first else framing.frames(found)
@@ -122,6 +129,8 @@ class _EventStream(EventSourceResponse):
                 self._last_batch = frames
             if frames:
                 yield frames
+        if self._last_batch is None and goes_on():
+            yield framing.frame(None, _resume_record())
 
 
 def whole_stream(frames: bytes, headers: dict[str, str]) -> Response:
@@ -136,6 +145,12 @@ def _split_by_ping(found: Slice, framing: Framing) -> bytes:
     head = Slice(found.first, found.records[:1])
     rest = Slice(found.first + 1, found.records[1:])
     return framing.frames(head) + framing.ping() + (framing.frames(rest) if rest.records else b"")
+
+
+def _resume_record() -> bytes:
+    text = "the service is restarted: connect again, and resume after the last event"
+    told = {"type": "status", "text": "resume", "timestamp": now_ms(), "why": text}
+    return json.dumps(told, separators=(",", ":")).encode()
 
 
 def _ping_record() -> bytes:

@@ -11,7 +11,7 @@ import anyio
 
 from execd.events import Event, Output
 from execd.isolation.launch import Launcher
-from execd.kernel.bash import BashKernel
+from execd.kernel.bash import BashKernel, BashStart
 from execd.kernel.kernelspec import Kernelspecs, bundled_kernels
 from execd.kernel.request import ExecuteRequest, PendingRequest
 
@@ -120,7 +120,7 @@ class Session:
 async def bash_session(launcher: Launcher, cwd: Path, env: Mapping[str, str] = ENVIRONMENT) -> AsyncIterator[Session]:
     """A session in this folder; nothing of it is left afterwards."""
     spec = Kernelspecs.read(bundled_kernels(), Path("python")).get("bash")
-    kernel = await BashKernel.start(launcher, spec, cwd, env)
+    kernel = await BashKernel.start(BashStart(launcher, cwd, env), spec)
     try:
         yield Session(kernel)
     finally:

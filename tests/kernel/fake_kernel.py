@@ -17,6 +17,7 @@ import anyio
 from execd.kernel.kernelspec import KernelSpec
 from execd.kernel.messages import Message
 from execd.kernel.request import Emit, ExecuteRequest, PendingRequest
+from execd.kernel.trace import KernelTrace, Trace
 
 SPEC = KernelSpec("python", "Python", ("python",), (), Path("/nowhere"))
 
@@ -118,10 +119,12 @@ class FakeKernel:
     def alive(self) -> bool:
         return self.process.alive
 
-    def execute(self, wanted: ExecuteRequest, emit: Emit, changed: Callable[[], None]) -> PendingRequest:
+    def execute(
+        self, wanted: ExecuteRequest, emit: Emit, changed: Callable[[], None], request: str = ""
+    ) -> PendingRequest:
         """Replay the script of this code; code without one runs and prints nothing."""
         self.ran.append(wanted.code)
-        self.request = PendingRequest(f"m{len(self.ran)}", emit, changed)
+        self.request = PendingRequest(request or f"m{len(self.ran)}", emit, changed)
         self._steps = deque(SCRIPTS.get(wanted.code) or recorded("silent"))
         self._stimuli.clear()
         self._replay()
@@ -132,6 +135,16 @@ class FakeKernel:
     async def interrupt(self) -> None:
         again = "interrupt" in self.heard and "interrupt_again" in self._steps
         self.stimulate("interrupt_again" if again else "interrupt")
+
+    @property
+    def trace(self) -> Trace:
+        return KernelTrace("k", "key", "identity")
+
+    def follow(self, emit: Emit, changed: Callable[[], None]) -> PendingRequest:
+        """What `execute` was given by somebody else."""
+        assert self.request is not None
+        self.request.emit, self.request.changed = emit, changed
+        return self.request
 
     def nudge(self) -> None:
         self.stimulate("nudge")
@@ -153,6 +166,9 @@ class FakeKernel:
 
     async def last_words(self) -> None:
         self.stimulate("death")
+
+    def leave(self) -> None:
+        self.heard.append("leave")
 
     async def shutdown(self) -> None:
         self.shut_down = True

@@ -68,7 +68,7 @@ class Starter:
         self, *argv: str, merge_stderr: bool = False, uid: int | None = None, gid: int | None = None
     ) -> ChildProcess:
         env = {"PATH": os.environ["PATH"]}
-        return ChildProcess(
+        return ChildProcess.start(
             self.launcher, ChildSpec(argv, self.folder, env, self.mark, uid, gid, merge_stderr), self.heard
         )
 
@@ -129,7 +129,7 @@ class TestTheEnd:
     async def test_on_exit_is_called_when_all_output_is_in(self, tmp_path: Path, start: Starter) -> None:
         seen: list[int] = []
         spec = ChildSpec(["sh", "-c", "head -c 500000 /dev/zero"], tmp_path, dict(os.environ), start.mark)
-        child = ChildProcess(start.launcher, spec, start.heard, lambda: seen.append(len(start.heard.stdout)))
+        child = ChildProcess.start(start.launcher, spec, start.heard, lambda: seen.append(len(start.heard.stdout)))
         await child.exited.wait()
         assert seen == [500000]
 

@@ -29,11 +29,13 @@ class Agents:
 
     def run(self, agent_id: str, given: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
         """A run's record, as the call that starts it answers."""
-        return self.ok("POST", f"/agents/{agent_id}/execute", {"input": given or {}, **more})
+        found: dict[str, Any] = self.ok("POST", f"/agents/{agent_id}/execute", {"input": given or {}, **more})
+        return found
 
     def get(self, run: dict[str, Any]) -> dict[str, Any]:
         """A run's record now."""
-        return self.ok("GET", f"/executions/{run['id']}")
+        found: dict[str, Any] = self.ok("GET", f"/executions/{run['id']}")
+        return found
 
     def becomes(self, run: dict[str, Any], *statuses: str) -> dict[str, Any]:
         """A run's record once it is in one of these statuses."""

@@ -174,7 +174,6 @@ def test_what_waits_before_it_starts_outlives_the_service(tmp_path: Path) -> Non
         agents = Agents(client)
         agent_id = agents.make("print(1)", approval_required=True)
         runs = [agents.run(agent_id) for _ in range(3)]
-        middle = agents.run(agents.make(ASK))
     with running_service(tmp_path) as service, service.client() as client:
         agents = Agents(client)
         assert {agents.get(run)["status"] for run in runs} == {PARKED}
@@ -183,10 +182,6 @@ def test_what_waits_before_it_starts_outlives_the_service(tmp_path: Path) -> Non
         assert agents.ok("POST", f"/executions/{runs[1]['id']}/deny", {})["status"] == "rejected"
         agents.ok("POST", f"/executions/{runs[2]['id']}/cancel", {})
         assert agents.get(runs[2])["status"] == "cancelled"
-        # What was in the middle is as over as any run that was: nobody can approve it any more.
-        assert agents.get(middle)["status"] == "failed"
-        approvals = {approval["execution_id"]: approval for approval in agents.page("/approvals")[0]}
-        assert approvals[middle["id"]]["status"] == "cancelled"
 
 
 @pytest.mark.parametrize("header", ["X-API-Key", "Authorization"])

@@ -100,8 +100,12 @@ def test_runs_share_nothing_unless_they_share_a_sandbox(agents: Agents, client: 
 
 def test_a_run_leaves_no_sandbox_behind(agents: Agents, client: httpx.Client) -> None:
     run = agents.run(agents.make("1"))
-    listed = lambda: client.get("/v1/sandboxes").json()  # noqa: E731
-    eventually(lambda: all(sandbox["metadata"].get("agent_id") != run["agent_id"] for sandbox in listed()))
+
+    def made_for_it() -> list[Any]:
+        listed = client.get("/v1/sandboxes").json()
+        return [sandbox for sandbox in listed if sandbox["metadata"].get("agent_id") == run["agent_id"]]
+
+    eventually(lambda: made_for_it() == [])
 
 
 def test_an_entry_file_is_run_in_its_sandbox(agents: Agents, client: httpx.Client) -> None:

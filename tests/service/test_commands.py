@@ -10,7 +10,7 @@ import pytest
 
 from execd.errors import InvalidRequest
 from execd.isolation.launch import Launcher
-from execd.service.commands import CommandRequest, Commands
+from execd.service.commands import CommandRequest, Commands, Family
 from execd.service.environment import Environment
 from execd.service.executions import Executions
 from execd.service.meters import Meters
@@ -37,7 +37,7 @@ async def test_one_who_is_not_root_cannot_become_somebody_else(
 async def _refused(executions: Executions, launcher: Launcher, tmp_path: Path, who: tuple[int, int | None]) -> None:
     async with anyio.create_task_group() as tasks:
         environment = Environment(MACHINE, {}, {}, tmp_path / "envs")
-        commands = Commands(executions.of("sb_1"), launcher, environment, Workspace(MACHINE, tmp_path), tasks)
+        commands = Commands(executions.of("sb_1"), launcher, environment, Workspace(MACHINE, tmp_path), tasks, Family())
         with pytest.raises(InvalidRequest, match="can start nothing as another user"):
             await commands.start(CommandRequest("true", uid=who[0], gid=who[1]))
     assert len(executions) == 0

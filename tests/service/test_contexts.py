@@ -20,7 +20,7 @@ from execd.errors import (
     WorkingFolderUnusable,
 )
 from execd.kernel.kernelspec import Kernelspecs
-from execd.service.contexts import Contexts
+from execd.service.contexts import Contexts, Keep
 from execd.service.workspace import Workspace
 from tests.kernel.fake_kernel import SPEC, FakeKernels
 from tests.machine import MACHINE
@@ -49,7 +49,7 @@ async def opened(folder: Path, *failures: Exception) -> AsyncIterator[Stage]:
         async with anyio.create_task_group() as tasks:
             limits = replace(LIMITS, contexts=3)
             contexts = Contexts(
-                SPECS, kernels, Workspace(MACHINE, folder), limits, tasks, lambda: f"ctx_{next(numbers)}"
+                SPECS, kernels, Workspace(MACHINE, folder), limits, tasks, Keep(lambda: f"ctx_{next(numbers)}")
             )
             yield Stage(contexts, kernels, folder)
             await contexts.close()

@@ -58,4 +58,5 @@ def _framing(request: Request) -> Framing:
 def _stream(request: Request, execution: Execution, records: AsyncIterator[Slice], framing: Framing) -> Response:
     settings = sandbox_of(request).settings
     headers = {EXECUTION_HEADER: execution.id}
-    return event_stream(records, framing, settings.ping_interval, settings.shutdown_grace, headers)
+    grace, journal = settings.shutdown_grace, execution.journal
+    return event_stream(records, framing, settings.ping_interval, grace, headers, lambda: journal.left)

@@ -145,7 +145,7 @@ class PreparedApp(KernelApp):
         self.init_blackhole()  # type: ignore[no-untyped-call]
         self.init_connection_file()  # type: ignore[no-untyped-call]
         self.init_poller()  # type: ignore[no-untyped-call]
-        self.init_sockets()  # type: ignore[no-untyped-call]
+        self.init_sockets()
         self.init_heartbeat()
         self.write_connection_file()
         self.log_connection_info()  # type: ignore[no-untyped-call]
