@@ -164,7 +164,7 @@ class AgentRun:
         execution = self.execution
         self._room = await self._means.rooms.enter(execution.sandbox_id)
         self._context = context = self._room.contexts.get(execution.context_id)
-        while context.running is not execution and not execution.journal.ended:  # noqa: ASYNC110  # it tells nobody
+        while not (execution.journal.ended or _is_running(execution, context)):  # noqa: ASYNC110  # it tells nobody
             await anyio.sleep(_LOOK_SECONDS)
         await self._unless_ended(partial(self._checkpoints.serve, context))
 
@@ -214,3 +214,7 @@ class AgentRun:
     def _fail(self, reason: Reason, error: Error) -> None:
         if not self.execution.journal.ended:
             self.execution.fail(reason, error)
+
+
+def _is_running(execution: Execution, context: Context) -> bool:
+    return context.running is execution and execution.started_at is not None

@@ -123,6 +123,9 @@ class AgentRuns:
         """Return when it has ended or waits for an approval, or after so many seconds; 0 is for ever."""
         with anyio.move_on_after(seconds or None):
             await first_of(execution.ended, execution.parked)
+        if execution.status is Status.AWAITING_APPROVAL:
+            # Whoever is told that it waits must find it waiting, whatever becomes of this service.
+            await self._means.executions.flush()
 
     async def cancel(self, execution: Execution) -> None:
         """Ask for its end; what has not started has ended when this returns."""

@@ -27,7 +27,7 @@ class Checkpoints:
         # More than one at a time comes only of code that makes up messages of its own.
         self._asked: deque[Checkpoint] = deque(maxlen=1)
         self._news = anyio.Event()
-        self._before: Sequence[Checkpoint] = ()
+        self._before: Sequence[Checkpoint] | None = None
         self._asked_before_start = 0
 
     def ask(self, checkpoint: Checkpoint) -> None:
@@ -41,22 +41,23 @@ class Checkpoints:
 
     async def serve(self, context: Context) -> None:
         """Serve what the code in this context asks, until cancelled."""
-        if self._before:
-            await self._catch_up(context)
+        if self._before is not None:
+            await self._catch_up(self._before, context)
         while True:
             await self._news.wait()
             self._news = anyio.Event()
             if self._asked and self._execution.status is Status.RUNNING:
                 await self._serve(self._asked.popleft(), context)
 
-    async def _catch_up(self, context: Context) -> None:
-        """Go on where the earlier service was: it had not asked, or waited, or perhaps not answered any more. An answer
-        that comes twice is thrown away by the code's next question."""
+    async def _catch_up(self, before: Sequence[Checkpoint], context: Context) -> None:
+        """Go on where the earlier service was: it had not asked, or waited, or perhaps not answered any more. What it
+        had asked is kept before what it had heard. An answer that comes twice is thrown away by the code's next
+        question."""
         try:
             rows = await self._approvals.of(self._execution.id)
             asked = rows[: len(rows) - self._asked_before_start]
-            if len(asked) < len(self._before):
-                self.ask(self._before[-1])
+            if len(asked) < len(before):
+                self.ask(before[-1])
             elif asked:
                 await self._wait(asked[0], context)
         except StorageFull as error:

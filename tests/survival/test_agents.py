@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from signal import SIGKILL, Signals
+from signal import SIGKILL, SIGTERM, Signals
 from typing import Any
 
 import pytest
@@ -113,10 +113,9 @@ def test_what_is_under_way_goes_on(lives: Lives, signum: Signals) -> None:
     assert agents.becomes(run, "completed", "failed")["output"] == {"went": "on"}
 
 
-def test_what_was_approved_meanwhile_needs_nobody_more(lives: Lives) -> None:
-    """Two answers in a row, and a service that ends right after the first."""
+def test_what_was_approved_as_the_service_ends_needs_nobody_more(lives: Lives) -> None:
     agents = Agents(lives.client)
     run = agents.run(agents.make(ASK), {"say": True})
     agents.ok("POST", f"/executions/{run['id']}/approve", {})
-    agents = end(lives, SIGKILL)
+    agents = end(lives, SIGTERM)
     assert agents.becomes(run, "completed", "failed")["output"] == {"kept": ["before", "after"]}
