@@ -19,6 +19,7 @@ from execd.settings import Settings
 from execd.wire.dialects import TOKEN_HEADER
 from execd.wire.execd import (
     acting,
+    all_executions,
     capabilities,
     code,
     commands,
@@ -36,9 +37,11 @@ from execd.wire.execd import (
     watching,
 )
 from execd.wire.fallbacks import FALLBACKS
-from execd.wire.guard import API_KEY_HEADER, Guard, Policy
-from execd.wire.mounting import below, execd_mounts
-from execd.wire.nullspace import artifacts, live, processes, raw_files, reaching
+from execd.wire.guard import API_KEY_HEADER, COMMON_KEY_HEADER, Guard, Policy
+from execd.wire.mounting import below, execd_mounts, managing
+from execd.wire.nullspace import artifacts, live, processes, raw_files, reaching, runs
+from execd.wire.nullspace import code as nullspace_code
+from execd.wire.nullspace import contexts as nullspace_contexts
 from execd.wire.nullspace import files as nullspace_files
 from execd.wire.nullspace import sandboxes as nullspace_sandboxes
 from execd.wire.nullspace import uploads as nullspace_uploads
@@ -79,14 +82,17 @@ EXECD_OPERATIONS: tuple[Operation, ...] = (
 EXECD_PASSAGES: tuple[Passage, ...] = tuple(
     replace(passage, enters=True) for passage in (*terminals.PASSAGES, *proxy.PASSAGES)
 )
-_OPENSANDBOX = (*opensandbox_sandboxes.OPERATIONS, *opensandbox_endpoints.OPERATIONS)
+_OPENSANDBOX = (*managing(opensandbox_sandboxes.OPERATIONS), *opensandbox_endpoints.OPERATIONS)
 _NULLSPACE = (
-    *nullspace_sandboxes.OPERATIONS,
+    *managing(nullspace_sandboxes.OPERATIONS),
     *reaching.OPERATIONS,
     *processes.OPERATIONS,
     *nullspace_files.OPERATIONS,
     *raw_files.OPERATIONS,
     *nullspace_uploads.OPERATIONS,
+    *nullspace_code.OPERATIONS,
+    *nullspace_contexts.OPERATIONS,
+    *runs.OPERATIONS,
     *artifacts.OPERATIONS,
 )
 _SANDBOX_BASES = ("/v1/sandboxes", "/v1/machines")
@@ -94,13 +100,14 @@ _SANDBOX_BASES = ("/v1/sandboxes", "/v1/machines")
 OPERATIONS: tuple[Operation, ...] = (
     *EXECD_OPERATIONS,
     *capabilities.OPERATIONS,
+    *all_executions.OPERATIONS,
     *below("/opensandbox/v1", _OPENSANDBOX),
     *below("/opensandbox", _OPENSANDBOX, "_unversioned"),
     *in_both(_NULLSPACE),
-    *below("/v1/sandboxes", opensandbox_egress.OPERATIONS),
+    *below("/v1/sandboxes", managing(opensandbox_egress.OPERATIONS)),
     *raw_files.LINK_OPERATIONS,
     *artifacts.LINK_OPERATIONS,
-    *promptrails_agents.OPERATIONS,
+    *managing(promptrails_agents.OPERATIONS),
     *promptrails_executions.OPERATIONS,
     *promptrails_approvals.OPERATIONS,
 )
@@ -166,8 +173,8 @@ def _middleware(settings: Settings, meters: Meters) -> list[Middleware]:
             "Range",
             TOKEN_HEADER,
             API_KEY_HEADER,
+            COMMON_KEY_HEADER,
             "Authorization",
-            "X-API-Key",
             "Idempotency-Key",
             REQUEST_ID_HEADER,
         ],

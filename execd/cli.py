@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, get_origin
 
@@ -11,14 +13,18 @@ import click
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import SettingsError
-from sqlalchemy import URL
+from sqlalchemy import URL, Connection
 
 import execd
 from execd.doctor import report
 from execd.errors import CannotServe, ExecdError
 from execd.logs import configure_logs
 from execd.server import run
+from execd.service.caller import EVERYTHING, Limits, Scope
+from execd.service.journal import now_ms
+from execd.service.keyring import KeyRequest, limits_of, new_key, tenant_to_be
 from execd.settings import Settings
+from execd.store import tenants as rows
 from execd.store import upkeep
 from execd.store.engine import database_url
 
@@ -135,6 +141,105 @@ main.add_command(
         help=_serve.__doc__,
     )
 )
+
+
+@main.group("keys")
+def _keys() -> None:
+    """The keys of tenants. A service that runs heeds what is done here within two seconds."""
+
+
+def _limit(_context: click.Context, _parameter: click.Parameter, given: tuple[str, ...]) -> Limits:
+    pairs = dict(entry.partition("=")[::2] for entry in given)
+    try:
+        return limits_of({name: int(value) if value.isdigit() else value for name, value in pairs.items()})
+    except ExecdError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def _keys_create(*, scope: tuple[str, ...], expires: float | None, **options: Any) -> None:
+    """Make a key, and print it: this is the only time that it can be seen. The tenant is made where there is none of
+    this name; the one named `default` is the operator's own."""
+    now = now_ms()
+    wanted = KeyRequest(
+        tenant=options.pop("tenant"),
+        name=options.pop("name"),
+        limits=options.pop("limit"),
+        scopes=frozenset(map(Scope, scope)) or EVERYTHING,
+        expires_at=None if expires is None else now + round(expires * 1000),
+    )
+    click.echo(_in_database(partial(_made_key, wanted, now), options))
+
+
+def _made_key(wanted: KeyRequest, now: int, connection: Connection) -> str:
+    tenant = tenant_to_be(rows.tenant_named(connection, wanted.tenant), wanted.tenant, now)
+    rows.put_tenant(connection, tenant)
+    text, row = new_key(wanted, tenant.id, now)
+    rows.add_key(connection, row)
+    return text
+
+
+def _keys_list(**options: Any) -> None:
+    """List all keys that there ever were, without what cannot be told any more."""
+    now = now_ms()
+    for held in _in_database(rows.all_keys, options):
+        key = held.key
+        state = "good" if key.good_at(now) else "revoked" if key.revoked_at is not None else "expired"
+        limits = " ".join(f"{name}={value}" for name, value in key.limits.items())
+        shown = (key.id, f"{key.hint}…", held.tenant.name, state, ",".join(key.scopes), key.name, limits)
+        click.echo("  ".join(shown).rstrip())
+
+
+def _keys_revoke(*, key_id: str, **options: Any) -> None:
+    """Let a key open nothing any more."""
+    if not _in_database(lambda connection: rows.revoke_key(connection, key_id, now_ms()), options):
+        raise click.ClickException(f"no good key has the id {key_id!r}; `execd keys list` shows them")
+    click.echo(f"{key_id} is revoked")
+
+
+def _in_database(work: Callable[[Connection], T], options: dict[str, Any]) -> T:
+    settings = _settings(options)
+    folder = settings.data_dir.absolute()
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return upkeep.write(database_url(settings.database_url, folder), work)
+    except (ExecdError, OSError) as error:
+        raise click.ClickException(str(error)) from None
+
+
+_KEY_OPTIONS: dict[str, list[click.Parameter]] = {
+    "create": [
+        click.Option(["--tenant"], required=True, help="Name of the tenant whose key it is."),
+        click.Option(["--name"], default="", help="What the key is for, for your own use."),
+        click.Option(
+            ["--scope"],
+            multiple=True,
+            type=click.Choice([scope.value for scope in Scope]),
+            help="What it may do: read, run code, manage sandboxes; may be repeated. Default: all.",
+        ),
+        click.Option(
+            ["--limit"],
+            multiple=True,
+            callback=_limit,
+            metavar="NAME=NUMBER",
+            help=f"A quota of its own: {', '.join(column.name for column in fields(Limits))}; may be repeated.",
+        ),
+        click.Option(["--expires"], type=click.FloatRange(min=0, min_open=True), help="Seconds until it ends."),
+    ],
+    "list": [],
+    "revoke": [click.Argument(["key_id"])],
+}
+for _name, _callback in (("create", _keys_create), ("list", _keys_list), ("revoke", _keys_revoke)):
+    _keys.add_command(
+        click.Command(
+            _name,
+            callback=_callback,
+            params=[
+                *_KEY_OPTIONS[_name],
+                *(_option(name, Settings.model_fields[name]) for name in ("data_dir", "database_url")),
+            ],
+            help=_callback.__doc__,
+        )
+    )
 for _name, _callback in (("upgrade", _db_upgrade), ("check", _db_check), ("vacuum", _db_vacuum)):
     _db.add_command(
         click.Command(

@@ -57,6 +57,7 @@
     │   ├── QueueFull             too many runs wait for one context
     │   ├── TooManyContexts
     │   ├── TooManySandboxes
+    │   ├── QuotaExceeded         a tenant has used up what it may have
     │   ├── TooManyWatches        too many folders are being watched
     │   └── TooManyTerminals
     ├── KernelFailed
@@ -69,6 +70,7 @@
     ├── PortUnreachable           nothing answers at the port, or not as HTTP
     ├── StorageFull               the disk cannot take more
     │   └── FileDoesNotFit        it has no room for a file, or a quota has none
+    ├── ScopeMissing              the key is good, but not for this
     ├── CannotServe               the service cannot start as it is configured
     │   └── FolderInUse           another service works in the data folder
     └── ShuttingDown              the service takes no new work
@@ -467,6 +469,23 @@ class TooManySandboxes(LimitReached):
         super().__init__(f"there are already {limit} sandboxes; delete one that is not needed, then try again")
 
 
+class QuotaExceeded(LimitReached):
+    """A tenant has used up what it may have of something."""
+
+    def __init__(self, what: str, used: int, limit: int, retry_after: int) -> None:
+        self.retry_after = retry_after
+        super().__init__(f"this key's quota of {what} is {limit}, and {used} are used; {_RELIEF[what]}")
+
+
+_RELIEF = {
+    "executions": "try again when one has ended",
+    "sandboxes": "delete one that is not needed, then try again",
+    "contexts": "delete one that is not needed, then try again",
+    "stored_bytes": "delete artifacts, or wait until old executions are removed",
+    "cpu_seconds": "it is counted anew from midnight on (UTC)",
+}
+
+
 class TooManyWatches(LimitReached):
     """As many folders are watched as may be."""
 
@@ -540,6 +559,13 @@ class FileDoesNotFit(StorageFull):
 
     def __init__(self, path: str, why: str) -> None:
         ExecdError.__init__(self, f"no room for {path!r}: {why}; free some disk space and try again")
+
+
+class ScopeMissing(ExecdError):
+    """The key is good, but not for this."""
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(f"this key lacks the scope {scope!r}; `execd keys create --scope` makes one that has it")
 
 
 class CannotServe(ExecdError):

@@ -313,7 +313,8 @@ class Interruption:
 
 @dataclass(frozen=True, slots=True)
 class Complete(Event):
-    """The end: exactly one a journal. Times in ms, CPU in seconds, memory in bytes; None where it is not known."""
+    """The end: exactly one a journal. Times in ms, CPU in seconds, memory in bytes; None where it is not known.
+    `execution_count` is there for a cell that has no value, which it would have come with."""
 
     type: ClassVar[str] = "execution_complete"
     status: Status
@@ -323,6 +324,7 @@ class Complete(Event):
     cpu_seconds: float | None = None
     peak_memory_bytes: int | None = None
     interruption: Interruption | None = None
+    execution_count: int | None = None
 
     def payload(self) -> dict[str, Any]:
         fields: dict[str, Any] = {"execution_time": self.duration_ms, "status": self.status.value}
@@ -331,6 +333,7 @@ class Complete(Event):
             "exit_code": self.exit_code,
             "cpu_seconds": self.cpu_seconds,
             "peak_memory_bytes": self.peak_memory_bytes,
+            "execution_count": self.execution_count,
         }
         fields |= {name: value for name, value in optional.items() if value is not None}
         if self.interruption is not None:
@@ -350,6 +353,7 @@ class Complete(Event):
             cpu_seconds=payload.get("cpu_seconds"),
             peak_memory_bytes=payload.get("peak_memory_bytes"),
             interruption=Interruption(stopped["rung"], stopped["state"] == "kept") if stopped else None,
+            execution_count=payload.get("execution_count"),
         )
 
 

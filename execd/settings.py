@@ -220,6 +220,23 @@ class Settings(BaseSettings):
         "once. None is kept longer than the execution that made it.",
     )
 
+    quota_executions: int = Field(
+        0,
+        ge=0,
+        description="How many executions of a tenant may be queued or running at once, unless a key says "
+        "otherwise. 0: any number.",
+    )
+    quota_sandboxes: int = Field(0, ge=0, description="How many sandboxes a tenant may have. 0: any number.")
+    quota_contexts: int = Field(
+        0, ge=0, description="How many contexts and sessions a tenant may have, in all its sandboxes. 0: any number."
+    )
+    quota_stored_bytes: int = Field(
+        0, ge=0, description="Bytes of journals and artifacts of a tenant; over them nothing new is run. 0: any number."
+    )
+    quota_cpu_seconds: int = Field(
+        0, ge=0, description="CPU time that a tenant's executions may use in a day (UTC), in seconds. 0: any."
+    )
+
     max_body: int = Field(16 * MIB, ge=1024, description="The largest JSON body that is accepted.")
     ping_interval: float = Field(3.0, gt=0, description="Time between two ping events on a stream.")
     shutdown_grace: float = Field(

@@ -15,14 +15,15 @@ from typing import Any, Protocol
 import anyio
 import structlog
 
-from execd.errors import ExecdError, SandboxNotFound
+from execd.errors import ExecdError
 from execd.events import Checkpoint, Complete, Error, Reason, Status, StatusChanged
 from execd.service.agent import AgentConfig
 from execd.service.agent_output import Gatherer
 from execd.service.approvals import APPROVED, Approvals
+from execd.service.caller import Caller, caller, calling, default_sandbox
 from execd.service.checkpoints import Checkpoints
 from execd.service.context import Context
-from execd.service.execution import Execution
+from execd.service.execution import DEFAULT_SANDBOX, Execution
 from execd.service.executions import Executions
 from execd.service.record import SandboxRecord, SandboxRequest
 from execd.settings import Settings
@@ -48,9 +49,6 @@ class Rooms(Protocol):
 
     def records(self) -> list[SandboxRecord]:
         """What is known about all."""
-
-    def get(self, sandbox_id: str) -> SandboxRecord:
-        """What is known about a sandbox."""
 
     async def create(self, wanted: SandboxRequest, key: str = "") -> SandboxRecord:
         """A new, running sandbox."""
@@ -102,6 +100,11 @@ class AgentRun:
     async def carry_out(self) -> None:
         """See it through to its end."""
         structlog.contextvars.clear_contextvars()
+        # Who has asked for it, or its tenant, where an earlier service was asked.
+        with calling(caller() or Caller(self.execution.origin.tenant)):
+            await self._carry_out()
+
+    async def _carry_out(self) -> None:
         execution = self.execution
         try:
             await (self._begin() if execution.context_id is None else self._go_on())
@@ -154,7 +157,7 @@ class AgentRun:
         self._context = context = await room.contexts.create(self._config.language)
         execution.settle(room.id, context.id)
         # Before it can begin: a later service must not take it for one that has no place, and begin it again.
-        await self._means.executions.flush()
+        await self._means.executions.keep()
         if execution.journal.ended:
             return
         context.submit(execution)
@@ -173,10 +176,8 @@ class AgentRun:
         if not self._config.sandbox_id:
             agent_id = str(execution.origin.detail["agent_id"])
             return await rooms.enter((await rooms.create(self._config.sandbox(agent_id, execution.id))).id)
-        room = await rooms.enter(self._config.sandbox_id)
-        if rooms.get(room.id).tenant != execution.origin.tenant:
-            raise SandboxNotFound(self._config.sandbox_id)
-        return room
+        named = self._config.sandbox_id
+        return await rooms.enter(default_sandbox() if named == DEFAULT_SANDBOX else named)
 
     async def _cleared_after(self, work: Callable[[], Awaitable[None]]) -> None:
         try:

@@ -16,8 +16,8 @@ import anyio.abc
 import structlog
 from sqlalchemy import Connection
 
-from execd.errors import ExecdError, ExecutionNotFound
-from execd.events import Complete, Status
+from execd.errors import ExecdError, ExecutionNotFound, StorageFull
+from execd.events import Complete, Error, Reason, Status
 from execd.identifiers import new_id
 from execd.kernel.kernelspec import Kernelspecs
 from execd.service.agent import AGENT_RUN, Version
@@ -61,7 +61,7 @@ class AgentRuns:
 
     async def start(self, tenant: str, version: Version, call: Call) -> Execution:
         """A recorded run of this version. Raises InvalidRequest for an input that does not fit, ExecutionNotFound for a
-        parent, UnknownLanguage, StorageFull."""
+        parent, UnknownLanguage, QuotaExceeded, StorageFull."""
         if version.input_schema:
             check_fits(dict(call.given), version.input_schema, "input")
         if call.parent_id is not None:
@@ -70,8 +70,12 @@ class AgentRuns:
         request = version.config.request(self._kernelspecs.get(language), call.given)
         origin = Origin(new_id("run"), None, language, NOWHERE, tenant, DIALECT, _detail(version, call))
         row = AgentRunRow(origin.execution_id, version.agent_id, call.session_id, call.parent_id)
-        await self._means.executions.store.write(partial(rows.add, row=row))
         execution = await self._means.executions.new(request, origin)
+        try:
+            await self._means.executions.store.write(partial(rows.add, row=row))
+        except StorageFull as error:
+            execution.fail(Reason.SANDBOX_LOST, Error("StorageFull", str(error)))
+            raise
         self._tasks.start_soon(AgentRun(execution, self._means).carry_out)
         return execution
 
@@ -125,7 +129,7 @@ class AgentRuns:
             await first_of(execution.ended, execution.parked)
         if execution.status is Status.AWAITING_APPROVAL:
             # Whoever is told that it waits must find it waiting, whatever becomes of this service.
-            await self._means.executions.flush()
+            await self._means.executions.keep()
 
     async def cancel(self, execution: Execution) -> None:
         """Ask for its end; what has not started has ended when this returns."""

@@ -22,6 +22,7 @@ from execd.events import Complete, ContextRestarted, Error, Reason, Status, Stat
 from execd.kernel.interpreter import Interpreter
 from execd.kernel.kernelspec import KernelSpec
 from execd.kernel.process import describe_exit
+from execd.service.context_limits import ContextLimits
 from execd.service.execution import Execution
 from execd.service.harvest import NO_HARVESTS, Harvest, Harvests
 from execd.service.run import Ending, Run
@@ -71,21 +72,6 @@ class Left:
     unfinished: tuple[Execution, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class ContextLimits:
-    """What bounds contexts, their number included. Times in seconds."""
-
-    contexts: int
-    queue: int
-    run_timeout: float
-    run_timeout_max: float
-    interrupt_grace: float
-
-    def timeout(self, asked: float | None) -> float:
-        """The time limit of a run that asks for `asked`."""
-        return min(self.run_timeout if asked is None else asked, self.run_timeout_max)
-
-
 class Context:
     """One interpreter. Its id stays for good; its kernel may be replaced, and then `generation` grows."""
 
@@ -107,7 +93,7 @@ class Context:
         self.created_at = time.time_ns() // 1_000_000
         self.harvests: Harvests = NO_HARVESTS
         """Who gathers what its runs make."""
-        self._limits = limits
+        self.limits = limits
         self._start_kernel = start_kernel
         self._waiting: deque[Execution] = deque()
         self._coming = 0
@@ -120,7 +106,7 @@ class Context:
         self._witness = witness or Witness()
         self._closing = SERVICE_ENDED
         self._scope = anyio.CancelScope()
-        self._warming = anyio.CancelScope()
+        self._preparations: set[anyio.CancelScope] = set()
         self._closed = anyio.Event()
 
     def take_over(self, left: Left) -> None:
@@ -171,8 +157,8 @@ class Context:
         """Raise QueueFull, or that the context is closed, if `submit` would."""
         if self._scope.cancel_called:
             raise self._gone()
-        if len(self._waiting) + self._coming >= self._limits.queue:
-            raise QueueFull(self.id, self._limits.queue)
+        if len(self._waiting) + self._coming >= self.limits.queue:
+            raise QueueFull(self.id, self.limits.queue)
 
     @contextmanager
     def room(self) -> Iterator[None]:
@@ -218,12 +204,22 @@ class Context:
             self.kernel.answer_input(value)
 
     async def warm(self) -> None:
-        """Have a living kernel; to be called once. Raises KernelFailed; if it is closed meanwhile, as `submit` does."""
-        with self._warming:
+        """Have a living kernel. Raises KernelFailed; if the context is closed meanwhile, as `submit` does."""
+        with self._preparing():
             await self._ready_kernel()
             self._idle_since = time.monotonic()
-        if self._warming.cancel_called:
-            raise self._gone()
+
+    async def restart(self) -> None:
+        """Replace the kernel by a new one, which has no variables. What runs is cancelled; what waits runs in the new
+        kernel. Raises KernelFailed; if the context is closed, now or meanwhile, what `submit` does."""
+        with self._preparing():
+            # Nothing begins while this is held.
+            async with self._starting:
+                if self.running is not None and self.running.status is Status.RUNNING:
+                    await self.cancel(self.running)
+                await self._drop_kernel("it was restarted")
+                await self._new_kernel()
+            self._idle_since = time.monotonic()
 
     async def hibernate(self, why: str) -> None:
         """End the kernel of an idle context; its next run starts a new one and says so."""
@@ -235,16 +231,12 @@ class Context:
     async def leave(self) -> None:
         """Do nothing more, and leave everything as it is to a later service. Nothing can be submitted any more."""
         self._leaving = True
-        self._scope.cancel()
-        self._warming.cancel()
-        await self._closed.wait()
+        await self._stop()
 
     async def close(self, ending: Ending) -> None:
         """End for good: what runs and what waits ends like this, and the kernel with it."""
         self._closing = ending
-        self._scope.cancel()
-        self._warming.cancel()
-        await self._closed.wait()
+        await self._stop()
 
     async def serve(self) -> None:
         """Work off the line until `close`. Runs as a task of its own."""
@@ -288,10 +280,11 @@ class Context:
     async def _run(self, execution: Execution) -> None:
         if await self._followed(execution):
             return
-        kernel = await self._ready_kernel()
+        await self._ready_kernel()
         harvest = await self.harvests.begin(execution)
         try:
-            await self._run_on(kernel, execution, harvest)
+            # A restart may have come meanwhile; from here on it finds the execution running.
+            await self._run_on(await self._ready_kernel(), execution, harvest)
         finally:
             harvest.close()
 
@@ -306,7 +299,7 @@ class Context:
         self._witness.changed(self)
         run = self._new_run(execution, kernel, harvest)
         await run.carry_out()
-        if run.kernel_exits:
+        if run.kernel_exits and self.kernel is kernel:
             await self._drop_kernel("the code called exit()")
 
     async def _followed(self, execution: Execution) -> bool:
@@ -321,32 +314,56 @@ class Context:
             followed = await run.follow()
         finally:
             harvest.close()
-        if followed and run.kernel_exits:
+        if followed and run.kernel_exits and self.kernel is kernel:
             await self._drop_kernel("the code called exit()")
         return followed
 
     def _new_run(self, execution: Execution, kernel: Interpreter, harvest: Harvest) -> Run:
-        timeout = self._limits.timeout(execution.request.timeout)
-        return Run(execution, kernel, timeout, self._limits.interrupt_grace, harvest)
+        timeout = self.limits.timeout(execution.request.timeout)
+        return Run(execution, kernel, timeout, self.limits.interrupt_grace, harvest)
 
     async def _ready_kernel(self) -> Interpreter:
         async with self._starting:
             if self.kernel is not None and not self.kernel.alive:
                 await self._drop_kernel(f"its kernel ended {describe_exit(self.kernel.process.exit_code)}")
-            if self.kernel is None:
-                self.kernel = await self._start_kernel(self.spec, self.cwd)
-                self.generation += 1
-                self._witness.changed(self)
-                with contextlib.suppress(StorageFull):  # Then a later service does not find it.
-                    await self._witness.kept()
-            return self.kernel
+            return self.kernel or await self._new_kernel()
+
+    async def _new_kernel(self) -> Interpreter:
+        kernel = self.kernel = await self._start_kernel(self.spec, self.cwd)
+        self.generation += 1
+        self._witness.changed(self)
+        with contextlib.suppress(StorageFull):  # Then a later service does not find it.
+            await self._witness.kept()
+        return kernel
 
     async def _drop_kernel(self, why: str) -> None:
-        if self.kernel is not None:
-            await self.kernel.shutdown()
-            self.kernel = None
-            self._state_lost = why
-            self._witness.changed(self)
+        dropped = self.kernel
+        if dropped is not None:
+            await dropped.shutdown()
+            if self.kernel is dropped:
+                self.kernel = None
+                self._state_lost = why
+                self._witness.changed(self)
+
+    @contextmanager
+    def _preparing(self) -> Iterator[None]:
+        # Closing does not wait for what only readies the kernel.
+        if self._scope.cancel_called:
+            raise self._gone()
+        with anyio.CancelScope() as scope:
+            self._preparations.add(scope)
+            try:
+                yield
+            finally:
+                self._preparations.discard(scope)
+        if scope.cancel_called:
+            raise self._gone()
+
+    async def _stop(self) -> None:
+        self._scope.cancel()
+        for preparation in tuple(self._preparations):
+            preparation.cancel()
+        await self._closed.wait()
 
     def _tell_positions(self) -> None:
         for position, execution in enumerate(self._waiting, start=1):

@@ -11,12 +11,16 @@ import structlog
 
 from execd.errors import ContextNotFound, ShuttingDown, TooManyContexts
 from execd.kernel.kernelspec import KernelSpec, Kernelspecs
-from execd.service.context import CONTEXT_DELETED, SERVICE_ENDED, Context, ContextLimits, Left, StartKernel, Witness
+from execd.service.context import CONTEXT_DELETED, SERVICE_ENDED, Context, Left, StartKernel, Witness
+from execd.service.context_limits import ContextLimits
 from execd.service.harvest import NO_HARVESTS, Harvests
 from execd.service.run import Ending
 from execd.service.workspace import Workspace
 
 log = structlog.get_logger(__name__)
+
+CONTEXT = "ctx"
+"""What the ids of contexts begin with; those of sessions, which are no contexts to clients, do not."""
 
 
 class Keep:
@@ -56,6 +60,8 @@ class Contexts:
         self._keep = keep
         self._witness = Witness(self._note, keep.kept)
         self.harvests: Harvests = NO_HARVESTS
+        self.admit: Callable[[], None] = lambda: None
+        """Called before another one is made; what it raises is why there is to be none."""
         self._all: dict[str, Context] = {}
         self._defaults: dict[str, Context] = {}
         self._open = True
@@ -161,6 +167,7 @@ class Contexts:
             raise ShuttingDown
         if len(self._all) >= self._limits.contexts:
             raise TooManyContexts(self._limits.contexts)
+        self.admit()
         folder = self._workspace.usable(cwd)
         context = Context(self._keep.identify(), spec, folder, self._limits, self._start_kernel, self._witness)
         context.harvests = self.harvests

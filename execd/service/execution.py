@@ -170,6 +170,7 @@ class Execution:
         self._parked_at: int | None = None
         self._parked_ms = 0
         self._late_room = _LATE_BYTES
+        self._untold_count: int | None = None
 
     @classmethod
     def new(
@@ -254,11 +255,12 @@ class Execution:
         the terminal event."""
         complete = self._judged(complete)
         self._become(complete.status)
+        complete = replace(complete, execution_count=self._untold_count)
         self.listener(complete)
         for event in (*self._budget.settle(), *made):
             self.journal.append(event)
         self.complete = complete
-        self.finished_at = max(self.journal.clock(), self.started_at or self.created_at)
+        self.finished_at = max(self.journal.clock(), self.cancel_requested_at or self.started_at or self.created_at)
         self._took = self.elapsed_ms()
         self.journal.append(complete)
         self.awaiting_input = False
@@ -296,6 +298,11 @@ class Execution:
         self.emit(StatusChanged("error"))
         self.emit(error)
         self.finish(Complete(Status.FAILED, reason, duration_ms=self.elapsed_ms()))
+
+    def number(self, count: object) -> None:
+        """Note the number of the cell. If no event has told it, the terminal one will."""
+        if isinstance(count, int) and self.execution_count is None:
+            self.execution_count = self._untold_count = count
 
     def would_journal(self, text: str) -> bool:
         """Whether this text, as the beginning of what comes next, would go to the journal whole."""

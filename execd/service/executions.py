@@ -16,6 +16,7 @@ from execd.service.budget import OutputBudget
 from execd.service.execution import DEFAULT_TENANT, SERVICE_GONE, Execution, Origin
 from execd.service.journal import Journal, now_ms
 from execd.service.meters import Meters
+from execd.service.quotas import check_count
 from execd.service.recorder import ExecutionShelf, Recorder
 from execd.service.rows import origin_of, request_of, restored_of
 from execd.settings import Settings
@@ -66,12 +67,18 @@ class Executions:
         return self._last_ends.get(sandbox_id, 0)
 
     async def new(self, request: ExecuteRequest, origin: Origin) -> Execution:
-        """A queued execution, recorded: it outlives the service from now on. Raises StorageFull."""
+        """A queued execution, recorded: it outlives the service from now on. Raises QuotaExceeded, StorageFull."""
+        await self._recorder.quotas.check_budgets()
+        check_count("executions", self._count)
         shelf = ExecutionShelf(self._recorder, origin.execution_id)
         execution = Execution.new(origin, request, Journal(shelf), self._budget(), self._note_end)
-        await self._recorder.add(execution)
-        shelf.execution = execution
         self._living[execution.id] = execution
+        try:
+            await self._recorder.add(execution)
+        except BaseException:
+            del self._living[execution.id]
+            raise
+        shelf.execution = execution
         log.info("execution_queued", execution_id=execution.id, context_id=execution.context_id)
         return execution
 
@@ -105,6 +112,10 @@ class Executions:
         kept = [row for row in found[:limit] if row.finished_at is None or row.finished_at >= oldest]
         return Page([self._living.get(row.id) or self._restored(row) for row in kept], more)
 
+    async def keep(self) -> None:
+        """Return when all that has happened so far is kept. Raises StorageFull."""
+        await self._recorder.flush()
+
     @property
     def store(self) -> Store:
         """Where they are kept."""
@@ -115,10 +126,6 @@ class Executions:
         await self._recorder.flush()
         found = await self._recorder.store.read(query)
         return [self._living.get(row.id) or self._restored(row) for row in found if not self._too_old(row)]
-
-    async def flush(self) -> None:
-        """Return when all that they have done is kept. Raises StorageFull."""
-        await self._recorder.flush()
 
     async def prune(self) -> None:
         """Remove what the retention does not keep, and say what that was. Raises StorageFull."""
@@ -168,6 +175,10 @@ class Executions:
         for execution in self._living.values():
             execution.journal.leave()
 
+    def _count(self, tenant: str) -> int:
+        mine = (execution for execution in self._living.values() if execution.origin.tenant == tenant)
+        return sum(not execution.journal.ended for execution in mine)
+
     def _budget(self) -> OutputBudget:
         settings = self._settings
         return OutputBudget(settings.output_budget, settings.output_tail, settings.rich_output_budget)
@@ -198,6 +209,8 @@ class Executions:
         kind = "command" if execution.context_id is None else "code"
         self._meters.execution_ended(kind, execution.language, execution.status.value)
         self._last_ends[execution.sandbox_id] = execution.finished_at or now_ms()
+        if execution.complete is not None and execution.complete.cpu_seconds:
+            self._recorder.quotas.charge(execution.origin.tenant, execution.complete.cpu_seconds)
 
     def _let_go(self, execution: Execution) -> None:
         # The store has all of it now.
@@ -231,6 +244,10 @@ class SandboxExecutions:
     async def page(self, wanted: Wanted, limit: int, before: int | None = None) -> Page:
         """Some of them, as `Executions.page` has it."""
         return await self._store.page(replace(wanted, sandbox_id=self._sandbox_id, tenant=self._tenant), limit, before)
+
+    async def keep(self) -> None:
+        """Return when all that has happened so far is kept. Raises StorageFull."""
+        await self._store.keep()
 
     def last_end(self) -> int:
         """When one of them has ended last, in Unix ms; 0 for never."""

@@ -20,6 +20,7 @@ from execd.service.egress_addresses import Resolver
 from execd.service.egress_policy import Policy
 from execd.service.executions import Executions
 from execd.service.folders import Folders
+from execd.service.keyring import Keyring
 from execd.service.links import Links, lasting_key
 from execd.service.meters import Meters
 from execd.service.place import MachinePlaces
@@ -64,7 +65,8 @@ async def open_sandboxes(settings: Settings, meters: Meters) -> AsyncIterator[Sa
                 artifacts = Artifacts(store, Blobs(folders.data / "artifacts"), settings)
                 links = Links(lasting_key(folders.data / "links.key"))
                 common = Common(settings, kernelspecs, executions, artifacts, links, meters, zmq, registry, tasks)
-                sandboxes = Sandboxes(common, _places(settings, folders, keeper, walls, tasks))
+                places = _places(settings, folders, keeper, walls, tasks)
+                sandboxes = Sandboxes(common, Keyring(store, settings), places)
                 await Adoption(sandboxes, executions, registry, folders).carry_out(await keeper.warden())
                 tasks.start_soon(executions.retain)
                 tasks.start_soon(artifacts.retain)

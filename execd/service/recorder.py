@@ -7,6 +7,7 @@ brought stays in memory and is tried again, until it can or the service ends.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
@@ -21,6 +22,7 @@ from sqlalchemy import Connection
 from execd.errors import StorageFull
 from execd.service.execution import Execution
 from execd.service.journal import Slice
+from execd.service.quotas import Day, Quotas, keep
 from execd.service.rows import changing, new_row
 from execd.store import executions, journals
 from execd.store.journals import Batch
@@ -88,6 +90,7 @@ class Recorder:
         self.store = store
         self.end_kept: Callable[[Execution], None] = lambda _: None
         """Called when the end of an execution is kept."""
+        self.quotas = Quotas(store)
         self._dirty: dict[str, Execution] = {}
         self._known: dict[str, dict[str, Any]] = {}
         self._wake = asyncio.Event()
@@ -137,11 +140,13 @@ class Recorder:
             changes = [self._change(execution) for execution in dirty.values()]
             if not changes:
                 return
-            self._flying = self.store.submit(partial(_keep, changes))
+            spent = self.quotas.take()
+            self._flying = self.store.submit(partial(_keep, changes, spent))
             try:
                 with anyio.CancelScope(shield=True):
                     await asyncio.wrap_future(self._flying)
             except StorageFull:
+                self.quotas.put_back(spent)
                 for execution in dirty.values():
                     self._missed(execution)
                 raise
@@ -156,7 +161,7 @@ class Recorder:
         dirty, self._dirty = self._dirty, {}
         changes = [self._change(execution) for execution in dirty.values()]
         try:
-            self.store.submit(partial(_keep, changes)).result()
+            self.store.submit(partial(_keep, changes, Counter())).result()
         except StorageFull:
             for execution in dirty.values():
                 self._missed(execution)
@@ -200,7 +205,8 @@ class Recorder:
         execution.told()
 
 
-def _keep(changes: list[_Change], connection: Connection) -> None:
+def _keep(changes: list[_Change], spent: Counter[Day], connection: Connection) -> None:
+    keep(connection, spent)
     for change in changes:
         execution_id = change.execution.id
         if change.columns and not executions.change(connection, execution_id, change.columns):

@@ -174,6 +174,7 @@ class Run:
             group.start_soon(self._wake_when, self._execution.cancel_requested)
             await self._until_over()
             group.cancel_scope.cancel()
+        self._execution.number((self._request.reply or {}).get("execution_count"))
         await self._finish(cpu_before)
 
     @property

@@ -5,23 +5,24 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import anyio
 import anyio.abc
 
-from execd.errors import ContextNotFound, ExecdError, ExecutionNotFound
-from execd.events import Error, Reason
+from execd.errors import ContextNotFound, ExecdError, ExecutionNotFound, StorageFull
+from execd.events import Error, Reason, Status
 from execd.identifiers import new_id
 from execd.kernel.kernelspec import Kernelspecs
 from execd.kernel.request import ExecuteRequest
 from execd.kernel.variables import check
 from execd.service.artifacts import Artifacts
 from execd.service.commands import Commands, Family
-from execd.service.context import SERVICE_ENDED, Context, ContextLimits
-from execd.service.contexts import Contexts
+from execd.service.context import SERVICE_ENDED, Context
+from execd.service.context_limits import ContextLimits
+from execd.service.contexts import CONTEXT, Contexts
 from execd.service.environment import Environment, sandbox_environment
 from execd.service.execution import Asked, Execution, Origin
 from execd.service.executions import Executions, SandboxExecutions
@@ -101,7 +102,7 @@ class Sandbox:
         environment = _environment(record, place, settings)
         executions = common.executions.of(record.id, record.tenant)
         starter = KernelStarter(common.zmq, place, environment, settings, common.meters, common.tasks)
-        make = partial(Contexts, common.kernelspecs, starter, cwd, _limits(settings), common.tasks)
+        make = partial(Contexts, common.kernelspecs, starter, cwd, ContextLimits.of(settings), common.tasks)
         family = Family(mark or uuid.uuid4().hex, place.owner)
         made = cls(
             id=record.id,
@@ -111,7 +112,7 @@ class Sandbox:
             executions=executions,
             artifacts=SandboxArtifacts(common.artifacts, root, place.workspace),
             warm=starter.warm,
-            contexts=make(ContextKeep(partial(new_id, "ctx"), common.registry, record.id, "context")),
+            contexts=make(ContextKeep(partial(new_id, CONTEXT), common.registry, record.id, "context")),
             sessions=make(ContextKeep(lambda: str(uuid.uuid4()), common.registry, record.id, "session")),
             commands=Commands(executions, place.launcher, environment, cwd, common.tasks, family),
             files=Files(root, Paths(cwd.path, environment.lasting, root.accounts)),
@@ -129,8 +130,8 @@ class Sandbox:
 
     async def submit(self, context: Context, request: ExecuteRequest, asked: Asked | None = None) -> Execution:
         """A recorded execution at the end of the context's line; the one that was made with the same key, if there is
-        one. Raises what the context's `submit` does, and StorageFull; for `envs` that it cannot have EnvsUnavailable
-        and InvalidRequest."""
+        one. Recorded is the time limit that it has. Raises what the context's `submit` does, and StorageFull; for
+        `envs` that it cannot have EnvsUnavailable and InvalidRequest."""
         asked = asked or Asked()
         check(request.envs, context.spec)
         async with self._keyed if asked.key else nullcontext():
@@ -146,7 +147,8 @@ class Sandbox:
                     detail=dict(asked.detail),
                     key=asked.key,
                 )
-                execution = await self.executions.new(request, origin)
+                limited = replace(request, timeout=context.limits.timeout(request.timeout))
+                execution = await self.executions.new(limited, origin)
             try:
                 context.submit(execution)
             except ExecdError as error:
@@ -173,6 +175,21 @@ class Sandbox:
             # It was deleted, which ends its executions, if it has not done so already.
             await execution.ended.wait()
         return execution
+
+    async def cancel(self, execution: Execution) -> None:
+        """Ask for the end of what runs in a context or waits there. What waits has ended when this returns; what runs
+        is stopped by the ladder, which nobody waits for here."""
+        try:
+            context = self.context_of(execution)
+        except ContextNotFound:
+            # It was deleted, which ends its executions.
+            return
+        if execution.status is Status.QUEUED:
+            await context.cancel(execution)
+        else:
+            execution.cancel()
+        with suppress(StorageFull):
+            await self.executions.keep()
 
     def count_waiting(self) -> int:
         """How many executions wait for their turn, in contexts and sessions."""
@@ -262,13 +279,3 @@ def _environment(record: SandboxRecord, place: Place, settings: Settings) -> Env
         **record.wanted.envs,
     }
     return Environment(place.root, sandbox_environment(os.environ, settings.kernel_env), fixed, place.env_file)
-
-
-def _limits(settings: Settings) -> ContextLimits:
-    return ContextLimits(
-        settings.max_contexts,
-        settings.max_queue,
-        settings.run_timeout,
-        settings.run_timeout_max,
-        settings.interrupt_grace,
-    )

@@ -32,15 +32,18 @@ from execd.identifiers import new_id
 from execd.service.agency import Agency
 from execd.service.agent_run import Means
 from execd.service.approvals import Approvals
+from execd.service.caller import default_sandbox, is_default, may_see, tenant
 from execd.service.capabilities import Capabilities
 from execd.service.context import SANDBOX_DELETED, SANDBOX_EXPIRED, SANDBOX_LOST, SERVICE_ENDED
 from execd.service.copying import copy_tree
-from execd.service.execution import DEFAULT_SANDBOX
+from execd.service.executions import SandboxExecutions
 from execd.service.expiry import bounded, expires_at
 from execd.service.journal import now_ms
 from execd.service.keeping import SandboxTrace, keep_sandbox
+from execd.service.keyring import Keyring
 from execd.service.network import check_change, choose_network
 from execd.service.place import Place, Places
+from execd.service.quotas import check_count
 from execd.service.record import EndReason, Network, SandboxRecord, SandboxRequest, SandboxStatus, TimeoutAction
 from execd.service.registry import Write
 from execd.service.run import Ending
@@ -58,11 +61,13 @@ Change = Callable[[SandboxRecord], SandboxRecord]
 class Sandboxes:
     """Every sandbox by id. `default` is made on its first use, never expires, and stands in no list."""
 
-    def __init__(self, common: Common, places: Places) -> None:
+    def __init__(self, common: Common, keyring: Keyring, places: Places) -> None:
         self.settings = common.settings
         self.meters = common.meters
         self.artifacts = common.artifacts
         self.links = common.links
+        self.keyring = keyring
+        self.executions = common.executions
         means = Means(common.settings, common.executions, self, Approvals(common.executions.store))
         self.agency = Agency.found(common.kernelspecs, means, common.tasks)
         self._common = common
@@ -90,14 +95,18 @@ class Sandboxes:
 
     def records(self) -> list[SandboxRecord]:
         """Those that exist, but for `default`, from the oldest to the newest."""
-        return [record for record in self._records.values() if record.id != DEFAULT_SANDBOX]
+        return [record for record in self._all() if may_see(record.tenant)]
+
+    def _all(self) -> list[SandboxRecord]:
+        return [record for record in self._records.values() if not is_default(record.id)]
 
     def get(self, sandbox_id: str) -> SandboxRecord:
         """What is known about a sandbox. Raises SandboxNotFound; SandboxExpired when its time is over."""
-        if sandbox_id in self._records:
-            return self._records[sandbox_id]
+        found = self._records.get(sandbox_id)
+        if found is not None and may_see(found.tenant):
+            return found
         ended = self._ended.get(sandbox_id)
-        if ended is None or ended.end is EndReason.DELETED:
+        if ended is None or ended.end is EndReason.DELETED or not may_see(ended.tenant):
             raise SandboxNotFound(sandbox_id)
         raise SandboxExpired(sandbox_id, ended.end or EndReason.LOST)
 
@@ -107,11 +116,16 @@ class Sandboxes:
         sandbox = self._living.get(sandbox_id)
         return record.created_at if sandbox is None else sandbox.active_at
 
+    def executions_of(self, sandbox_id: str) -> SandboxExecutions:
+        """The executions of a sandbox, for who asks: their records are there for as long as the retention keeps them,
+        whatever has become of it."""
+        return self._common.executions.of(sandbox_id, tenant())
+
     async def enter(self, sandbox_id: str) -> Sandbox:
         """The running sandbox with this id, used from now on. Raises SandboxNotFound, SandboxNotReady; ShuttingDown
         and SandboxFailed for `default`, which is made when there is none."""
-        if sandbox_id == DEFAULT_SANDBOX and sandbox_id not in self._living:
-            await self._make_default()
+        if sandbox_id == default_sandbox() and sandbox_id not in self._living:
+            await self._make_default(sandbox_id)
         record = self.get(sandbox_id)
         if record.status is not SandboxStatus.RUNNING:
             raise SandboxNotReady(sandbox_id, record.status)
@@ -122,6 +136,7 @@ class Sandboxes:
     async def create(self, wanted: SandboxRequest, key: str = "") -> SandboxRecord:
         """A new, running sandbox; one that was made with the same key is returned again, if it still is. Raises
         InvalidRequest, NotOffered, TooManySandboxes, SandboxFailed, ShuttingDown."""
+        key = _own(key)
         known = self._records.get(self._keys.get(key, ""))
         if known is not None:
             return known
@@ -131,6 +146,7 @@ class Sandboxes:
         """A new sandbox with a copy of this one's workspace, made for what it was made for but for what `change` makes
         of that. What runs is not copied. Raises what `get` and `create` do."""
         origin = self.get(sandbox_id)
+        key = _own(key)
         known = self._records.get(self._keys.get(key, ""))
         if known is not None:
             return known
@@ -207,7 +223,7 @@ class Sandboxes:
         is closed."""
         place = await self._places.adopt(record, enclosure)
         try:
-            sandbox = Sandbox.furnish(record, place, self._common, trace.mark)
+            sandbox = self._admitting(Sandbox.furnish(record, place, self._common, trace.mark))
         except BaseException:
             await place.close()
             raise
@@ -227,7 +243,7 @@ class Sandboxes:
 
     def remember(self, record: SandboxRecord) -> None:
         """This one has ended."""
-        if record.id != DEFAULT_SANDBOX:
+        if not is_default(record.id):
             self._ended[record.id] = record
             _forget_oldest(self._ended)
 
@@ -289,14 +305,15 @@ class Sandboxes:
             metadata=wanted.metadata,
             network=wanted.network,
             expires_at=expires_at(timeout, now),
+            tenant=tenant(),
         )
 
-    async def _make_default(self) -> None:
+    async def _make_default(self, sandbox_id: str) -> None:
         async with self._making_default:
-            if DEFAULT_SANDBOX in self._living:
+            if sandbox_id in self._living:
                 return
             record = self._new_record(SandboxRequest())
-            await self._create(replace(record, id=DEFAULT_SANDBOX, timeout=None, expires_at=None, idle_timeout=None))
+            await self._create(replace(record, id=sandbox_id, timeout=None, expires_at=None, idle_timeout=None))
 
     async def _create(self, record: SandboxRecord, key: str = "", origin: Place | None = None) -> SandboxRecord:
         self._check_room(record)
@@ -328,10 +345,20 @@ class Sandboxes:
     def _check_room(self, record: SandboxRecord) -> None:
         if not self._open:
             raise ShuttingDown
-        if record.id != DEFAULT_SANDBOX and len(self.records()) >= self.settings.max_sandboxes:
-            raise TooManySandboxes(self.settings.max_sandboxes)
+        if not is_default(record.id):
+            if len(self._all()) >= self.settings.max_sandboxes:
+                raise TooManySandboxes(self.settings.max_sandboxes)
+            check_count("sandboxes", lambda mine: sum(found.tenant == mine for found in self._all()))
         if record.timeout_action is TimeoutAction.PAUSE and not self.capabilities.freeze:
             raise FreezeUnavailable
+
+    def _admitting(self, sandbox: Sandbox) -> Sandbox:
+        sandbox.contexts.admit = sandbox.sessions.admit = partial(check_count, "contexts", self._count_contexts)
+        return sandbox
+
+    def _count_contexts(self, owner: str) -> int:
+        mine = [sandbox for sandbox in self._living.values() if self._records[sandbox.id].tenant == owner]
+        return sum(len(sandbox.contexts.list()) + len(sandbox.sessions.list()) for sandbox in mine)
 
     async def _furnished(self, record: SandboxRecord, origin: Place | None) -> Sandbox:
         place = await self._places.open(record)
@@ -341,7 +368,7 @@ class Sandboxes:
                     copy_tree, origin.workspace_folder, place.workspace_folder, place.owner, place.root.acting
                 )
                 self._change(record.id, copied=str(await to_thread.run_sync(copy)))
-            return Sandbox.furnish(record, place, self._common)
+            return self._admitting(Sandbox.furnish(record, place, self._common))
         except BaseException:
             await place.close()
             raise
@@ -384,7 +411,7 @@ class Sandboxes:
         if sandbox is not None:
             sandbox.gone.set()
             # The next one named default has the same folders.
-            turn = self._making_default if sandbox_id == DEFAULT_SANDBOX else contextlib.nullcontext()
+            turn = self._making_default if is_default(sandbox_id) else contextlib.nullcontext()
             with anyio.CancelScope(shield=True):
                 async with turn:
                     await _close(sandbox, _ENDINGS[reason], thaw=record.paused_at is not None)
@@ -417,6 +444,11 @@ class Sandboxes:
         self._changed.set()
         self._changed = anyio.Event()
         return record
+
+
+def _own(key: str) -> str:
+    """A key that another tenant's is not confused with."""
+    return f"{tenant()} {key}" if key else ""
 
 
 _ENDINGS = {

@@ -49,7 +49,8 @@ class ExecutionRow:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which executions; what is None does not matter. `since` is a created_at, Unix ms."""
+    """Which executions; what is None does not matter. `since` is a created_at, Unix ms; `context_prefix` is how the
+    ids of their contexts begin."""
 
     tenant: str | None = None
     sandbox_id: str | None = None
@@ -57,6 +58,7 @@ class Wanted:
     status: str | None = None
     dialect: str | None = None
     since: int | None = None
+    context_prefix: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +176,8 @@ def _matching(query: Select[Any], wanted: Wanted) -> Select[Any]:
         value = getattr(wanted, name)
         if value is not None:
             query = query.where(columns[name] == value)
+    if wanted.context_prefix is not None:
+        query = query.where(columns.context_id.startswith(wanted.context_prefix, autoescape=True))
     return query if wanted.since is None else query.where(columns.created_at >= wanted.since)
 
 

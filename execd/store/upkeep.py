@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from sqlalchemy import URL, Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
@@ -13,6 +15,8 @@ from execd.store.engine import open_engine, size_of
 from execd.store.failures import words_of
 from execd.store.schema import HEAD, revision_of
 from execd.store.store import prepare, remedy
+
+T = TypeVar("T")
 
 # Bytes that are given back at once: in between, a service gets to write.
 _PAGES_AT_ONCE = 1000
@@ -63,6 +67,21 @@ def vacuum(url: URL) -> tuple[int, int]:
     except SQLAlchemyError as error:
         said = words_of(error)
         raise CannotServe(f"the database cannot be made smaller: {said}; {remedy(said)}") from None
+    finally:
+        engine.dispose()
+
+
+def write(url: URL, work: Callable[[Connection], T]) -> T:
+    """Do something in a transaction, in a database that has the newest schema then. Raises what the work raises, and
+    CannotServe."""
+    engine = open_engine(url)
+    try:
+        prepare(engine)
+        with engine.execution_options(writes=True).begin() as connection:
+            return work(connection)
+    except SQLAlchemyError as error:
+        said = words_of(error)
+        raise CannotServe(f"the database cannot be written to: {said}; {remedy(said)}") from None
     finally:
         engine.dispose()
 

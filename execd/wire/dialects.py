@@ -19,8 +19,8 @@ TOKEN_MISSING = f"Unauthorized: invalid or missing header {TOKEN_HEADER}"
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """An API at the paths that `paths` matches from their beginning on. `codes` are its codes for 403, 404, 405 and
-    500; `unauthorized` is the body of its 401, told whether a token was given at all."""
+    """An API at the paths that `paths` matches from their beginning on. `codes` are its codes for 403, 404, 405,
+    429 and 500; `unauthorized` is the body of its 401, told whether a token was given at all."""
 
     paths: re.Pattern[str]
     body: Body
@@ -35,7 +35,7 @@ class Dialect:
 EXECD = Dialect(
     re.compile(""),
     code_and_message,
-    {403: "FORBIDDEN", 404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED", 500: "UNKNOWN"},
+    {403: "FORBIDDEN", 404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED", 429: "LIMIT_REACHED", 500: "UNKNOWN"},
     lambda _given: {"error": TOKEN_MISSING},
 )
 

@@ -1,5 +1,5 @@
-"""Who may call: programs with the token, programs on this machine when there is none, and never a web page that was
-not invited.
+"""Who may call: programs with the token or a key, programs on this machine when there is neither, and never a web page
+that was not invited.
 
 Open on loopback, any page in a browser on this machine could reach execd, directly or by a name that it lets resolve
 to 127.0.0.1 (DNS rebinding). Hence the checks of Host and Origin. `admit` decides, and does no I/O.
@@ -8,6 +8,7 @@ to 127.0.0.1 (DNS rebinding). Hence the checks of Host and Origin. `admit` decid
 from __future__ import annotations
 
 import hmac
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,9 +19,15 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from execd.errors import ExecdError
+from execd.service.caller import Caller, calling
+from execd.service.keyring import Keyring
 from execd.wire.dialects import TOKEN_HEADER, Dialect, dialect_of
 
 API_KEY_HEADER = "OPEN-SANDBOX-API-KEY"
+COMMON_KEY_HEADER = "X-API-Key"
+
+_KEY_HEADERS = (TOKEN_HEADER.lower(), API_KEY_HEADER.lower(), COMMON_KEY_HEADER.lower())
 
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 _HOST = re.compile(r"(\[(?P<address>[^\[\]]*)\]|(?P<name>[^:\[\]]*))(:[0-9]*)?")
@@ -34,6 +41,7 @@ class Verdict(Enum):
 
     ADMITTED = "admitted"
     NO_TOKEN = "no token"
+    TOO_MANY = "too many wrong keys"
     FOREIGN_HOST = "foreign host"
     FOREIGN_ORIGIN = "foreign origin"
 
@@ -73,7 +81,7 @@ def credentials(headers: Mapping[str, str]) -> list[str]:
     """What a request gives for a token, in any of the ways that the dialects have for it."""
     authorization = headers.get("authorization", "")
     bearer = authorization[len(_BEARER) :].strip() if authorization.lower().startswith(_BEARER) else None
-    given = (headers.get(TOKEN_HEADER.lower()), headers.get(API_KEY_HEADER.lower()), headers.get("x-api-key"), bearer)
+    given = (*(headers.get(name) for name in _KEY_HEADERS), bearer)
     return [value for value in given if value is not None]
 
 
@@ -100,23 +108,40 @@ _REFUSALS = {
 }
 
 
-def refusal(verdict: Verdict, dialect: Dialect, given: bool = False) -> Response:
-    """The answer to a request that is not admitted; `given` is whether it came with any token."""
+def refusal(verdict: Verdict, dialect: Dialect, given: bool = False, patience: float = 0) -> Response:
+    """The answer to a request that is not admitted; `given` is whether it came with any token, and `patience` for how
+    many seconds no more are to come."""
+    if verdict is Verdict.TOO_MANY:
+        seconds = math.ceil(patience)
+        said = f"too many wrong keys have come from this address; try again in {seconds} s, or with a good one at once"
+        return dialect.answer(429, said, {"Retry-After": str(seconds)})
     if verdict is Verdict.NO_TOKEN:
         return JSONResponse(dialect.unauthorized(given), 401)
     return dialect.answer(403, _REFUSALS[verdict])
 
 
-def _keep_token(scope: Scope, token: str) -> None:
+def _keep_key(scope: Scope, key: str) -> None:
     # Authorization is handed on to programs behind a port, for it may be theirs; ours goes no further than here.
-    ours = f"{_BEARER}{token}".encode().lower()
+    ours = f"{_BEARER}{key}".encode("latin-1").lower()
     scope["headers"] = [
         (name, value) for name, value in scope["headers"] if (name, value.lower()) != (b"authorization", ours)
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What becomes of a request, and who asks; `key` is what it was admitted by, and `patience` for how many seconds
+    nothing more is to be heard from its address."""
+
+    verdict: Verdict
+    caller: Caller | None = None
+    key: str | None = None
+    patience: float = 0
+
+
 class Guard:
-    """ASGI middleware that lets through what the policy admits, WebSockets included."""
+    """ASGI middleware that lets through what the policy or the keyring admits, WebSockets included, and says who it is
+    that asks."""
 
     def __init__(self, app: ASGIApp, policy: Policy) -> None:
         self._app = app
@@ -128,11 +153,46 @@ class Guard:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        verdict = self._policy.admit(scope["path"], headers)
-        if verdict is Verdict.ADMITTED:
-            if self._policy.token is not None:
-                _keep_token(scope, self._policy.token)
-            await self._app(scope, receive, send)
-        else:
+        try:
+            judged = await self._judge(scope, headers)
+        except ExecdError as error:
+            await dialect_of(scope).answer(500, str(error))(scope, receive, send)
+            return
+        if judged.verdict is not Verdict.ADMITTED:
             # Starlette's responses speak WebSocket denial too.
-            await refusal(verdict, dialect_of(scope), bool(credentials(headers)))(scope, receive, send)
+            given = bool(credentials(headers))
+            await refusal(judged.verdict, dialect_of(scope), given, judged.patience)(scope, receive, send)
+            return
+        if judged.key is not None:
+            _keep_key(scope, judged.key)
+        with calling(judged.caller):
+            await self._app(scope, receive, send)
+
+    async def _judge(self, scope: Scope, headers: Headers) -> Judgement:
+        keyring = _keyring(scope)
+        if self._policy.token is None and (keyring is None or not await keyring.closed()):
+            operator = None if keyring is None else keyring.operator
+            return Judgement(self._policy.admit(scope["path"], headers), operator)
+        if _OPEN_PATHS.fullmatch(scope["path"]):
+            return Judgement(Verdict.ADMITTED)
+        given = [key for key in credentials(headers) if key]
+        for key in given:
+            if self._policy.token is not None and _same(key, self._policy.token):
+                return Judgement(Verdict.ADMITTED, None if keyring is None else keyring.operator, key)
+            found = None if keyring is None else await keyring.find(key)
+            if found is not None:
+                return Judgement(Verdict.ADMITTED, found, key)
+        patience = keyring.attempts.wrong(_address(scope)) if keyring is not None and given else None
+        return Judgement(Verdict.NO_TOKEN) if patience is None else Judgement(Verdict.TOO_MANY, patience=patience)
+
+
+def _keyring(scope: Scope) -> Keyring | None:
+    sandboxes = scope.get("state", {}).get("sandboxes")
+    keyring: Keyring | None = getattr(sandboxes, "keyring", None)
+    return keyring
+
+
+def _address(scope: Scope) -> str:
+    # The socket's: what a header says of it anybody could say.
+    client = scope.get("client")
+    return str(client[0]) if client else ""

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from starlette.routing import BaseRoute, Mount
 
+from execd.service.caller import Scope
 from execd.wire.operation import Operation, Passage
 
 _EXECD_PORT = 44772
@@ -17,6 +18,13 @@ def below(prefix: str, operations: Iterable[Operation], suffix: str = "") -> tup
     return tuple(
         replace(operation, path=prefix + operation.path, operation_id=operation.name + suffix)
         for operation in operations
+    )
+
+
+def managing(operations: Iterable[Operation]) -> tuple[Operation, ...]:
+    """The same operations, which are for keys that may manage sandboxes, but for those that only read."""
+    return tuple(
+        operation if operation.method == "GET" else replace(operation, scope=Scope.MANAGE) for operation in operations
     )
 
 

@@ -9,10 +9,12 @@ from pydantic import BaseModel
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Send
+from starlette.types import Scope as ASGIScope
 from starlette.websockets import WebSocket
 
-from execd.errors import ExecdError
+from execd.errors import ExecdError, ScopeMissing
+from execd.service.caller import Scope, caller
 from execd.wire.errors import ErrorTable
 from execd.wire.fallbacks import defect
 from execd.wire.state import enter
@@ -63,6 +65,12 @@ class Operation:
     operation_id: str = ""
     body_type: str = "application/json"
     enters: bool = False
+    scope: Scope | None = None
+
+    @property
+    def needs(self) -> Scope:
+        """What a key has to be for: reading for what only reads, running code for the rest, but where it is said."""
+        return self.scope or (Scope.READ if self.method == "GET" else Scope.RUN)
 
     @property
     def name(self) -> str:
@@ -76,6 +84,7 @@ class Operation:
     async def handle(self, request: Request) -> Response:
         """Serve a request; what execd refuses comes out in the dialect's form."""
         try:
+            check_scope(self.needs)
             if self.enters:
                 await enter(request)
             return await self.endpoint(request)
@@ -86,6 +95,30 @@ class Operation:
             return Response(status_code=499)
         except Exception as error:  # noqa: BLE001  # a defect of ours, answered here so that it has the request's id
             return await defect(request, error)
+
+
+def check_scope(needed: Scope) -> None:
+    """Raise ScopeMissing if who asks has a key that is not for this."""
+    who = caller()
+    if who is not None and needed not in who.scopes:
+        raise ScopeMissing(needed)
+
+
+@dataclass(frozen=True, slots=True)
+class Scoped:
+    """An ASGI application that is for keys which may run code."""
+
+    app: ASGIApp
+    dialect: ErrorTable
+
+    async def __call__(self, scope: ASGIScope, receive: Receive, send: Send) -> None:
+        """Serve a request, or refuse it."""
+        try:
+            check_scope(Scope.RUN)
+        except ScopeMissing as error:
+            await self.dialect.response(error)(scope, receive, send)
+            return
+        await self.app(scope, receive, send)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +148,13 @@ class Passage:
         """The Starlette routes that serve it."""
         routes: list[BaseRoute] = [WebSocketRoute(self.path, self.handle, name=self.name)]
         if self.http is not None:
-            routes.append(Route(self.path, self.http, name=f"{self.name}_http"))
+            routes.append(Route(self.path, Scoped(self.http, self.dialect), name=f"{self.name}_http"))
         return routes
 
     async def handle(self, websocket: WebSocket) -> None:
         """Serve a WebSocket; what execd refuses before accepting it is an HTTP answer in the dialect's form."""
         try:
+            check_scope(Scope.RUN)
             if not self.enters:
                 await self.websocket(websocket)
                 return

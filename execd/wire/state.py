@@ -6,6 +6,7 @@ from starlette.requests import HTTPConnection
 
 from execd.service.agency import Agency
 from execd.service.artifacts import Artifacts
+from execd.service.caller import default_sandbox
 from execd.service.execution import DEFAULT_SANDBOX
 from execd.service.sandbox import Sandbox
 from execd.service.sandboxes import Sandboxes
@@ -46,6 +47,8 @@ async def enter_sandbox(connection: HTTPConnection, sandbox_id: str) -> Sandbox:
 def sandbox_id_of(connection: HTTPConnection) -> str:
     """The id of the sandbox that the path names, or else `default`. One API calls sandboxes machines."""
     given = str(connection.path_params.get("sandbox_id", DEFAULT_SANDBOX))
+    if given == DEFAULT_SANDBOX:
+        return default_sandbox()
     return SANDBOX_PREFIX + given.removeprefix(MACHINE_PREFIX) if given.startswith(MACHINE_PREFIX) else given
 
 

@@ -1,46 +1,63 @@
-"""Calls Nullspace's SDK: `python nullspace_calls.py GENERATION URL [KEY]`, in that client's environment.
+"""Calls Nullspace's SDK: `python nullspace_calls.py GENERATION URL [KEY]`, in that client's environment. The generation
+is `sandboxes` or `machines`, or one of these after `async-`, which is the SDK's other variant.
 
 Reads lines of JSON, `[what, arguments, keywords]`, and answers each with a line: what the call returned, or the
 error's type, code and message. `what` is a path of names, such as `commands.run`, from the sandbox on, which is made at
 first and killed at the end of the input; a name of the sandbox's class begins with a dot. Bytes are told, and given, as
-`{"base64": text}`. What commands print live is told by `heard`.
+`{"base64": text}`. What commands print live, and what the callbacks are told that a call names in `callbacks`, is told
+by `heard`.
 """
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import dataclasses
+import inspect
 import json
 import sys
 from datetime import datetime
 from enum import Enum
+from functools import partial
 from typing import Any
 
 import nullspace  # type: ignore[import-not-found,unused-ignore]
 
-HEARD: list[str] = []
+HEARD: list[Any] = []
 KIND: Any = {"sandboxes": "Sandbox", "machines": "Machine"}
+WHEELS = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "/workspace/wheels", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
 
 
-def main(generation: str, url: str, key: str = "any") -> None:
+async def main(generation: str, url: str, key: str = "any") -> None:
     """Answer every line of standard input."""
-    kind = getattr(nullspace, KIND[generation])
+    variant, _, noun = generation.rpartition("-")
+    kind = getattr(nullspace, ("Async" if variant else "") + KIND[noun])
     options = {"api_key": key, "base_url": url}
-    with kind.create(envs={"GREETING": "hello"}, metadata={"team": "tea"}, **options) as sandbox:
+    sandbox = await whole(kind.create(envs={"GREETING": "hello", **WHEELS}, metadata={"team": "tea"}, **options))
+    try:
         tell(sandbox.id)
         for line in sys.stdin:
             what, arguments, keywords = json.loads(line)
             try:
-                tell(told(call(kind, sandbox, options, what, arguments, keywords)))
+                tell(told(await whole(call(kind, sandbox, options, what, arguments, keywords))))
             except Exception as error:  # noqa: BLE001  # whatever it is, the test shall see it
                 code = getattr(error, "code", None)
                 tell({"error": type(error).__name__, "code": code, "message": str(error)})
+    finally:
+        await whole(sandbox.kill())
+
+
+async def whole(found: Any) -> Any:
+    """What a call of either variant returns."""
+    return await found if inspect.isawaitable(found) else found
 
 
 def call(kind: Any, sandbox: Any, options: Any, what: str, arguments: Any, keywords: Any) -> Any:
     """Make one call."""
     if what == "heard":
         return HEARD
+    for name in keywords.pop("callbacks", ()):
+        keywords[name] = partial(hear, name)
     if keywords.pop("live", False):
         keywords["on_stdout"] = HEARD.append
     found = kind if what.startswith(".") else sandbox
@@ -48,6 +65,11 @@ def call(kind: Any, sandbox: Any, options: Any, what: str, arguments: Any, keywo
         found = getattr(found, name)
     given = [given_value(value) for value in arguments]
     return found(*given, **keywords, **(options if what.startswith(".") else {}))
+
+
+def hear(name: str, value: Any) -> None:
+    """What a callback was told."""
+    HEARD.append([name, value])
 
 
 def given_value(value: Any) -> Any:
@@ -93,4 +115,4 @@ def tell(answer: Any) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    asyncio.run(main(*sys.argv[1:]))

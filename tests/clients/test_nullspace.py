@@ -2,40 +2,16 @@
 
 from __future__ import annotations
 
-import base64
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
-from tests.clients.dialogue import Dialogue, dialogue
-from tests.clients.environments import python_environment
+from tests.clients.nullspace_sdk import GENERATIONS, PREFIXES, Sdk, encoded, opened
 from tests.live.waiting import eventually
 from tests.running_service import RunningService
-
-CALLS = Path(__file__).parent / "nullspace_calls.py"
-GENERATIONS = {"sandboxes": "clients-nullspace-0", "machines": "clients-nullspace-1"}
-PREFIXES = {"sandboxes": "sb_", "machines": "mch_"}
-
-
-class Sdk:
-    """A sandbox of one of the SDKs, and its id."""
-
-    def __init__(self, generation: str, talk: Dialogue) -> None:
-        self.generation = generation
-        self.id = str(talk.hear())
-        self._talk = talk
-
-    def call(self, what: str, *arguments: Any, **keywords: Any) -> Any:
-        """What a call returns, or the error that it raises."""
-        return self._talk.ask(what, arguments, keywords)
-
-    def run(self, command: str, **keywords: Any) -> Any:
-        """What a shell line does."""
-        return self.call("commands.run", command, shell=True, **keywords)
 
 
 @pytest.fixture(scope="module", params=GENERATIONS)
@@ -43,15 +19,8 @@ def sdk(
     request: pytest.FixtureRequest, service: RunningService, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Sdk]:
     """A sandbox of each SDK in turn."""
-    folder = tmp_path_factory.mktemp(request.param)
-    python = python_environment(GENERATIONS[request.param]) / "python"
-    with dialogue(folder, str(python), str(CALLS), request.param, service.url) as talk:
-        yield Sdk(request.param, talk)
-
-
-def encoded(content: bytes) -> dict[str, str]:
-    """Bytes on their way to the SDK, or from it."""
-    return {"base64": base64.b64encode(content).decode()}
+    with opened(tmp_path_factory.mktemp(request.param), request.param, service.url) as found:
+        yield found
 
 
 def test_what_a_sandbox_is_shown_as(sdk: Sdk) -> None:

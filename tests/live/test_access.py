@@ -32,17 +32,37 @@ def inviting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServic
         yield service
 
 
+_addresses = (f"127.0.0.{number}" for number in range(2, 250))
+
+
+@pytest.fixture
+def elsewhere() -> httpx.HTTPTransport:
+    """An address of its own: wrong keys are counted by where they come from."""
+    return httpx.HTTPTransport(local_address=next(_addresses))
+
+
 @pytest.mark.parametrize("headers", [{}, {HEADER: "wrong"}, {HEADER: ""}, {HEADER: TOKEN + "x"}, {HEADER: "tökén"}])
 @pytest.mark.parametrize(("method", "path"), [("POST", "/code"), ("GET", "/code/contexts"), ("GET", "/nothing")])
 def test_without_the_token_nothing_is_served(
-    guarded: RunningService, method: str, path: str, headers: dict[str, str]
+    guarded: RunningService, elsewhere: httpx.HTTPTransport, method: str, path: str, headers: dict[str, str]
 ) -> None:
     raw = [(name.encode(), value.encode()) for name, value in headers.items()]
-    with guarded.client() as client:
+    with guarded.client(transport=elsewhere) as client:
         answer = client.request(method, path, headers=raw)
     assert answer.status_code == 401
     assert answer.json() == {"error": f"Unauthorized: invalid or missing header {HEADER}"}
     assert answer.headers["x-request-id"]
+
+
+def test_three_wrong_keys_from_one_address_are_enough(guarded: RunningService, elsewhere: httpx.HTTPTransport) -> None:
+    with guarded.client(transport=elsewhere) as client, guarded.client(headers={HEADER: TOKEN}) as other:
+        statuses = [client.get("/code/contexts", headers={HEADER: f"wrong {n}"}).status_code for n in range(4)]
+        refused = client.get("/v1/sandboxes", headers={"Authorization": "Bearer wrong"})
+        assert statuses == [401, 401, 429, 429]
+        assert (refused.status_code, refused.json()["code"]) == (429, "rate_limit_exceeded")
+        assert 0 < int(refused.headers["retry-after"]) <= 60
+        assert client.get("/code/contexts", headers={HEADER: TOKEN}).status_code == 200
+        assert other.get("/code/contexts").status_code == 200
 
 
 def test_ping_wants_no_token(guarded: RunningService) -> None:

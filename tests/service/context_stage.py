@@ -11,7 +11,8 @@ from typing import Any
 import anyio
 from anyio.lowlevel import checkpoint
 
-from execd.service.context import CONTEXT_DELETED, Context, ContextLimits
+from execd.service.context import CONTEXT_DELETED, Context
+from execd.service.context_limits import ContextLimits
 from execd.service.execution import Execution
 from tests.kernel.fake_kernel import SPEC, FakeKernels
 from tests.service.stage import new_execution

@@ -309,3 +309,28 @@ class TestApproval:
         execution.settle("sb_2", "ctx_2")
         assert (execution.sandbox_id, execution.origin.sandbox_id) == ("sb_2", "sb_2")
         assert (execution.context_id, execution.origin.context_id) == ("ctx_2", "ctx_2")
+
+
+class TestNumber:
+    def test_what_no_event_has_told_the_end_does(self, tmp_path: Path) -> None:
+        execution = new_execution(tmp_path)
+        execution.start()
+        execution.number(4)
+        assert execution.execution_count == 4
+        execution.finish(Complete(Status.SUCCEEDED))
+        assert events_of(execution)[-1]["execution_count"] == 4
+
+    def test_what_an_event_has_told_it_does_not(self, tmp_path: Path) -> None:
+        execution = new_execution(tmp_path)
+        execution.start()
+        execution.emit(ExecutionCount(4))
+        execution.number(5)
+        execution.finish(Complete(Status.SUCCEEDED))
+        assert execution.execution_count == 4
+        assert "execution_count" not in events_of(execution)[-1]
+
+    @pytest.mark.parametrize("nothing", [None, "4", 1.5])
+    def test_what_is_no_number_is_none(self, tmp_path: Path, nothing: object) -> None:
+        execution = new_execution(tmp_path)
+        execution.number(nothing)
+        assert execution.execution_count is None

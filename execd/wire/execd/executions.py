@@ -17,18 +17,18 @@ from execd.wire.operation import Answer, Operation, Parameter
 from execd.wire.query import whole_number
 from execd.wire.state import sandbox_of
 
-_LIST_LIMIT = 100
-_LIST_LIMIT_MOST = 1000
+LIST_LIMIT = 100
+LIST_LIMIT_MOST = 1000
 
 
 async def list_executions(request: Request) -> Response:
     """Executions, the newest first."""
     query = request.query_params
     context_id = query.get("context_id") or None
-    status = _status(query.get("status", ""))
-    limit = whole_number("limit", query.get("limit", ""), _LIST_LIMIT)
+    status = status_of(query.get("status", ""))
+    limit = whole_number("limit", query.get("limit", ""), LIST_LIMIT)
     wanted = Wanted(context_id=context_id, status=status.value if status else None)
-    found = await sandbox_of(request).executions.page(wanted, min(limit, _LIST_LIMIT_MOST))
+    found = await sandbox_of(request).executions.page(wanted, min(limit, LIST_LIMIT_MOST))
     return JSONResponse([shown(execution) for execution in found.items])
 
 
@@ -67,7 +67,8 @@ def _cursor(request: Request) -> int:
     return whole_number("Last-Event-ID", request.headers.get("last-event-id", ""), 0)
 
 
-def _status(given: str) -> Status | None:
+def status_of(given: str) -> Status | None:
+    """The status that a query asks for. Raises InvalidRequest."""
     if not given:
         return None
     try:
@@ -115,7 +116,7 @@ OPERATIONS = (
         parameters=(
             Parameter("context_id", "Only those of this context."),
             Parameter("status", f"Only those in this status: {', '.join(Status)}."),
-            Parameter("limit", f"How many at most: {_LIST_LIMIT}, or up to {_LIST_LIMIT_MOST}.", type="integer"),
+            Parameter("limit", f"How many at most: {LIST_LIMIT}, or up to {LIST_LIMIT_MOST}.", type="integer"),
         ),
         errors=(InvalidRequest,),
     ),

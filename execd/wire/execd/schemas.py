@@ -185,6 +185,19 @@ class ExecutionInfo(BaseModel):
     last_seq: int = Field(description="The seq of the journal's last event.")
 
 
+class ListedExecution(ExecutionInfo):
+    """An execution, and the sandbox that it ran in."""
+
+    sandbox_id: str
+
+
+class ExecutionPage(BaseModel):
+    """Some executions."""
+
+    items: list[ListedExecution]
+    next_cursor: str | None = Field(description="Where the next page begins; null on the last.")
+
+
 class NewTerminal(Body):
     """POST /pty."""
 

@@ -5,8 +5,6 @@ They are there as long as the records of their runs, whatever has become of the 
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -24,16 +22,17 @@ from execd.errors import (
     StorageFull,
 )
 from execd.service.artifact import shown
-from execd.service.execution import DEFAULT_SANDBOX
+from execd.service.caller import is_default, may_see, tenant
 from execd.service.links import LIFETIME, Link
 from execd.service.media import Kind
 from execd.store.artifacts import ArtifactRow, WantedArtifacts
+from execd.wire.cursor import decode_cursor, encode_cursor
 from execd.wire.download import content_disposition
 from execd.wire.execd.transfers import file_answer
 from execd.wire.nullspace.artifact_schemas import ArtifactBody, ArtifactList
 from execd.wire.nullspace.errors import SANDBOX_ERRORS
 from execd.wire.operation import Answer, Operation, Parameter
-from execd.wire.query import whole_number
+from execd.wire.query import page_limit, whole_number
 from execd.wire.state import artifacts_of, sandbox_id_of, sandboxes_of
 
 DEFAULT_LIMIT = 50
@@ -49,16 +48,18 @@ async def list_artifacts(request: Request) -> Response:
     """The newest first."""
     query = request.query_params
     wanted = WantedArtifacts(
+        tenant=tenant(),
         sandbox_id=sandbox_id_of(request),
         context_id=query.get("context_id"),
         execution_count=_number("execution_count", query.get("execution_count")),
         kind=_kind(query.get("kind")),
     )
-    found = await artifacts_of(request).page(wanted, _limit(query.get("limit", "")), _before(query.get("cursor")))
+    limit = page_limit(query.get("limit", ""), DEFAULT_LIMIT, MOST_LIMIT)
+    found = await artifacts_of(request).page(wanted, limit, decode_cursor(query.get("cursor", "")))
     if not found.items:
         await _check_sandbox(request)
     items = [with_links(request, shown(row), row.sandbox_id) for row in found.items]
-    return JSONResponse({"items": items, "next_cursor": None if found.before is None else _cursor(found.before)})
+    return JSONResponse({"items": items, "next_cursor": None if found.before is None else encode_cursor(found.before)})
 
 
 async def get_artifact(request: Request) -> Response:
@@ -123,14 +124,14 @@ async def _asked(request: Request) -> ArtifactRow:
     except ArtifactNotFound:
         await _check_sandbox(request)
         raise
-    if row.sandbox_id != sandbox_id_of(request):
+    if row.sandbox_id != sandbox_id_of(request) or not may_see(row.tenant):
         await _check_sandbox(request)
         raise ArtifactNotFound(artifact_id)
     return row
 
 
 async def _check_sandbox(request: Request) -> None:
-    if (sandbox_id := sandbox_id_of(request)) != DEFAULT_SANDBOX:
+    if not is_default(sandbox_id := sandbox_id_of(request)):
         sandboxes_of(request).get(sandbox_id)
 
 
@@ -171,30 +172,6 @@ def _kind(given: str | None) -> str | None:
 def _number(name: str, given: str | None) -> int | None:
     # A column of 32 bits; no run has such a number.
     return None if given is None else min(whole_number(name, given, 0), 2**31 - 1)
-
-
-def _limit(given: str) -> int:
-    limit = whole_number("limit", given, DEFAULT_LIMIT)
-    if not 1 <= limit <= MOST_LIMIT:
-        raise InvalidRequest(f"expected a number from 1 to {MOST_LIMIT}, got {given[:40]!r}", "limit")
-    return limit
-
-
-def _cursor(before: int) -> str:
-    return base64.urlsafe_b64encode(b"%d" % before).rstrip(b"=").decode()
-
-
-def _before(cursor: str | None) -> int | None:
-    if not cursor:
-        return None
-    try:
-        padded = cursor + "=" * (-len(cursor) % 4)
-        number = base64.b64decode(padded, altchars=b"-_", validate=True).decode("ascii")
-    except (binascii.Error, ValueError):
-        number = ""
-    if not (number.isdigit() and len(number) < 19):
-        raise InvalidRequest("expected the next_cursor of an earlier answer", "cursor")
-    return int(number)
 
 
 # Nothing in it runs, is sent anywhere, or is fetched from anywhere; it has an origin of its own.

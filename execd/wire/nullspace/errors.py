@@ -19,17 +19,22 @@ from execd.errors import (
     FileNotFound,
     InvalidFields,
     InvalidRequest,
+    KernelFailed,
     LimitReached,
     NotFound,
     NotOffered,
+    QuotaExceeded,
     RangeUnsatisfiable,
     SandboxExpired,
     SandboxNotFound,
     SandboxNotReady,
+    ScopeMissing,
     ShuttingDown,
     StorageFull,
     TooManySandboxes,
+    UnknownLanguage,
     UploadConflict,
+    WorkingFolderUnusable,
     WrongContentType,
 )
 from execd.wire.dialects import Dialect
@@ -55,6 +60,7 @@ class NullspaceCode(StrEnum):
     FILE_ERROR = "file_error"
     FILE_UPLOAD_ERROR = "file_upload_error"
     CAPACITY_EXCEEDED = "capacity_exceeded"
+    QUOTA_EXCEEDED = "QUOTA_EXCEEDED"
     RATE_LIMIT_EXCEEDED = "rate_limit_exceeded"
     NOT_IMPLEMENTED = "not_implemented"
     FEATURE_UNAVAILABLE = "feature_unavailable"
@@ -101,6 +107,11 @@ SANDBOX_ERRORS = ErrorTable(
         StorageFull: Rendering(507, _Code.FILE_ERROR),
         TooManySandboxes: Rendering(503, _Code.CAPACITY_EXCEEDED),
         LimitReached: Rendering(429, _Code.RATE_LIMIT_EXCEEDED),
+        QuotaExceeded: Rendering(429, _Code.QUOTA_EXCEEDED),
+        ScopeMissing: Rendering(403, _Code.FORBIDDEN),
+        UnknownLanguage: Rendering(400, _Code.INVALID_REQUEST),
+        KernelFailed: Rendering(502, _Code.EXEC_FAILED),
+        WorkingFolderUnusable: Rendering(400, _Code.INVALID_REQUEST),
         NotOffered: Rendering(501, _Code.NOT_IMPLEMENTED),
         ShuttingDown: Rendering(503, _Code.FEATURE_UNAVAILABLE),
     },
@@ -125,6 +136,12 @@ NULLSPACE = Dialect(
     # What is below /proxy/ is execd, or a program's own.
     re.compile(r"/v1/(sandboxes|machines)(?!/[^/]+/proxy/)(/|$)"),
     _body,
-    {403: _Code.FORBIDDEN, 404: _Code.NOT_FOUND, 405: _Code.INVALID_REQUEST, 500: _Code.INTERNAL_ERROR},
+    {
+        403: _Code.FORBIDDEN,
+        404: _Code.NOT_FOUND,
+        405: _Code.INVALID_REQUEST,
+        429: _Code.RATE_LIMIT_EXCEEDED,
+        500: _Code.INTERNAL_ERROR,
+    },
     _unauthorized,
 )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from starlette.requests import HTTPConnection
 
+from execd.service.caller import is_default
 from execd.service.execution import DEFAULT_SANDBOX
 from execd.wire.errors import ErrorTable
 from execd.wire.nullspace.errors import MACHINE_ERRORS, SANDBOX_ERRORS
@@ -25,7 +26,7 @@ class Generation:
 
     def id(self, sandbox_id: str) -> str:
         """A sandbox's id as this generation shows it."""
-        return sandbox_id if sandbox_id == DEFAULT_SANDBOX else self.prefix + sandbox_id.removeprefix(SANDBOX_PREFIX)
+        return DEFAULT_SANDBOX if is_default(sandbox_id) else self.prefix + sandbox_id.removeprefix(SANDBOX_PREFIX)
 
     @property
     def id_field(self) -> str:

@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from execd.errors import AgentNotFound, InvalidRequest, NotOffered, UnknownLanguage, VersionNotFound
+from execd.service.caller import tenant
 from execd.wire.body import read_model
 from execd.wire.operation import Answer, Operation, Parameter
 from execd.wire.promptrails.answers import (
@@ -15,7 +16,7 @@ from execd.wire.promptrails.answers import (
     AgentVersionEnvelope,
     AgentVersionList,
 )
-from execd.wire.promptrails.asking import PAGE_PARAMETERS, filter_of, page_wanted, path_id, tenant_of, version_of
+from execd.wire.promptrails.asking import PAGE_PARAMETERS, filter_of, page_wanted, path_id, version_of
 from execd.wire.promptrails.errors import PROMPTRAILS_ERRORS
 from execd.wire.promptrails.rendering import agent_body, version_body
 from execd.wire.promptrails.schemas import AgentPatch, NewAgent, NewVersion
@@ -28,13 +29,13 @@ async def promptrails_create_agent(request: Request) -> Response:
     """Make an agent, which has no version yet."""
     body = await read_model(request, NewAgent, sandboxes_of(request).settings.max_body)
     record = body.model_dump(include={"description", "labels", "metadata"})
-    made = await agency_of(request).agents.create(tenant_of(request), body.name, body.type, record)
+    made = await agency_of(request).agents.create(tenant(), body.name, body.type, record)
     return answer(AgentEnvelope(data=agent_body(made)), 201)
 
 
 async def promptrails_get_agent(request: Request) -> Response:
     """One agent."""
-    found = await agency_of(request).agents.get(tenant_of(request), path_id(request, "agent_id"))
+    found = await agency_of(request).agents.get(tenant(), path_id(request, "agent_id"))
     return answer(AgentEnvelope(data=agent_body(found)))
 
 
@@ -44,7 +45,7 @@ async def promptrails_list_agents(request: Request) -> Response:
     wanted = page_wanted(query)
     filters = {"kind": filter_of(query, "type"), "name": filter_of(query, "name")}
     like = {name: value for name, value in filters.items() if value is not None}
-    found, total = await agency_of(request).agents.page(tenant_of(request), like, wanted.offset, wanted.limit)
+    found, total = await agency_of(request).agents.page(tenant(), like, wanted.offset, wanted.limit)
     return answer(AgentPage(data=[agent_body(agent) for agent in found], meta=wanted.meta(total)))
 
 
@@ -52,39 +53,39 @@ async def promptrails_update_agent(request: Request) -> Response:
     """Change an agent."""
     body = await read_model(request, AgentPatch, sandboxes_of(request).settings.max_body)
     changes = body.model_dump(exclude_none=True)
-    changed = await agency_of(request).agents.update(tenant_of(request), path_id(request, "agent_id"), changes)
+    changed = await agency_of(request).agents.update(tenant(), path_id(request, "agent_id"), changes)
     return answer(AgentEnvelope(data=agent_body(changed)))
 
 
 async def promptrails_delete_agent(request: Request) -> Response:
     """Delete an agent with its versions."""
-    await agency_of(request).agents.delete(tenant_of(request), path_id(request, "agent_id"))
+    await agency_of(request).agents.delete(tenant(), path_id(request, "agent_id"))
     return Response(status_code=204)
 
 
 async def promptrails_create_version(request: Request) -> Response:
     """Make a version of an agent."""
     body = await read_model(request, NewVersion, sandboxes_of(request).settings.max_body)
-    agents, tenant, agent_id = agency_of(request).agents, tenant_of(request), path_id(request, "agent_id")
-    made = await agents.add_version(tenant, version_of(body, agent_id), current=body.set_current)
-    agent = await agents.get(tenant, agent_id)
+    agents, owner, agent_id = agency_of(request).agents, tenant(), path_id(request, "agent_id")
+    made = await agents.add_version(owner, version_of(body, agent_id), current=body.set_current)
+    agent = await agents.get(owner, agent_id)
     current = None if agent.current is None else agent.current.id
     return answer(AgentVersionEnvelope(data=version_body(made, current)), 201)
 
 
 async def promptrails_list_versions(request: Request) -> Response:
     """All versions, the newest first."""
-    agents, tenant, agent_id = agency_of(request).agents, tenant_of(request), path_id(request, "agent_id")
-    agent = await agents.get(tenant, agent_id)
+    agents, owner, agent_id = agency_of(request).agents, tenant(), path_id(request, "agent_id")
+    agent = await agents.get(owner, agent_id)
     current = None if agent.current is None else agent.current.id
-    found = await agents.versions(tenant, agent_id)
+    found = await agents.versions(owner, agent_id)
     return answer(AgentVersionList(data=[version_body(version, current) for version in found]))
 
 
 async def promptrails_promote_version(request: Request) -> Response:
     """Let a version be the current one."""
     agent_id, version_id = path_id(request, "agent_id"), path_id(request, "version_id")
-    agent = await agency_of(request).agents.promote(tenant_of(request), agent_id, version_id)
+    agent = await agency_of(request).agents.promote(tenant(), agent_id, version_id)
     return answer(AgentEnvelope(data=agent_body(agent)))
 
 

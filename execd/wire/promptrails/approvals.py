@@ -6,12 +6,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from execd.errors import AlreadyDecided, ApprovalNotFound, ExecutionNotFound, InvalidRequest, NotAwaitingApproval
-from execd.service.approvals import STATUSES, Verdict
+from execd.service.approvals import STATUSES
+from execd.service.caller import Scope, tenant
 from execd.wire.body import read_model
 from execd.wire.operation import Answer, Operation, Parameter
 from execd.wire.promptrails.agents import answer
 from execd.wire.promptrails.answers import ApprovalEnvelope, ApprovalPage
-from execd.wire.promptrails.asking import PAGE_PARAMETERS, page_wanted, path_id, tenant_of
+from execd.wire.promptrails.asking import PAGE_PARAMETERS, page_wanted, path_id, verdict_of
 from execd.wire.promptrails.errors import PROMPTRAILS_ERRORS
 from execd.wire.promptrails.rendering import approval_body
 from execd.wire.promptrails.schemas import Decide
@@ -27,13 +28,13 @@ async def promptrails_list_approvals(request: Request) -> Response:
     status = request.query_params.get("status") or None
     if status is not None and status not in STATUSES:
         raise InvalidRequest(f"expected one of {', '.join(STATUSES)}, got {status[:40]!r}", "status")
-    found, total = await agency_of(request).approvals.page(tenant_of(request), status, page.offset, page.limit)
+    found, total = await agency_of(request).approvals.page(tenant(), status, page.offset, page.limit)
     return answer(ApprovalPage(data=[approval_body(row) for row in found], meta=page.meta(total)))
 
 
 async def promptrails_get_approval(request: Request) -> Response:
     """One approval."""
-    row = await agency_of(request).approvals.get(tenant_of(request), path_id(request, "approval_id"))
+    row = await agency_of(request).approvals.get(tenant(), path_id(request, "approval_id"))
     return answer(ApprovalEnvelope(data=approval_body(row)))
 
 
@@ -42,15 +43,15 @@ async def promptrails_decide(request: Request) -> Response:
     body = await read_model(request, Decide, sandboxes_of(request).settings.max_body)
     if body.decision not in _WORDS:
         raise InvalidRequest(f"expected approved or rejected, got {body.decision[:40]!r}", "decision")
-    verdict = Verdict(_WORDS[body.decision], body.reason, body.decided_by)
-    row = await agency_of(request).approvals.decide(tenant_of(request), path_id(request, "approval_id"), verdict)
+    verdict = verdict_of(body, approve=_WORDS[body.decision])
+    row = await agency_of(request).approvals.decide(tenant(), path_id(request, "approval_id"), verdict)
     return answer(ApprovalEnvelope(data=approval_body(row)))
 
 
 async def promptrails_pending_approval(request: Request) -> Response:
     """What a run waits for."""
     agency = agency_of(request)
-    execution = await agency.runs.get(tenant_of(request), path_id(request, "execution_id"))
+    execution = await agency.runs.get(tenant(), path_id(request, "execution_id"))
     try:
         row = await agency.approvals.pending(execution.id)
     except NotAwaitingApproval as error:
@@ -92,6 +93,7 @@ OPERATIONS = (
         _RECORD,
         body=Decide,
         errors=(InvalidRequest, ApprovalNotFound, AlreadyDecided),
+        scope=Scope.MANAGE,
     ),
     Operation(
         "GET",

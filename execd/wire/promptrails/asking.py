@@ -10,10 +10,12 @@ from starlette.requests import Request
 from execd.errors import InvalidRequest, NotOffered
 from execd.events import Status
 from execd.service.agent import AgentConfig, Version
-from execd.service.execution import DEFAULT_TENANT
+from execd.service.approvals import Verdict
+from execd.service.caller import caller
 from execd.wire.operation import Parameter
 from execd.wire.promptrails.answers import MetaBody
 from execd.wire.promptrails.schemas import NewVersion, VersionConfig
+from execd.wire.promptrails.schemas import Verdict as VerdictBody
 from execd.wire.query import whole_number
 from execd.wire.statuses import WORDS
 
@@ -67,9 +69,10 @@ def filter_of(query: Mapping[str, str], name: str) -> str | None:
     return query.get(name, "").replace("\0", "\ufffd") or None
 
 
-def tenant_of(_request: Request) -> str:
-    """Whose the things are that this request is about."""
-    return DEFAULT_TENANT
+def verdict_of(body: VerdictBody, *, approve: bool) -> Verdict:
+    """What is decided, by whom it says, or else by the key that it comes with."""
+    who = caller()
+    return Verdict(approve, body.reason, body.decided_by or (who.key_id if who else None) or "")
 
 
 def version_of(body: NewVersion, agent_id: str) -> Version:

@@ -22,6 +22,7 @@ from execd.errors import (
     NotFound,
     NotOffered,
     PortUnreachable,
+    ScopeMissing,
     ShuttingDown,
     StorageFull,
     UnknownLanguage,
@@ -78,6 +79,7 @@ PROMPTRAILS_ERRORS = ErrorTable(
         NotOffered: Rendering(400, _Code.NOT_SUPPORTED),
         FileForbidden: Rendering(403, _Code.FORBIDDEN),
         IdentityRefused: Rendering(403, _Code.FORBIDDEN),
+        ScopeMissing: Rendering(403, _Code.FORBIDDEN),
         PortUnreachable: Rendering(502, _Code.BAD_GATEWAY),
         StorageFull: Rendering(507, _Code.STORAGE_FULL),
         ShuttingDown: Rendering(503, _Code.UNAVAILABLE),
@@ -95,6 +97,12 @@ def _unauthorized(given: bool) -> Mapping[str, object]:
 PROMPTRAILS = Dialect(
     re.compile(r"/api/v1/(agents|executions|approvals)(/|$)"),
     _body,
-    {403: _Code.FORBIDDEN, 404: _Code.NOT_FOUND, 405: _Code.METHOD_NOT_ALLOWED, 500: _Code.INTERNAL_ERROR},
+    {
+        403: _Code.FORBIDDEN,
+        404: _Code.NOT_FOUND,
+        405: _Code.METHOD_NOT_ALLOWED,
+        429: _Code.RATE_LIMITED,
+        500: _Code.INTERNAL_ERROR,
+    },
     _unauthorized,
 )

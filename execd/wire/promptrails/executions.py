@@ -16,14 +16,14 @@ from execd.errors import (
 )
 from execd.events import Status
 from execd.service.agent_runs import Call
-from execd.service.approvals import Verdict as Decided
+from execd.service.caller import Scope, tenant
 from execd.service.execution import Execution
 from execd.store.agent_runs import WantedRuns
 from execd.wire.body import read_bytes, read_model
 from execd.wire.operation import Answer, Operation, Parameter
 from execd.wire.promptrails.agents import answer
 from execd.wire.promptrails.answers import AgentExecutionBody, AgentExecutionEnvelope, AgentExecutionPage
-from execd.wire.promptrails.asking import PAGE_PARAMETERS, filter_of, page_wanted, path_id, status_wanted, tenant_of
+from execd.wire.promptrails.asking import PAGE_PARAMETERS, filter_of, page_wanted, path_id, status_wanted, verdict_of
 from execd.wire.promptrails.errors import PROMPTRAILS_ERRORS
 from execd.wire.promptrails.frames import ExecutionFrames, end_of, frame
 from execd.wire.promptrails.generation import newer_of
@@ -40,10 +40,10 @@ async def promptrails_execute(request: Request) -> Response:
     """Run an agent, and wait for the end unless that is not wanted."""
     settings = sandboxes_of(request).settings
     body = await read_model(request, ExecuteAgent, settings.max_body)
-    agency, tenant = agency_of(request), tenant_of(request)
-    version = await agency.agents.version(tenant, path_id(request, "agent_id"), body.version_id)
+    agency = agency_of(request)
+    version = await agency.agents.version(tenant(), path_id(request, "agent_id"), body.version_id)
     call = Call(body.input, body.session_id, body.user_id, body.metadata, body.parent_execution_id)
-    execution = await agency.runs.start(tenant, version, call)
+    execution = await agency.runs.start(tenant(), version, call)
     if body.sync and not body.async_mode:
         await agency.runs.settled(execution, settings.execute_wait)
     return _one(request, execution, 201)
@@ -71,7 +71,7 @@ async def promptrails_execution_tree(request: Request) -> Response:
     root = await _execution(request)
     levels = [[root]]
     while levels[-1] and len(levels) < _DEEPEST:
-        levels.append(await agency_of(request).runs.children(tenant_of(request), levels[-1]))
+        levels.append(await agency_of(request).runs.children(tenant(), levels[-1]))
     below: dict[str, list[AgentExecutionBody]] = {}
     body = execution_body(root, newer=newer_of(request))
     for level in reversed(levels):
@@ -113,20 +113,20 @@ async def promptrails_stream(request: Request) -> Response:
 async def _decide(request: Request, *, approve: bool) -> Response:
     body = await read_model(request, Verdict, sandboxes_of(request).settings.max_body)
     execution = await _execution(request)
-    await agency_of(request).runs.decide(execution, Decided(approve, body.reason, body.decided_by))
+    await agency_of(request).runs.decide(execution, verdict_of(body, approve=approve))
     return _one(request, await _execution(request))
 
 
 async def _page(request: Request, agent_id: str | None, session_id: str | None, status: str | None) -> Response:
     page, newer = page_wanted(request.query_params), newer_of(request)
-    wanted = WantedRuns(tenant_of(request), agent_id, session_id, status)
+    wanted = WantedRuns(tenant(), agent_id, session_id, status)
     found, total = await agency_of(request).runs.page(wanted, page.offset, page.limit)
     bodies = [execution_body(execution, newer=newer) for execution in found]
     return answer(AgentExecutionPage(data=bodies, meta=page.meta(total)))
 
 
 async def _execution(request: Request) -> Execution:
-    return await agency_of(request).runs.get(tenant_of(request), path_id(request, "execution_id"))
+    return await agency_of(request).runs.get(tenant(), path_id(request, "execution_id"))
 
 
 async def _skip_body(request: Request) -> None:
@@ -231,6 +231,7 @@ OPERATIONS = (
         _RECORD,
         body=Verdict,
         errors=_DECIDING,
+        scope=Scope.MANAGE,
     ),
     Operation(
         "POST",
@@ -242,5 +243,6 @@ OPERATIONS = (
         _RECORD,
         body=Verdict,
         errors=_DECIDING,
+        scope=Scope.MANAGE,
     ),
 )
