@@ -14,8 +14,13 @@ from starlette.middleware.cors import CORSMiddleware
 from execd.errors import CannotServe
 from execd.service.meters import Meters
 from execd.service.opening import open_sandboxes
+from execd.service.programs import Programs, open_programs
 from execd.service.sandboxes import Sandboxes
 from execd.settings import Settings
+from execd.wire.baponi import executions as baponi_executions
+from execd.wire.baponi import files as baponi_files
+from execd.wire.baponi import health, running, signed
+from execd.wire.baponi.errors import BAPONI
 from execd.wire.dialects import TOKEN_HEADER
 from execd.wire.execd import (
     acting,
@@ -107,6 +112,11 @@ OPERATIONS: tuple[Operation, ...] = (
     *below("/v1/sandboxes", managing(opensandbox_egress.OPERATIONS)),
     *raw_files.LINK_OPERATIONS,
     *artifacts.LINK_OPERATIONS,
+    *running.OPERATIONS,
+    *baponi_executions.OPERATIONS,
+    *baponi_files.OPERATIONS,
+    *signed.OPERATIONS,
+    *health.OPERATIONS,
     *managing(promptrails_agents.OPERATIONS),
     *promptrails_executions.OPERATIONS,
     *promptrails_approvals.OPERATIONS,
@@ -120,13 +130,14 @@ PASSAGES: tuple[Passage, ...] = (
     ),
     *passages_in_both(live.PASSAGES),
 )
-DIALECTS = (OPENSANDBOX, NULLSPACE, PROMPTRAILS)
+DIALECTS = (OPENSANDBOX, NULLSPACE, BAPONI, PROMPTRAILS)
 
 
 class State(TypedDict):
     """What the lifespan gives to every request."""
 
     sandboxes: Sandboxes
+    programs: Programs
 
 
 def create_app(settings: Settings) -> Starlette:
@@ -137,9 +148,9 @@ def create_app(settings: Settings) -> Starlette:
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[State]:
         try:
-            async with open_sandboxes(settings, meters) as sandboxes:
+            async with open_sandboxes(settings, meters) as sandboxes, open_programs(sandboxes) as programs:
                 app.state.sandboxes = sandboxes
-                yield {"sandboxes": sandboxes}
+                yield {"sandboxes": sandboxes, "programs": programs}
         except CannotServe as refusal:
             app.state.refusal = refusal
             raise

@@ -4,6 +4,7 @@
     ├── InvalidRequest            the request itself is wrong; `field` names where
     │   ├── MissingQuery          a query parameter that must be there is not
     │   ├── BodyTooLarge          more bytes than a body may have
+    │   │   └── CodeTooLarge      more bytes than code may have
     │   ├── WrongContentType      a JSON body that does not say that it is JSON
     │   ├── InvalidUpload         the parts of an upload do not fit together, or it was cut off
     │   │   ├── MetadataMissing   no part says where the files go, or it says it wrongly
@@ -22,6 +23,7 @@
     │   ├── FileNotFound
     │   ├── SessionNotFound       no bash session
     │   ├── ProcessNotFound       no command has this process number
+    │   ├── ThreadNotFound        no program has run in a thread with this id, or that was too long ago
     │   ├── LinkInvalid           a signed link that is none of ours, or too old
     │   ├── UploadNotFound        no upload in parts has this id
     │   ├── SandboxNotFound
@@ -37,6 +39,7 @@
     │   ├── AlreadyDecided        somebody has approved or rejected it before, or its time is over
     │   ├── NotAwaitingApproval   the run waits for nobody
     │   ├── SandboxNotReady       it is paused, or not made yet
+    │   ├── ThreadBusy            a program runs in the thread
     │   ├── TerminalInUse         another client is attached
     │   ├── TerminalTakenOver     another client attached in this one's place
     │   └── InputRefused          what runs in the terminal has closed its input
@@ -57,6 +60,7 @@
     │   ├── QueueFull             too many runs wait for one context
     │   ├── TooManyContexts
     │   ├── TooManySandboxes
+    │   ├── TooManyPrograms       as many programs run as a tenant may have at once
     │   ├── QuotaExceeded         a tenant has used up what it may have
     │   ├── TooManyWatches        too many folders are being watched
     │   └── TooManyTerminals
@@ -108,6 +112,14 @@ class BodyTooLarge(InvalidRequest):
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"the body is larger than the {limit} bytes that this service accepts")
+        self.limit = limit
+
+
+class CodeTooLarge(BodyTooLarge):
+    """The code is longer than `limit` bytes."""
+
+    def __init__(self, limit: int) -> None:
+        InvalidRequest.__init__(self, f"expected at most {limit} bytes of UTF-8", "code")
         self.limit = limit
 
 
@@ -230,6 +242,13 @@ class ProcessNotFound(NotFound):
         super().__init__(f"process not found: {pid[:40]!r}; only commands that were started over this API are known")
 
 
+class ThreadNotFound(NotFound):
+    """No program has run in a thread with this id, or the thread has been idle for too long."""
+
+    def __init__(self, thread: str) -> None:
+        super().__init__(f"thread not found: {thread[:128]!r}; code that is run with its id makes one")
+
+
 class LinkInvalid(NotFound):
     """A signed link that this service has not made, or too long ago."""
 
@@ -328,6 +347,13 @@ class SandboxNotReady(Conflict):
 
     def __init__(self, sandbox_id: str, status: str) -> None:
         super().__init__(f"sandbox {sandbox_id!r} is {status}; it has to be running")
+
+
+class ThreadBusy(Conflict):
+    """A program runs in the thread, which takes one at a time."""
+
+    def __init__(self, thread: str) -> None:
+        super().__init__(f"thread_busy: {thread}")
 
 
 class FileFailed(ExecdError):
@@ -467,6 +493,13 @@ class TooManySandboxes(LimitReached):
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"there are already {limit} sandboxes; delete one that is not needed, then try again")
+
+
+class TooManyPrograms(LimitReached):
+    """As many programs of a tenant run as may at once."""
+
+    def __init__(self, running: int, limit: int) -> None:
+        super().__init__(f"concurrent execution limit reached ({running}/{limit}); try again when one has ended")
 
 
 class QuotaExceeded(LimitReached):

@@ -128,6 +128,14 @@ class Stderr(Output):
 
 
 @dataclass(frozen=True, slots=True)
+class Keepalive(Event):
+    """It goes on, and has had nothing to tell for a while. Only where the API that asked for it counts these as events,
+    as Baponi's does: others have pings of their own, which are in no journal."""
+
+    type: ClassVar[str] = "keepalive"
+
+
+@dataclass(frozen=True, slots=True)
 class ExecutionCount(Event):
     """The number of the cell whose result follows."""
 

@@ -179,6 +179,12 @@ class Settings(BaseSettings):
     sandbox_idle_timeout: float = Field(
         0, ge=0, description="End a sandbox that nobody has used for this long. 0: never."
     )
+    thread_idle_timeout: float = Field(
+        604800, ge=0, description="End a thread, with its files, that nobody has used for this long. 0: never."
+    )
+    max_programs: int = Field(
+        20, ge=1, description="How many programs of a tenant may run at once over the API of Baponi."
+    )
     volume_root: Path | None = Field(
         None,
         description="Folder below which the volumes of sandboxes must be; named ones are made in it for everybody to "

@@ -25,6 +25,7 @@ from execd.events import (
     Init,
     InputRequest,
     Interruption,
+    Keepalive,
     Reason,
     Report,
     Result,
@@ -69,6 +70,7 @@ FIELDS: list[tuple[Event, dict[str, Any]]] = [
     ),
     (Stdout("a"), {"type": "stdout", "text": "a"}),
     (Stderr("b"), {"type": "stderr", "text": "b"}),
+    (Keepalive(), {"type": "keepalive"}),
     (ExecutionCount(3), {"type": "execution_count", "execution_count": 3}),
     (
         Result({"text/plain": "42"}, {}),
@@ -172,7 +174,7 @@ def test_every_event_is_spelled_out_above() -> None:
 def test_type_seq_and_timestamp_come_first(event: Event, fields: dict[str, Any]) -> None:
     assert list(decoded(event, 7, 1_700_000_000_000))[:3] == ["type", "seq", "timestamp"]
     assert encode(event, 7, 1_700_000_000_000).startswith(
-        b'{"type":"%s","seq":7,"timestamp":1700000000000,' % event.type.encode()
+        b'{"type":"%s","seq":7,"timestamp":1700000000000' % event.type.encode()
     )
 
 

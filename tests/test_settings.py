@@ -62,6 +62,8 @@ GIVEN: dict[str, tuple[str, object]] = {
     "sandbox_timeout": ("60", 60.0),
     "sandbox_timeout_max": ("3600", 3600.0),
     "sandbox_idle_timeout": ("30", 30.0),
+    "thread_idle_timeout": ("30", 30.0),
+    "max_programs": ("3", 3),
     "volume_root": ("/volumes", Path("/volumes")),
     "sandbox_images": ('{"python:*": "default"}', {"python:*": "default"}),
     "output_budget": ("8192", 8192),

@@ -91,16 +91,28 @@ def wipe(path: Path) -> None:
             os.close(place)
 
 
+def clear(found: int) -> None:
+    """Remove all that is in a folder whose owner is done with it, whatever has been forbidden there; the folder itself,
+    which `found` is an O_PATH descriptor of, stays. Raises OSError."""
+    _clear(_insisting(found), insist=True)
+
+
 def _opened(folder: int, name: str, *, insist: bool) -> int:
     if not insist:
         return os.open(name, FOLDER, dir_fd=folder)
     found = os.open(name, os.O_PATH | FOLDER, dir_fd=folder)
     try:
-        with suppress(PermissionError):
-            os.chmod(by_descriptor(found), stat.S_IRWXU)
-        return os.open(by_descriptor(found), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        return _insisting(found)
     finally:
         os.close(found)
+
+
+def _insisting(found: int) -> int:
+    mode = stat.S_IMODE(os.fstat(found).st_mode)
+    if mode & stat.S_IRWXU != stat.S_IRWXU:
+        with suppress(PermissionError):
+            os.chmod(by_descriptor(found), mode | stat.S_IRWXU)
+    return os.open(by_descriptor(found), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
 
 def _clear(here: int, *, insist: bool = False) -> None:

@@ -32,9 +32,9 @@ OnOutput = Callable[[str, bytes], None]
 class ChildSpec:
     """What to start: `argv`, or the first of the `instead` whose program is there where that one's is not. `marker`
     identifies the process tree, and is the label by which an adopter finds it. `uid` None stays as it is and `gid` None
-    is that user's own, `stdin` is a file descriptor that the child gets as its own (None: it is empty), as it gets
-    `pass_fds`, which are by the numbers that they have in the child. `keep` as in a Launch, besides the ends of its
-    output."""
+    is that user's own, `stdin` is a file descriptor that the child gets as its own, or what it is to read there
+    (None: it is empty); it gets `pass_fds` too, which are by the numbers that they have in the child. `keep` as in a
+    Launch, besides the ends of its output."""
 
     argv: Sequence[str]
     cwd: PurePath
@@ -44,7 +44,7 @@ class ChildSpec:
     gid: int | None = None
     merge_stderr: bool = False
     instead: tuple[Sequence[str], ...] = ()
-    stdin: int | None = None
+    stdin: int | bytes | None = None
     pass_fds: Mapping[int, int] = field(default_factory=dict)
     keep: Mapping[str, int] = field(default_factory=dict)
 
@@ -202,7 +202,7 @@ def _launch(launcher: Launcher, spec: ChildSpec) -> tuple[Started, dict[int, str
     stdout, stdout_end = _pipe()
     stderr, stderr_end = (stdout, stdout_end) if spec.merge_stderr else _pipe()
     streams = {stdout: "stdout"} if spec.merge_stderr else {stdout: "stdout", stderr: "stderr"}
-    stdin = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC) if spec.stdin is None else spec.stdin
+    stdin = spec.stdin if isinstance(spec.stdin, int) else _given(spec.stdin)
     try:
         started = _start(launcher, spec, {0: stdin, 1: stdout_end, 2: stderr_end}, streams)
     except BaseException:
@@ -233,3 +233,21 @@ def _pipe() -> tuple[int, int]:
     read_end, write_end = os.pipe()
     os.set_blocking(read_end, False)
     return read_end, write_end
+
+
+def _given(content: bytes | None) -> int:
+    """A descriptor to read this from, and nothing else. Raises OSError."""
+    if content is None:
+        return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    # A pipe would have to be filled while the process reads.
+    fd = os.memfd_create("input", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    try:
+        left = memoryview(content)
+        while left:
+            left = left[os.write(fd, left) :]
+        os.lseek(fd, 0, os.SEEK_SET)
+        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd

@@ -25,6 +25,9 @@ from execd.waiting import first_of
 
 log = structlog.get_logger(__name__)
 
+ALONE = "alone"
+"""Stands in the detail of the executions of commands that leave nothing running."""
+
 ENAME = "CommandExecError"
 KILLED = "-1"
 
@@ -60,6 +63,8 @@ class Command:
         self.spawned = anyio.Event()
         self._child: ChildProcess | None = None
         self._with_input = with_input
+        self.alone = bool(execution.origin.detail.get(ALONE))
+        """Whether what it leaves running ends with it, and it is not asked before it is killed."""
         self._rung: Rung | None = None
         self._leaving = anyio.Event()
         self._left = anyio.Event()
@@ -184,9 +189,15 @@ class Command:
             await self._stop(child)
             self._finish(Complete(Status.CANCELLED, exit_code=child.exit_code), Error(ENAME, KILLED, ("cancelled",)))
         else:
+            if self.alone:
+                await to_thread.run_sync(child.kill_tree)
+                child.drain()
             self._finish_by_exit(child.exit or Exit(0))
 
     async def _stop(self, child: ChildProcess) -> None:
+        if self.alone:
+            await self._kill(child)
+            return
         self._rung = Rung.TERMINATE
         child.signal_group(signal.SIGTERM)
         # A stopped process would not notice.

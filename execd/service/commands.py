@@ -6,7 +6,7 @@ import json
 import os
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import anyio
@@ -28,7 +28,7 @@ from execd.kernel.adopting import Adopted
 from execd.kernel.child import ChildSpec
 from execd.kernel.request import ExecuteRequest
 from execd.kernel.tree import kill_marked
-from execd.service.command import Command
+from execd.service.command import ALONE, Command
 from execd.service.context import SERVICE_ENDED
 from execd.service.environment import Environment, expand_path
 from execd.service.execution import Execution, Origin
@@ -47,7 +47,9 @@ _REMEMBERED = 200
 @dataclass(frozen=True, slots=True)
 class CommandRequest:
     """What is asked for: a shell line or an argv, exactly one of them. `timeout` in seconds, None or 0 for none. With
-    `input` it has a pipe for its stdin, which would otherwise be empty."""
+    `input` it has a pipe for its stdin, which would otherwise be empty, or hold what is `given`. What an `alone` one
+    leaves running ends with it, and it is killed when it is to stop. `source` is what is shown of it, if not its
+    words."""
 
     line: str | None = None
     argv: tuple[str, ...] | None = None
@@ -58,10 +60,15 @@ class CommandRequest:
     gid: int | None = None
     background: bool = False
     input: bool = False
+    given: bytes | None = None
+    alone: bool = False
+    source: str | None = None
 
     @property
     def content(self) -> str:
-        """The command as it is shown again: the line, or the argv as a JSON array."""
+        """The command as it is shown again: its source, the line, or the argv as a JSON array."""
+        if self.source is not None:
+            return self.source
         return self.line if self.line is not None else json.dumps(list(self.argv or ()))
 
 
@@ -98,14 +105,15 @@ class Commands:
         self._logs: dict[str, OutputLog] = {}
         self._closing: Ending | None = None
 
-    async def start(self, request: CommandRequest) -> Execution:
-        """Start a command; its execution, which is recorded, tells the rest. Raises InvalidRequest, ShuttingDown,
-        StorageFull."""
+    async def start(self, request: CommandRequest, origin: Origin | None = None) -> Execution:
+        """Start a command; its execution, which is recorded and has this origin, tells the rest. Raises InvalidRequest,
+        ShuttingDown, StorageFull."""
         if self._closed():
             raise ShuttingDown
-        identity = uuid.uuid4().hex
-        spec = self._spec(request, self._family + identity)
-        origin = Origin(identity, None, LANGUAGE, detail={_MERGED: spec.merge_stderr})
+        origin = origin or Origin(uuid.uuid4().hex, None, LANGUAGE)
+        spec = self._spec(request, self._family + origin.execution_id)
+        alone = {ALONE: True} if request.alone else {}
+        origin = replace(origin, detail={**origin.detail, _MERGED: spec.merge_stderr, **alone})
         execution = await self._executions.new(ExecuteRequest(request.content, request.timeout), origin)
         if self._closed():
             # While it was being recorded.
@@ -143,6 +151,10 @@ class Commands:
         if found.language != LANGUAGE:
             raise CommandNotFound(command_id)
         return found
+
+    def under_way(self) -> list[Command]:
+        """Those that have not come to their end, which nobody is told of before it is one."""
+        return [command for command in self._all.values() if not command.execution.journal.ended]
 
     def list(self) -> list[Command]:
         """The commands that have a process, or had one a short time ago, from the oldest to the newest."""
@@ -182,9 +194,11 @@ class Commands:
         if command is None:
             return await OutputLog(execution.journal).read(offset, most)
         output = self._logs.setdefault(command_id, OutputLog(command.execution.journal))
+        await self._executions.bring()
         # What the budget may still leave out must not be read here and be missing later.
-        pending = command.pending if command.execution.would_journal(command.pending) else ""
-        return await output.read(offset, most, pending)
+        return await output.read(
+            offset, most, lambda: command.pending if command.execution.would_journal(command.pending) else ""
+        )
 
     async def close(self, ending: Ending = SERVICE_ENDED) -> None:
         """End every command like this, with all that ended ones have left running, and start no more. Safe to call
@@ -218,7 +232,15 @@ class Commands:
         self._check_identity(request.uid, request.gid)
         argv, *instead = _argvs(request)
         return ChildSpec(
-            argv, cwd, env, marker, request.uid, request.gid, merge_stderr=request.background, instead=tuple(instead)
+            argv,
+            cwd,
+            env,
+            marker,
+            request.uid,
+            request.gid,
+            merge_stderr=request.background,
+            instead=tuple(instead),
+            stdin=request.given,
         )
 
     def _check_identity(self, uid: int | None, gid: int | None) -> None:

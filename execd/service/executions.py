@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import anyio
@@ -99,6 +100,11 @@ class Executions:
         row = await self._recorder.store.read(lambda connection: rows.by_key(connection, tenant, sandbox_id, key))
         return None if row is None else self._living.get(row.id) or self._restored(row)
 
+    async def bring(self) -> None:
+        """Have what was journaled so far kept now, if it can be."""
+        with suppress(StorageFull):
+            await self._recorder.flush()
+
     async def page(self, wanted: Wanted, limit: int, before: int | None = None) -> Page:
         """At most `limit` of them, the newest first, from `before` a number on. Raises StorageFull."""
         await self._recorder.flush()
@@ -111,6 +117,19 @@ class Executions:
         more = found[limit - 1].number if len(found) > limit else None
         kept = [row for row in found[:limit] if row.finished_at is None or row.finished_at >= oldest]
         return Page([self._living.get(row.id) or self._restored(row) for row in kept], more)
+
+    def under_way(self, tenant: str, dialect: str) -> list[Execution]:
+        """A tenant's executions of an API that have not come to their end."""
+        return [
+            execution
+            for execution in self._living.values()
+            if (execution.origin.tenant, execution.origin.dialect) == (tenant, dialect) and not execution.journal.ended
+        ]
+
+    async def check(self) -> None:
+        """Raise StorageFull unless the store takes things now."""
+        await self.keep()
+        await self._recorder.store.write(rows.check)
 
     async def keep(self) -> None:
         """Return when all that has happened so far is kept. Raises StorageFull."""
@@ -236,6 +255,10 @@ class SandboxExecutions:
         if found.sandbox_id != self._sandbox_id or found.origin.tenant != self._tenant:
             raise ExecutionNotFound(execution_id)
         return found
+
+    async def bring(self) -> None:
+        """Have what was journaled so far kept now, if it can be."""
+        await self._store.bring()
 
     async def by_key(self, key: str) -> Execution | None:
         """The execution that was made with this idempotency key."""

@@ -123,6 +123,11 @@ class Journal:
         return self._untaken_bytes > PRESSING_BYTES
 
     @property
+    def safe_seq(self) -> int:
+        """The seq up to which nothing can be lost any more, or nothing more can be done for it."""
+        return self.last_seq if self._shelf is None or self.storage_failed else min(self._kept_seq, self.last_seq)
+
+    @property
     def told_seq(self) -> int:
         """The seq up to which readers are told."""
         if self._shelf is None or self.storage_failed:
@@ -185,8 +190,8 @@ class Journal:
         if after + 1 < in_memory_from and self._shelf is not None:
             found = await self._shelf.read(after, most)
             if found.records:
-                return _until(found, told)
-        return _until(self._in_memory(after, most), told)
+                return until(found, told)
+        return until(self._in_memory(after, most), told)
 
     async def follow(self, after: int = 0) -> AsyncIterator[Slice]:
         """Records after `after` as they come, until the terminal one; from that one on, the late ones so far. Ends
@@ -225,7 +230,7 @@ class Journal:
         return self.end_seq is not None and after >= self.end_seq
 
     def _until_end(self, found: Slice) -> Slice:
-        return found if self.end_seq is None else _until(found, self.end_seq)
+        return found if self.end_seq is None else until(found, self.end_seq)
 
     async def _more(self) -> None:
         if self._news is None:
@@ -259,7 +264,8 @@ class Journal:
             self._news = None
 
 
-def _until(found: Slice, seq: int) -> Slice:
+def until(found: Slice, seq: int) -> Slice:
+    """What there is up to this seq."""
     if found.last <= seq:
         return found
     return Slice(found.first, found.records[: max(seq - found.first + 1, 0)])

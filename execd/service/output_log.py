@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_right
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from execd.service.journal import Journal
+from execd.service.journal import Journal, until
 
 _CHECKPOINT_BYTES = 256 * 1024
 
@@ -29,16 +30,19 @@ class OutputLog:
         self._journal = journal
         self._checkpoints = [_Checkpoint(0, 0)]
 
-    async def read(self, offset: int, most: int, pending: str = "") -> bytes:
-        """Up to `most` bytes from `offset`; `pending` is what follows the journal's last line for now."""
+    async def read(self, offset: int, most: int, pending: Callable[[], str] = str) -> bytes:
+        """Up to `most` bytes from `offset`; `pending` tells what follows the journal's last line for now. What could
+        still be lost is not shown yet."""
         place = bisect_right(self._checkpoints, offset, key=lambda found: found.offset) - 1
         position, after = self._checkpoints[place].offset, self._checkpoints[place].after
         pieces: list[bytes] = []
         size = 0
         while size < most:
-            found = await self._journal.read(after)
+            # Whoever has read to an offset goes on from there after a restart: what is shown must not be lost.
+            found = until(await self._journal.read(after), self._journal.safe_seq)
             if not found.records:
-                pieces.append(_from(pending.encode(), position, offset))
+                if self._journal.safe_seq == self._journal.last_seq:
+                    pieces.append(_from(pending().encode(), position, offset))
                 break
             for record in found.records:
                 text = _text_of(record)

@@ -62,6 +62,10 @@ class Place(Protocol):
     def workspace_folder(self) -> Path:
         """The folder of the machine that the workspace is."""
 
+    @property
+    def scratch(self) -> tuple[Path, ...]:
+        """The folders of the sandbox's own, its home left out, that things are put into: paths inside."""
+
     def socket(self, family: int = socket.AF_INET) -> socket.socket:
         """A new TCP socket of the network that the sandbox has."""
 
@@ -87,6 +91,9 @@ class Places(Protocol):
     @property
     def capabilities(self) -> Capabilities:
         """What they are."""
+
+    async def check(self) -> None:
+        """Raise OSError where none could be made now."""
 
     async def open(self, record: SandboxRecord) -> Place:
         """A place for this sandbox, empty. Raises NotOffered, OSError."""
@@ -126,6 +133,11 @@ class MachinePlace:
     def workspace_folder(self) -> Path:
         """The same: there are no walls to look through."""
         return self.workspace
+
+    @property
+    def scratch(self) -> tuple[Path, ...]:
+        """The workspace alone: what else there is for temporary things is everybody's."""
+        return (self.workspace,)
 
     def socket(self, family: int = socket.AF_INET) -> socket.socket:
         """A new TCP socket of the machine's network."""
@@ -180,6 +192,10 @@ class MachinePlaces:
         self._settings = settings
         self._folders = folders
         self._keeper = keeper
+
+    async def check(self) -> None:
+        """Raise OSError unless the warden can be reached."""
+        await self._keeper.warden()
 
     async def open(self, record: SandboxRecord) -> Place:
         """A place for this sandbox. Raises NotOffered for volumes, OSError."""

@@ -53,8 +53,9 @@ class Network:
 @dataclass(frozen=True, slots=True)
 class SandboxRequest:
     """A sandbox to be made. `timeout` None leaves it to the service, 0 is for ever; so with `idle_timeout`, where 0
-    is never. `image` is what a client calls the thing that it wants, `profile` what that stands for here. `dialect`
-    holds what only one API knows, to be shown again."""
+    is never. `image` is what a client calls the thing that it wants, `profile` what that stands for here. `workspace`
+    and `home` are where these are to be inside, where the walls let that be chosen. `dialect` holds what only one API
+    knows, to be shown again."""
 
     image: str = "base"
     profile: str = "default"
@@ -67,6 +68,8 @@ class SandboxRequest:
     limits: Limits = field(default_factory=Limits)
     network: Network = Network()
     volumes: tuple[Bind, ...] = ()
+    workspace: str | None = None
+    home: str | None = None
     dialect: Mapping[str, Any] = field(default_factory=dict)
 
 

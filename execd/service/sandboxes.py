@@ -44,6 +44,7 @@ from execd.service.keyring import Keyring
 from execd.service.network import check_change, choose_network
 from execd.service.place import Place, Places
 from execd.service.quotas import check_count
+from execd.service.readiness import lacking
 from execd.service.record import EndReason, Network, SandboxRecord, SandboxRequest, SandboxStatus, TimeoutAction
 from execd.service.registry import Write
 from execd.service.run import Ending
@@ -87,6 +88,14 @@ class Sandboxes:
     def capabilities(self) -> Capabilities:
         """What the places are in which sandboxes are made."""
         return self._places.capabilities
+
+    async def readiness(self) -> dict[str, str]:
+        """What each part of the service lacks to take work on now; nothing where that is nothing."""
+        return {
+            "service": "" if self._open else "it is shutting down",
+            "store": await lacking(self._common.executions.check),
+            "warden": await lacking(self._places.check),
+        }
 
     @property
     def languages(self) -> list[str]:
@@ -133,14 +142,16 @@ class Sandboxes:
         sandbox.touch()
         return sandbox
 
-    async def create(self, wanted: SandboxRequest, key: str = "") -> SandboxRecord:
-        """A new, running sandbox; one that was made with the same key is returned again, if it still is. Raises
-        InvalidRequest, NotOffered, TooManySandboxes, SandboxFailed, ShuttingDown."""
+    async def create(self, wanted: SandboxRequest, key: str = "", sandbox_id: str | None = None) -> SandboxRecord:
+        """A new, running sandbox; one that was made with the same key is returned again, if it still is. It gets the id
+        that is given, which no other must have. Raises InvalidRequest, NotOffered, TooManySandboxes, SandboxFailed,
+        ShuttingDown."""
         key = _own(key)
         known = self._records.get(self._keys.get(key, ""))
         if known is not None:
             return known
-        return await self._create(self._new_record(wanted), key)
+        record = self._new_record(wanted)
+        return await self._create(record if sandbox_id is None else replace(record, id=sandbox_id), key)
 
     async def fork(self, sandbox_id: str, change: Change = lambda record: record, key: str = "") -> SandboxRecord:
         """A new sandbox with a copy of this one's workspace, made for what it was made for but for what `change` makes

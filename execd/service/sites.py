@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,12 +36,20 @@ class Site:
 
     @classmethod
     def of(
-        cls, mode: Mode, folder: Path, runtime: Path, workspace: Path | None = None, *, in_memory: bool = False
+        cls,
+        mode: Mode,
+        folder: Path,
+        runtime: Path,
+        workspace: Path | None = None,
+        *,
+        in_memory: bool = False,
+        wanted: Mapping[str, str] | None = None,
     ) -> Site:
-        """That of a sandbox whose things are in `folder`, but for its workspace, where it has one that stays."""
+        """That of a sandbox whose things are in `folder`, but for its workspace, where it has one that stays. `wanted`
+        are the paths inside that are asked for, of workspace and home: bubblewrap can have them anywhere."""
         ours, home = workspace or folder / "workspace", folder / "home"
         if mode is Mode.BWRAP:
-            inside = {**_INSIDE, "home": HOME}
+            inside = {**_INSIDE, "home": HOME, **(wanted or {})}
         else:
             inside = {"workspace": str(ours), "home": str(home), "runtime": str(runtime), "tmp": str(home / "tmp")}
         return cls(folder, ours, home, runtime, removed=(folder, runtime), in_memory=in_memory, **inside)
@@ -54,7 +63,8 @@ class Site:
             workspace = folder / "workspace" if in_memory else outside[plan.workspace]
         else:
             in_memory, workspace = False, Path(plan.workspace)
-        return cls.of(plan.mode, folder, runtime, workspace, in_memory=in_memory)
+        wanted = {"workspace": plan.workspace, "home": plan.home}
+        return cls.of(plan.mode, folder, runtime, workspace, in_memory=in_memory, wanted=wanted)
 
     def make(self, uid: int | None) -> None:
         """Make the folders, for this user of the machine (None: our own). Raises OSError."""

@@ -89,6 +89,12 @@ class WalledPlace:
             return Path(f"/proc/self/fd/{self.root.fd}{self.workspace}")
         return self.site.workspace_folder
 
+    @property
+    def scratch(self) -> tuple[Path, ...]:
+        """The workspace, and what is there for temporary things."""
+        shared = [Path("/dev/shm")] if self.enclosure.plan.mode is Mode.BWRAP else []
+        return (self.workspace, Path(self.site.tmp), *shared)
+
     def socket(self, family: int = socket.AF_INET) -> socket.socket:
         """A new TCP socket of its network."""
         return self.enclosure.socket(family)
@@ -141,6 +147,10 @@ class WalledPlaces:
     def capabilities(self) -> Capabilities:
         """What they are."""
         return self.walls.capabilities
+
+    async def check(self) -> None:
+        """Raise OSError unless the warden can be reached."""
+        await self.keeper.warden()
 
     async def open(self, record: SandboxRecord) -> Place:
         """A place for this sandbox. Raises NotOffered, InvalidRequest, OSError."""
@@ -214,7 +224,10 @@ class WalledPlaces:
             return Site.of(self.walls.mode, folder, runtime, self.folders.workspace)
         size = limits.workspace_size
         fits = size is not None and size <= self.settings.sandbox_workspace_memory
-        return Site.of(self.walls.mode, folder, runtime, in_memory=fits and self.walls.mode is Mode.BWRAP)
+        paths = {"workspace": record.wanted.workspace, "home": record.wanted.home}
+        wanted = {name: path for name, path in paths.items() if path is not None}
+        in_memory = fits and self.walls.mode is Mode.BWRAP
+        return Site.of(self.walls.mode, folder, runtime, in_memory=in_memory, wanted=wanted)
 
     def _furnish(self, site: Site, uid: int | None) -> None:
         site.make(uid)

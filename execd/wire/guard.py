@@ -32,7 +32,9 @@ _KEY_HEADERS = (TOKEN_HEADER.lower(), API_KEY_HEADER.lower(), COMMON_KEY_HEADER.
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 _HOST = re.compile(r"(\[(?P<address>[^\[\]]*)\]|(?P<name>[^:\[\]]*))(:[0-9]*)?")
 # Whether the service is up is no secret; a signed path is its own key.
-_OPEN_PATHS = re.compile(r"/ping|/opensandbox(/v1)?/health|/v1/signed/(artifacts/)?[^/]+")
+_OPEN_PATHS = re.compile(
+    r"/ping|/health|/ready|/opensandbox(/v1)?/health|/v1/signed/(artifacts/)?[^/]+|/v1/files/signed/[^/]+"
+)
 _BEARER = "bearer "
 
 
@@ -120,9 +122,9 @@ def refusal(verdict: Verdict, dialect: Dialect, given: bool = False, patience: f
     return dialect.answer(403, _REFUSALS[verdict])
 
 
-def _keep_key(scope: Scope, key: str) -> None:
+def _keep_key(scope: Scope, key: bytes) -> None:
     # Authorization is handed on to programs behind a port, for it may be theirs; ours goes no further than here.
-    ours = f"{_BEARER}{key}".encode("latin-1").lower()
+    ours = _BEARER.encode() + key.lower()
     scope["headers"] = [
         (name, value) for name, value in scope["headers"] if (name, value.lower()) != (b"authorization", ours)
     ]
@@ -135,7 +137,7 @@ class Judgement:
 
     verdict: Verdict
     caller: Caller | None = None
-    key: str | None = None
+    key: bytes | None = None
     patience: float = 0
 
 
@@ -170,20 +172,26 @@ class Guard:
 
     async def _judge(self, scope: Scope, headers: Headers) -> Judgement:
         keyring = _keyring(scope)
-        if self._policy.token is None and (keyring is None or not await keyring.closed()):
-            operator = None if keyring is None else keyring.operator
-            return Judgement(self._policy.admit(scope["path"], headers), operator)
-        if _OPEN_PATHS.fullmatch(scope["path"]):
+        path, token = scope["path"], self._policy.token
+        free = _OPEN_PATHS.fullmatch(path) is not None
+        if token is not None or keyring is None or not await keyring.closed():
+            verdict = self._policy.admit(path, headers)
+            if verdict is not Verdict.NO_TOKEN:
+                operator = None if keyring is None or (free and token is not None) else keyring.operator
+                return Judgement(verdict, operator, None if token is None else token.encode())
+        elif free:
             return Judgement(Verdict.ADMITTED)
-        given = [key for key in credentials(headers) if key]
-        for key in given:
-            if self._policy.token is not None and _same(key, self._policy.token):
-                return Judgement(Verdict.ADMITTED, None if keyring is None else keyring.operator, key)
-            found = None if keyring is None else await keyring.find(key)
-            if found is not None:
-                return Judgement(Verdict.ADMITTED, found, key)
-        patience = keyring.attempts.wrong(_address(scope)) if keyring is not None and given else None
-        return Judgement(Verdict.NO_TOKEN) if patience is None else Judgement(Verdict.TOO_MANY, patience=patience)
+        return Judgement(Verdict.NO_TOKEN) if keyring is None else await _by_key(keyring, headers, _address(scope))
+
+
+async def _by_key(keyring: Keyring, headers: Headers, address: str) -> Judgement:
+    given = [key for key in credentials(headers) if key]
+    for key in given:
+        found = await keyring.find(key)
+        if found is not None:
+            return Judgement(Verdict.ADMITTED, found, key.encode("latin-1"))
+    patience = keyring.attempts.wrong(address) if given else None
+    return Judgement(Verdict.NO_TOKEN) if patience is None else Judgement(Verdict.TOO_MANY, patience=patience)
 
 
 def _keyring(scope: Scope) -> Keyring | None:

@@ -8,6 +8,7 @@ from execd.service.agency import Agency
 from execd.service.artifacts import Artifacts
 from execd.service.caller import default_sandbox
 from execd.service.execution import DEFAULT_SANDBOX
+from execd.service.programs import Programs
 from execd.service.sandbox import Sandbox
 from execd.service.sandboxes import Sandboxes
 
@@ -24,6 +25,12 @@ def sandboxes_of(connection: HTTPConnection) -> Sandboxes:
 def agency_of(connection: HTTPConnection) -> Agency:
     """Agents, their runs and approvals."""
     return sandboxes_of(connection).agency
+
+
+def programs_of(connection: HTTPConnection) -> Programs:
+    """The programs of the service."""
+    programs: Programs = connection.state.programs
+    return programs
 
 
 def artifacts_of(connection: HTTPConnection) -> Artifacts:

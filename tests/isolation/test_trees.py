@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from execd.isolation.trees import wipe
+from execd.isolation.trees import clear, wipe
 from tests.isolation.forks import in_fork
 from tests.isolation.walls import PLAIN_USER, ROOT
 
@@ -45,6 +45,22 @@ def test_links_lead_nowhere(tmp_path: Path) -> None:
     wipe(tmp_path / "nothing")
     assert not left.exists()
     assert (kept / "file").exists()
+
+
+def test_a_folder_that_is_cleared_stays(tmp_path: Path) -> None:
+    left, kept = tmp_path / "left", tmp_path / "kept"
+    (left / "a" / "b").mkdir(parents=True)
+    (left / "a" / "b" / "file").touch()
+    (left / "a" / "b").chmod(0o500)
+    kept.touch()
+    (left / "link").symlink_to(kept)
+    left.chmod(0o1077)
+    found = os.open(left, os.O_PATH)
+    clear(found)
+    os.close(found)
+    assert list(left.iterdir()) == []
+    assert left.stat().st_mode & 0o7777 == 0o1777
+    assert kept.exists()
 
 
 @ROOT

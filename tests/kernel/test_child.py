@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import sys
@@ -324,3 +325,19 @@ class TestStarting:
         await child.exited.wait()
         ours = " ".join(map(str, [os.getuid(), os.getgid(), *sorted({os.getgid(), *os.getgroups()})]))
         assert start.heard.stdout.decode().strip() == (ours if identity is None else identity)
+
+
+async def test_what_it_is_given_to_read_it_reads_to_the_end_and_cannot_change(
+    launcher: Launcher, tmp_path: Path
+) -> None:
+    given = b"x" * (3 << 20)
+    code = (
+        "import os, sys\nread = sys.stdin.buffer.read()\n"
+        "try: os.write(os.open('/proc/self/fd/0', os.O_RDWR), b'y')\nexcept OSError as e: print(len(read), e.errno)"
+    )
+    heard = Heard()
+    argv = (sys.executable, "-c", code)
+    child = ChildProcess.start(launcher, ChildSpec(argv, tmp_path, {}, uuid.uuid4().hex, stdin=given), heard)
+    await child.exited.wait()
+    await heard.until_ended()
+    assert heard.stdout == b"%d %d\n" % (len(given), errno.EPERM)

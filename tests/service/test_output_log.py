@@ -57,7 +57,7 @@ def test_any_piece_is_that_piece_of_the_whole(events: list[Event], pending: str,
     log = OutputLog(written.journal)
     whole = written.whole + pending.encode()
     for offset, most in pieces:
-        assert now(log.read(offset, most, pending)) == whole[offset : offset + most]
+        assert now(log.read(offset, most, lambda: pending)) == whole[offset : offset + most]
 
 
 @given(EVENTS, st.integers(1, 300))
@@ -90,6 +90,15 @@ def test_after_the_end_it_is_read_from_the_store() -> None:
 def test_beyond_the_end_there_is_nothing() -> None:
     written = Written([Stdout("abc")])
     log = OutputLog(written.journal)
-    assert now(log.read(4, 10, "d")) == b""
-    assert now(log.read(3, 10, "d")) == b"d"
-    assert now(log.read(2, 10, "d")) == b"cd"
+    assert now(log.read(4, 10, lambda: "d")) == b""
+    assert now(log.read(3, 10, lambda: "d")) == b"d"
+    assert now(log.read(2, 10, lambda: "d")) == b"cd"
+
+
+def test_what_could_still_be_lost_is_not_shown() -> None:
+    written = Written([Stdout("kept\n")])
+    log = OutputLog(written.journal)
+    written.journal.append(Stdout("not yet\n"))
+    assert now(log.read(0, 100, lambda: "begun")) == b"kept\n"
+    written.shelf.take(written.journal)
+    assert now(log.read(0, 100, lambda: "begun")) == b"kept\nnot yet\nbegun"
