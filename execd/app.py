@@ -58,6 +58,10 @@ from execd.wire.opensandbox import endpoints as opensandbox_endpoints
 from execd.wire.opensandbox import sandboxes as opensandbox_sandboxes
 from execd.wire.opensandbox.errors import OPENSANDBOX
 from execd.wire.operation import Operation, Passage
+from execd.wire.promptrails import agents as promptrails_agents
+from execd.wire.promptrails import approvals as promptrails_approvals
+from execd.wire.promptrails import executions as promptrails_executions
+from execd.wire.promptrails.errors import PROMPTRAILS
 from execd.wire.request_log import REQUEST_ID_HEADER, RequestLog
 
 # What works in a sandbox: at the root in the one named default.
@@ -113,6 +117,9 @@ OPERATIONS: tuple[Operation, ...] = (
     *baponi_files.OPERATIONS,
     *signed.OPERATIONS,
     *health.OPERATIONS,
+    *managing(promptrails_agents.OPERATIONS),
+    *promptrails_executions.OPERATIONS,
+    *promptrails_approvals.OPERATIONS,
 )
 PASSAGES: tuple[Passage, ...] = (
     *EXECD_PASSAGES,
@@ -123,7 +130,7 @@ PASSAGES: tuple[Passage, ...] = (
     ),
     *passages_in_both(live.PASSAGES),
 )
-DIALECTS = (OPENSANDBOX, NULLSPACE, BAPONI)
+DIALECTS = (OPENSANDBOX, NULLSPACE, BAPONI, PROMPTRAILS)
 
 
 class State(TypedDict):

@@ -17,6 +17,9 @@
     │   ├── ExecutionNotFound
     │   ├── CommandNotFound
     │   ├── ArtifactNotFound
+    │   ├── AgentNotFound
+    │   ├── VersionNotFound       the agent has no such version
+    │   ├── ApprovalNotFound
     │   ├── FileNotFound
     │   ├── SessionNotFound       no bash session
     │   ├── ProcessNotFound       no command has this process number
@@ -33,6 +36,8 @@
     │   ├── NotRunning            it has ended already
     │   ├── InputClosed           what runs has closed its input, or somebody has
     │   ├── UploadConflict        the upload is not in a state for this, or its parts do not fit
+    │   ├── AlreadyDecided        somebody has approved or rejected it before, or its time is over
+    │   ├── NotAwaitingApproval   the run waits for nobody
     │   ├── SandboxNotReady       it is paused, or not made yet
     │   ├── ThreadBusy            a program runs in the thread
     │   ├── TerminalInUse         another client is attached
@@ -195,6 +200,27 @@ class ArtifactNotFound(NotFound):
         )
 
 
+class AgentNotFound(NotFound):
+    """No agent has this id."""
+
+    def __init__(self, agent_id: str) -> None:
+        super().__init__(f"agent not found: {agent_id[:60]!r}")
+
+
+class VersionNotFound(NotFound):
+    """The agent has no version with this id."""
+
+    def __init__(self, version_id: str) -> None:
+        super().__init__(f"version not found: {version_id[:60]!r}; GET …/versions lists those that the agent has")
+
+
+class ApprovalNotFound(NotFound):
+    """No approval has this id, or it went with the record of its run."""
+
+    def __init__(self, approval_id: str) -> None:
+        super().__init__(f"approval not found: {approval_id[:60]!r}")
+
+
 class FileNotFound(NotFound):
     """There is nothing at this path."""
 
@@ -300,6 +326,20 @@ class InputClosed(Conflict):
 
 class UploadConflict(Conflict):
     """An upload in parts is not in a state for this, or its parts are not what they should be."""
+
+
+class AlreadyDecided(Conflict):
+    """It was approved or rejected before, or nobody has decided in time."""
+
+    def __init__(self, approval_id: str) -> None:
+        super().__init__(f"{approval_id!r} is decided already, or its time is over; GET it to see how")
+
+
+class NotAwaitingApproval(Conflict):
+    """The run does not wait for anybody to approve."""
+
+    def __init__(self, execution_id: str) -> None:
+        super().__init__(f"execution {execution_id!r} waits for no approval")
 
 
 class SandboxNotReady(Conflict):

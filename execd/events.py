@@ -19,15 +19,17 @@ class Status(StrEnum):
     """Where an execution is in its life."""
 
     QUEUED = "queued"
+    AWAITING_APPROVAL = "awaiting_approval"
     RUNNING = "running"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    REJECTED = "rejected"
 
     @property
     def terminal(self) -> bool:
         """Whether nothing can follow."""
-        return self in (Status.SUCCEEDED, Status.FAILED, Status.CANCELLED)
+        return self in (Status.SUCCEEDED, Status.FAILED, Status.CANCELLED, Status.REJECTED)
 
 
 class Reason(StrEnum):
@@ -69,7 +71,7 @@ class Init(Event):
 
 @dataclass(frozen=True, slots=True)
 class StatusChanged(Event):
-    """A change that is not an end: queued (with the number of runs ahead), running, error."""
+    """A change that is not an end: queued (with the number of runs ahead), awaiting_approval, running, error."""
 
     type: ClassVar[str] = "status"
     text: str
@@ -210,6 +212,31 @@ class InputRequest(Event):
 
     def payload(self) -> dict[str, Any]:
         return {"text": self.prompt, "prompt": self.prompt, "password": self.password}
+
+
+@dataclass(frozen=True, slots=True)
+class Report(Event):
+    """What code says about its run by the module execd_run: `output` (value), `usage` (tokens, cost), `tool_start` (id,
+    name), `tool_end` (id, name, summary). User code may have made the fields anything."""
+
+    type: ClassVar[str] = "report"
+    kind: str
+    fields: Mapping[str, Any]
+
+    def payload(self) -> dict[str, Any]:
+        return {"report": {**self.fields, "kind": self.kind}}
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint(Event):
+    """The code waits until somebody has approved; `content` is what they are shown."""
+
+    type: ClassVar[str] = "checkpoint"
+    name: str
+    content: Any
+
+    def payload(self) -> dict[str, Any]:
+        return {"text": self.name, "name": self.name, "payload": self.content}
 
 
 @dataclass(frozen=True, slots=True)

@@ -154,6 +154,19 @@ class Settings(BaseSettings):
         "the variables are lost. 0: never.",
     )
 
+    approval_timeout: float = Field(
+        86400,
+        ge=0,
+        description="How long a run of an agent waits until somebody has approved, where its version names no time; "
+        "then it is rejected. 0: for ever.",
+    )
+    execute_wait: float = Field(
+        25,
+        ge=0,
+        description="How long the call that runs an agent waits for its end; then it answers how the run stands. "
+        "Clients that give up earlier run it again. 0: for ever.",
+    )
+
     max_sandboxes: int = Field(
         100, ge=1, description="How many sandboxes may exist at once; the one named default is not counted."
     )

@@ -16,6 +16,7 @@ from execd.wire.baponi.errors import BaponiCode
 from execd.wire.execd.errors import Code
 from execd.wire.nullspace.errors import NullspaceCode
 from execd.wire.opensandbox.errors import OpenSandboxCode
+from execd.wire.promptrails.errors import PromptRailsCode
 
 ROOT = Path(__file__).parent.parent
 
@@ -68,7 +69,8 @@ def test_event_types(name: str, words: set[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", sorted({*Status, *Reason, *Rung, *Code, *OpenSandboxCode, *NullspaceCode, *BaponiCode, *HEADERS})
+    "name",
+    sorted({*Status, *Reason, *Rung, *Code, *OpenSandboxCode, *NullspaceCode, *BaponiCode, *PromptRailsCode, *HEADERS}),
 )
 def test_statuses_reasons_rungs_codes_and_headers(name: str, words: set[str]) -> None:
     assert name in words

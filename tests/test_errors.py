@@ -34,6 +34,11 @@ EXPECTED = {
     "ContextNotFound": (404, "CONTEXT_NOT_FOUND"),
     "ExecutionNotFound": (404, "EXECUTION_NOT_FOUND"),
     "CommandNotFound": (404, "INVALID_REQUEST_BODY"),
+    "AgentNotFound": (404, "NOT_FOUND"),
+    "VersionNotFound": (404, "NOT_FOUND"),
+    "ApprovalNotFound": (404, "NOT_FOUND"),
+    "AlreadyDecided": (409, "CONFLICT"),
+    "NotAwaitingApproval": (409, "CONFLICT"),
     "ArtifactNotFound": (404, "NOT_FOUND"),
     "SessionNotFound": (404, "CONTEXT_NOT_FOUND"),
     "ProcessNotFound": (404, "NOT_FOUND"),
@@ -162,6 +167,21 @@ OTHER_APIS["BAPONI_ERRORS"] = {
     "StorageFull": (503, "service_unavailable"),
     "ShuttingDown": (503, "service_unavailable"),
     "CommandTimedOut": (504, "gateway_timeout"),
+}
+OTHER_APIS["PROMPTRAILS_ERRORS"] = {
+    "ExecdError": (500, "internal_error"),
+    "InvalidRequest": (400, "bad_request"),
+    "UnknownLanguage": (400, "bad_request"),
+    "NotFound": (404, "not_found"),
+    "Conflict": (400, "conflict"),
+    "FileForbidden": (403, "forbidden"),
+    "IdentityRefused": (403, "forbidden"),
+    "ScopeMissing": (403, "forbidden"),
+    "LimitReached": (429, "rate_limited"),
+    "NotOffered": (400, "not_supported"),
+    "PortUnreachable": (502, "bad_gateway"),
+    "StorageFull": (507, "storage_full"),
+    "ShuttingDown": (503, "unavailable"),
 }
 # What each table of the execd API says in another way than the first.
 OVERRIDDEN = {

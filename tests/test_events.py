@@ -13,6 +13,7 @@ from execd import events
 from execd.events import (
     Artifact,
     ArtifactsLeftOut,
+    Checkpoint,
     ClearOutput,
     Complete,
     ContextRestarted,
@@ -26,6 +27,7 @@ from execd.events import (
     Interruption,
     Keepalive,
     Reason,
+    Report,
     Result,
     ServiceRestarted,
     Status,
@@ -90,6 +92,8 @@ FIELDS: list[tuple[Event, dict[str, Any]]] = [
     ),
     (ClearOutput(wait=True), {"type": "clear_output", "wait": True}),
     (InputRequest("who? ", False), {"type": "input_request", "text": "who? ", "prompt": "who? ", "password": False}),
+    (Report("usage", {"cost": 1.5}), {"type": "report", "report": {"cost": 1.5, "kind": "usage"}}),
+    (Checkpoint("go?", [1]), {"type": "checkpoint", "text": "go?", "name": "go?", "payload": [1]}),
     (
         Error("ValueError", "no", ("line 1", "line 2")),
         {"type": "error", "error": {"ename": "ValueError", "evalue": "no", "traceback": ["line 1", "line 2"]}},

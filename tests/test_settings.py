@@ -56,6 +56,8 @@ GIVEN: dict[str, tuple[str, object]] = {
     "max_terminals": ("2", 2),
     "max_queue": ("4", 4),
     "context_idle_timeout": ("60", 60.0),
+    "approval_timeout": ("60", 60.0),
+    "execute_wait": ("5", 5.0),
     "max_sandboxes": ("7", 7),
     "sandbox_timeout": ("60", 60.0),
     "sandbox_timeout_max": ("3600", 3600.0),

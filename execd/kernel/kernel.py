@@ -35,6 +35,7 @@ _ENTER_SECONDS = 2.0
 _LAST_DRAINS = 16
 _ENTER, _ENTERED = "execd_enter_request", "execd_enter_reply"
 _ENVS = "execd_envs"
+_INPUT = "execd_input"
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +160,8 @@ class Kernel:
         }
         # Not in the content, which a kernel tells its debug log.
         metadata: dict[str, object] = {_ENVS: dict(wanted.envs)} if wanted.envs else {}
+        if wanted.given is not None:
+            metadata[_INPUT] = dict(wanted.given)
         msg_id = self._channels.shell.send("execute_request", content, request, metadata)
         pending = self._requests[msg_id] = PendingRequest(msg_id, emit, changed)
         while len(self._requests) > _REMEMBERED_REQUESTS:

@@ -17,13 +17,15 @@ Emit = Callable[[Event], None]
 class ExecuteRequest:
     """What is asked for, whatever dialect it came in. `timeout` in seconds, None for the service's default; `cwd` is
     for shells, which go there first; `envs` are environment variables of this run alone, whose values are nobody's
-    business. `execd.kernel.variables.check` says which an interpreter takes."""
+    business. `execd.kernel.variables.check` says which an interpreter takes. `given` is what an agent's code finds as
+    its input."""
 
     code: str
     timeout: float | None = None
     allow_stdin: bool = False
     cwd: str | None = None
     envs: Mapping[str, str] = field(default_factory=dict, repr=False)
+    given: Mapping[str, Any] | None = None
 
 
 @dataclass(slots=True, eq=False)

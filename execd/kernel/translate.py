@@ -5,10 +5,12 @@ User code can make its kernel say anything, so nothing is taken to have the type
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
 from execd.events import (
+    Checkpoint,
     ClearOutput,
     Display,
     DisplayUpdate,
@@ -16,6 +18,7 @@ from execd.events import (
     Event,
     ExecutionCount,
     InputRequest,
+    Report,
     Result,
     StatusChanged,
     Stderr,
@@ -27,6 +30,9 @@ Fields = dict[str, Any]
 
 # Characters of one output event. A kernel may send what was printed in a fifth of a second as one message.
 _OUTPUT_PIECE = 256 * 1024
+
+# As execd_kernel.run has it.
+_CHECKPOINT = "\0execd_checkpoint:"
 
 
 def events_of(message: Message) -> list[Event]:
@@ -84,7 +90,25 @@ def error_of(content: Fields) -> Error:
 
 
 def _input_request(content: Fields) -> list[Event]:
-    return [InputRequest(str(content.get("prompt", "")), bool(content.get("password")))]
+    prompt = str(content.get("prompt", ""))
+    if prompt.startswith(_CHECKPOINT):
+        return [_checkpoint(prompt.removeprefix(_CHECKPOINT))]
+    return [InputRequest(prompt, bool(content.get("password")))]
+
+
+def _checkpoint(asked: str) -> Event:
+    try:
+        told = json.loads(asked)
+        return Checkpoint(str(told["name"]), told["payload"])
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise MalformedMessage("no checkpoint") from error
+
+
+def _report(content: Fields) -> list[Event]:
+    kind = content.get("kind")
+    if kind not in ("output", "usage", "tool_start", "tool_end"):
+        return []
+    return [Report(kind, {name: value for name, value in content.items() if name != "kind"})]
 
 
 _TRANSLATIONS: dict[str, Callable[[Fields], list[Event]]] = {
@@ -95,4 +119,5 @@ _TRANSLATIONS: dict[str, Callable[[Fields], list[Event]]] = {
     "clear_output": _clear_output,
     "error": _error,
     "input_request": _input_request,
+    "execd_report": _report,
 }

@@ -18,7 +18,6 @@ from anyio import to_thread
 from sqlalchemy import Connection
 
 from execd.errors import ExecdError, ExecutionNotFound, KernelStartFailed, UnknownLanguage
-from execd.events import Status
 from execd.isolation.trees import wipe
 from execd.kernel.interpreter import Interpreter
 from execd.kernel.kernelspec import KernelSpec
@@ -65,6 +64,9 @@ class Adoption:
     async def carry_out(self, warden: Warden) -> None:
         """Do it. Raises StorageFull where the store cannot be read."""
         found = await self._find()
+        for execution in list(found.executions.values()):
+            if await self._sandboxes.agency.runs.adopt(execution):
+                del found.executions[execution.id]
         enclosures = dict(warden.enclosures)
         for row in found.sandboxes:
             record = _record_of(row)
@@ -77,6 +79,7 @@ class Adoption:
             await enclosure.close()
         for execution in found.executions.values():
             self._executions.abandon(execution)
+        await self._sandboxes.agency.runs.go_on()
         await self._registry.flush()
         await self._registry.store.write(partial(remove_ended, node=self._registry.node, keep=_REMEMBERED))
         await to_thread.run_sync(self._folders.keep_only, {sandbox.id for sandbox in self._sandboxes.living()})
@@ -146,7 +149,7 @@ class Adoption:
         wanted: list[Execution] = []
         for place, execution in enumerate(runs):
             asked_to_end = execution.cancel_requested_at is not None
-            begun = execution.status is Status.RUNNING or (place == 0 and may_have_begun)
+            begun = execution.started_at is not None or (place == 0 and may_have_begun)
             if (begun or asked_to_end) and not (place == 0 and goes_on):
                 self._executions.abandon(execution)
                 continue

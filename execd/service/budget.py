@@ -9,7 +9,19 @@ from __future__ import annotations
 
 from collections import Counter
 
-from execd.events import Bundle, ClearOutput, Error, Event, Output, StatusChanged, Stderr, Stdout, Truncated
+from execd.events import (
+    Bundle,
+    Checkpoint,
+    ClearOutput,
+    Error,
+    Event,
+    Output,
+    Report,
+    StatusChanged,
+    Stderr,
+    Stdout,
+    Truncated,
+)
 from execd.service.failures import Failures
 from execd.service.tail import EVENT_OVERHEAD, Piece, Tail, byte_size
 
@@ -71,7 +83,7 @@ class OutputBudget:
         match event:
             case Output():
                 return self._admit_text(event)
-            case Bundle() | ClearOutput():
+            case Bundle() | ClearOutput() | Report() | Checkpoint():
                 return self._admit_rich(event)
             case Error() | StatusChanged():
                 # The end of the output, which is held back, was written before this.
@@ -102,8 +114,8 @@ class OutputBudget:
         self._tail.add(event.type, rest)
         return [type(event)(head)] if head else []
 
-    def _admit_rich(self, event: Bundle | ClearOutput) -> list[Event]:
-        size = EVENT_OVERHEAD + (_bundle_size(event) if isinstance(event, Bundle) else 0)
+    def _admit_rich(self, event: Bundle | ClearOutput | Report | Checkpoint) -> list[Event]:
+        size = EVENT_OVERHEAD + _rich_size(event)
         self._seen["result"] += size
         if size <= self._rich_room:
             self._rich_room -= size
@@ -114,6 +126,16 @@ class OutputBudget:
 
 def _output(piece: Piece) -> Event:
     return Stderr(piece.text) if piece.stream == Stderr.type else Stdout(piece.text)
+
+
+def _rich_size(event: Event) -> int:
+    match event:
+        case Bundle():
+            return _bundle_size(event)
+        case Report() | Checkpoint():
+            return byte_size(repr(event))
+        case _:
+            return 0
 
 
 def _bundle_size(event: Bundle) -> int:

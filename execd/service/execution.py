@@ -35,6 +35,9 @@ SERVICE_GONE = Error("ServiceRestarted", "the service ended while this ran; how 
 
 _LATE_BYTES = 256 * 1024
 
+# In the detail: for how long it was parked since it was started, in ms, and since when it is.
+_PARKED = "parked"
+
 
 @dataclass(frozen=True, slots=True)
 class Origin:
@@ -61,6 +64,14 @@ class Asked:
     key: str | None = None
 
 
+def _no_matter(_event: Event) -> None:
+    return
+
+
+def _nothing() -> None:
+    return
+
+
 def monotonic_ms() -> int:
     """Milliseconds of a clock that nobody sets."""
     return time.monotonic_ns() // 1_000_000
@@ -71,11 +82,19 @@ class IllegalTransition(Exception):
 
 
 _NEXT: dict[Status, frozenset[Status]] = {
-    Status.QUEUED: frozenset({Status.RUNNING, Status.FAILED, Status.CANCELLED}),
-    Status.RUNNING: frozenset({Status.SUCCEEDED, Status.FAILED, Status.CANCELLED}),
+    Status.QUEUED: frozenset(
+        {Status.AWAITING_APPROVAL, Status.RUNNING, Status.FAILED, Status.CANCELLED, Status.REJECTED}
+    ),
+    Status.AWAITING_APPROVAL: frozenset(
+        {Status.QUEUED, Status.RUNNING, Status.SUCCEEDED, Status.FAILED, Status.CANCELLED, Status.REJECTED}
+    ),
+    Status.RUNNING: frozenset(
+        {Status.AWAITING_APPROVAL, Status.SUCCEEDED, Status.FAILED, Status.CANCELLED, Status.REJECTED}
+    ),
     Status.SUCCEEDED: frozenset(),
     Status.FAILED: frozenset(),
     Status.CANCELLED: frozenset(),
+    Status.REJECTED: frozenset(),
 }
 
 
@@ -133,13 +152,23 @@ class Execution:
         self.cancel_requested_at: int | None = None
         self.finished_at: int | None = None
         self.trace: dict[str, Any] | None = None
+        self.rejected = False
+        """Somebody has rejected what it was to do: it ends so, unless it is cancelled, or lost before it can."""
+        self.listener: Callable[[Event], None] = _no_matter
+        """Is told of each event of the running code before it is journaled, and of the end before that is."""
+        self.clock_changed: Callable[[], None] = _nothing
+        """Is called when its time stands still, and when that goes on."""
         self.cancel_requested = anyio.Event()
         self.ended = anyio.Event()
+        self.parked = anyio.Event()
+        """Set while it waits until somebody has approved."""
         self._budget = budget
         self._on_end = on_end
         self._stopwatch = stopwatch
         self._began: int | None = None
         self._took: int | None = None
+        self._parked_at: int | None = None
+        self._parked_ms = 0
         self._late_room = _LATE_BYTES
         self._untold_count: int | None = None
 
@@ -179,12 +208,43 @@ class Execution:
         else:
             self.journal.note()
 
+    def settle(self, sandbox_id: str, context_id: str) -> None:
+        """Belong there from now on: it was made before there was such a place."""
+        self.sandbox_id, self.context_id = sandbox_id, context_id
+        self.origin = replace(self.origin, sandbox_id=sandbox_id, context_id=context_id)
+        self.journal.note()
+
+    def park(self) -> None:
+        """Wait until somebody has approved: before it starts, or in the middle, where its time limit stands still."""
+        self._become(Status.AWAITING_APPROVAL)
+        self._parked_at = self._stopwatch()
+        self.origin.detail[_PARKED] = [self._parked_ms, self.journal.clock()]
+        self.journal.append(StatusChanged(Status.AWAITING_APPROVAL.value))
+        self.parked.set()
+        self.clock_changed()
+
+    def resume(self) -> None:
+        """Go on where it was parked."""
+        self._become(Status.QUEUED if self.started_at is None else Status.RUNNING)
+        self._parked_ms, self._parked_at = self.parked_ms(), None
+        self.origin.detail[_PARKED] = [self._parked_ms, None]
+        self.parked = anyio.Event()
+        self.journal.append(StatusChanged(self.status.value))
+        self.clock_changed()
+
+    def parked_ms(self) -> int:
+        """How long it has been parked since it was started."""
+        if self.started_at is None:
+            return 0
+        return self._parked_ms + (0 if self._parked_at is None else self._stopwatch() - self._parked_at)
+
     def emit(self, event: Event) -> None:
         """Journal an event of the running code, within the output budget. After the end it is journaled as late."""
         if self.journal.ended:
             self._emit_late(event)
             return
         self._note(event)
+        self.listener(event)
         for admitted in self._budget.admit(event):
             self.journal.append(admitted)
         if self.journal.storage_failed and self.journal.in_memory > MEMORY_BYTES and not self._budget.exhausted:
@@ -193,8 +253,10 @@ class Execution:
     def finish(self, complete: Complete, made: Sequence[Event] = ()) -> None:
         """The one end. Journals what the budget kept of the tail and the error, what was made of the run since, then
         the terminal event."""
+        complete = self._judged(complete)
         self._become(complete.status)
         complete = replace(complete, execution_count=self._untold_count)
+        self.listener(complete)
         for event in (*self._budget.settle(), *made):
             self.journal.append(event)
         self.complete = complete
@@ -212,11 +274,19 @@ class Execution:
         self.cancel_requested_at = now.cancel_requested_at
         self.execution_count, self.error, self.complete = now.execution_count, now.error, now.complete
         self.trace = now.trace
+        self._restore_parked()
         if self.complete is not None:
             self._took = now.duration_ms
         elif self.started_at is not None:
             self._began = self._stopwatch() - max(self.journal.clock() - self.started_at, 0)
         self.told()
+
+    def _restore_parked(self) -> None:
+        self._parked_ms, since = self.origin.detail.get(_PARKED, (0, None))
+        if self.status is Status.AWAITING_APPROVAL:
+            now = self.journal.clock()
+            self._parked_at = self._stopwatch() - max(now - (now if since is None else since), 0)
+            self.parked.set()
 
     def told(self) -> None:
         """More of the journal is kept, or cannot be: its end may be known now."""
@@ -254,6 +324,10 @@ class Execution:
     def follow(self, after: int = 0) -> AsyncIterator[Slice]:
         """The journal's records after the seq `after`, as they come."""
         return self.journal.follow(after)
+
+    def _judged(self, complete: Complete) -> Complete:
+        by_itself = complete.status is Status.SUCCEEDED or complete.reason is Reason.ERROR
+        return replace(complete, status=Status.REJECTED, reason=None) if self.rejected and by_itself else complete
 
     def _become(self, status: Status) -> None:
         if not may_follow(self.status, status):

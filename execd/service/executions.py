@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import anyio
@@ -21,6 +22,7 @@ from execd.service.rows import origin_of, request_of, restored_of
 from execd.settings import Settings
 from execd.store import executions as rows
 from execd.store.executions import ExecutionRow, Keep, Removed, Wanted
+from execd.store.store import Store
 
 log = structlog.get_logger(__name__)
 
@@ -125,6 +127,17 @@ class Executions:
     async def keep(self) -> None:
         """Return when all that has happened so far is kept. Raises StorageFull."""
         await self._recorder.flush()
+
+    @property
+    def store(self) -> Store:
+        """Where they are kept."""
+        return self._recorder.store
+
+    async def select(self, query: Callable[[Connection], list[ExecutionRow]]) -> list[Execution]:
+        """Those that a query finds, and the retention still has. Raises StorageFull."""
+        await self._recorder.flush()
+        found = await self._recorder.store.read(query)
+        return [self._living.get(row.id) or self._restored(row) for row in found if not self._too_old(row)]
 
     async def prune(self) -> None:
         """Remove what the retention does not keep, and say what that was. Raises StorageFull."""

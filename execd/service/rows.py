@@ -21,8 +21,6 @@ def new_row(execution: Execution, node: str) -> ExecutionRow:
         id=execution.id,
         node=node,
         tenant=origin.tenant,
-        sandbox_id=origin.sandbox_id,
-        context_id=origin.context_id,
         language=origin.language,
         dialect=origin.dialect,
         idempotency_key=origin.key,
@@ -36,6 +34,8 @@ def changing(execution: Execution) -> dict[str, Any]:
     """The columns that change while it lives. The journal's ends are those that are to be kept now."""
     complete, error, journal = execution.complete, execution.error, execution.journal
     columns = {
+        "sandbox_id": execution.sandbox_id,
+        "context_id": execution.context_id,
         "status": execution.status.value,
         "reason": complete.reason.value if complete is not None and complete.reason is not None else None,
         "detail": dict(execution.origin.detail),
@@ -52,7 +52,7 @@ def changing(execution: Execution) -> dict[str, Any]:
         "reserved_seq": journal.last_seq + RESERVED,
         "size": journal.size,
     }
-    if execution.status is not Status.QUEUED:
+    if execution.started_at is not None or execution.status.terminal:
         columns["envs"] = None
     return columns
 

@@ -7,6 +7,7 @@ of the facts changes: the reply or the idle status came, the kernel died, somebo
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from dataclasses import dataclass
 from enum import StrEnum
@@ -167,6 +168,7 @@ class Run:
         return True
 
     async def _see_through(self, cpu_before: float | None) -> None:
+        self._execution.clock_changed = self._wake.set
         async with anyio.create_task_group() as group:
             group.start_soon(self._wake_when, self._kernel.process.dead)
             group.start_soon(self._wake_when, self._execution.cancel_requested)
@@ -199,7 +201,7 @@ class Run:
             self._half_ended_since = now
         return Facts(
             now=now,
-            deadline=self._deadline,
+            deadline=self._deadline_now(),
             begin_by=None if self._request.begun else self._begin_by,
             ended=self._request.ended,
             half_ended_since=self._half_ended_since,
@@ -208,6 +210,11 @@ class Run:
             cause=self._cause,
             rung_until=self._rung_until,
         )
+
+    def _deadline_now(self) -> float:
+        if self._execution.status is Status.AWAITING_APPROVAL:
+            return math.inf
+        return self._deadline + self._execution.parked_ms() / 1000
 
     async def _sleep(self, until: float | None) -> None:
         pause = None if until is None else max(until - time.monotonic(), 0)

@@ -31,6 +31,9 @@ from execd.errors import (
     TooManySandboxes,
 )
 from execd.identifiers import new_id
+from execd.service.agency import Agency
+from execd.service.agent_run import Means
+from execd.service.approvals import Approvals
 from execd.service.caller import default_sandbox, is_default, may_see, tenant
 from execd.service.capabilities import Capabilities
 from execd.service.context import SANDBOX_DELETED, SANDBOX_EXPIRED, SANDBOX_LOST, SERVICE_ENDED
@@ -68,6 +71,8 @@ class Sandboxes:
         self.links = common.links
         self.keyring = keyring
         self.executions = common.executions
+        means = Means(common.settings, common.executions, self, Approvals(common.executions.store))
+        self.agency = Agency.found(common.kernelspecs, means, common.tasks)
         self._common = common
         self._places = places
         self._records: dict[str, SandboxRecord] = {}

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, Select, bindparam, delete, false, func, insert, select, update
 
-from execd.store.tables import executions, journal
+from execd.store.tables import agent_runs, approvals, executions, journal
 
 TERMINAL = ("succeeded", "failed", "cancelled", "rejected")
 
@@ -99,7 +99,7 @@ def check(connection: Connection) -> None:
 def get(connection: Connection, execution_id: str) -> ExecutionRow | None:
     """The one with this id."""
     found = connection.execute(_GET, {"wanted": execution_id}).mappings().one_or_none()
-    return None if found is None else _row(found)
+    return None if found is None else row_of(found)
 
 
 def by_key(connection: Connection, tenant: str, sandbox_id: str, key: str) -> ExecutionRow | None:
@@ -109,7 +109,7 @@ def by_key(connection: Connection, tenant: str, sandbox_id: str, key: str) -> Ex
         columns.tenant == tenant, columns.sandbox_id == sandbox_id, columns.idempotency_key == key
     )
     found = connection.execute(query).mappings().one_or_none()
-    return None if found is None else _row(found)
+    return None if found is None else row_of(found)
 
 
 def page(connection: Connection, wanted: Wanted, limit: int, before: int | None = None) -> list[ExecutionRow]:
@@ -117,13 +117,13 @@ def page(connection: Connection, wanted: Wanted, limit: int, before: int | None 
     query = _matching(select(executions), wanted).order_by(executions.c.number.desc()).limit(limit)
     if before is not None:
         query = query.where(executions.c.number < before)
-    return [_row(found) for found in connection.execute(query).mappings()]
+    return [row_of(found) for found in connection.execute(query).mappings()]
 
 
 def unfinished(connection: Connection, node: str) -> list[ExecutionRow]:
     """Those of a node that have not ended, from the oldest on."""
     query = select(executions).where(executions.c.node == node, executions.c.status.not_in(TERMINAL))
-    return [_row(found) for found in connection.execute(query.order_by(executions.c.number)).mappings()]
+    return [row_of(found) for found in connection.execute(query.order_by(executions.c.number)).mappings()]
 
 
 def prune(connection: Connection, tenant: str, keep: Keep, now: int) -> Removed:
@@ -158,7 +158,8 @@ def remove(connection: Connection, execution_ids: list[str]) -> None:
     """Remove these, with their journals."""
     for start in range(0, len(execution_ids), _AT_ONCE):
         some = execution_ids[start : start + _AT_ONCE]
-        connection.execute(delete(journal).where(journal.c.execution_id.in_(some)))
+        for table in (journal, agent_runs, approvals):
+            connection.execute(delete(table).where(table.c.execution_id.in_(some)))
         connection.execute(delete(executions).where(executions.c.id.in_(some)))
 
 
@@ -185,7 +186,8 @@ def _matching(query: Select[Any], wanted: Wanted) -> Select[Any]:
     return query if wanted.since is None else query.where(columns.created_at >= wanted.since)
 
 
-def _row(found: RowMapping) -> ExecutionRow:
+def row_of(found: RowMapping) -> ExecutionRow:
+    """What a row of the table says."""
     return ExecutionRow(**{name: found[name] for name in _FIELDS})
 
 

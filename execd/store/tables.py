@@ -159,3 +159,62 @@ artifacts = Table(
     Index(None, "tenant"),
     sqlite_autoincrement=True,
 )
+
+# Code that is run by name, with an input that is checked. What is never queried is in `record`.
+agents = Table(
+    "agents",
+    metadata,
+    Column("number", _Number, primary_key=True, autoincrement=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("tenant", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("current_version", Text),
+    Column("record", JSON, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Index(None, "tenant", "number"),
+    sqlite_autoincrement=True,
+)
+
+agent_versions = Table(
+    "agent_versions",
+    metadata,
+    Column("number", _Number, primary_key=True, autoincrement=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("agent_id", Text, nullable=False),
+    Column("record", JSON, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Index(None, "agent_id", "number"),
+    sqlite_autoincrement=True,
+)
+
+# What executions of agents are found by, besides what all executions are.
+agent_runs = Table(
+    "agent_runs",
+    metadata,
+    Column("execution_id", Text, primary_key=True),
+    Column("agent_id", Text, nullable=False, index=True),
+    Column("session_id", Text, nullable=False, index=True),
+    Column("parent_id", Text, index=True),
+)
+
+approvals = Table(
+    "approvals",
+    metadata,
+    Column("number", _Number, primary_key=True, autoincrement=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("tenant", Text, nullable=False),
+    Column("execution_id", Text, nullable=False, index=True),
+    Column("agent_id", Text, nullable=False),
+    Column("checkpoint", Text, nullable=False),
+    Column("payload", JSON, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("decided_by", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger),
+    Column("decided_at", BigInteger),
+    Index(None, "tenant", "status", "number"),
+    sqlite_autoincrement=True,
+)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from starlette.requests import HTTPConnection
 
+from execd.service.agency import Agency
 from execd.service.artifacts import Artifacts
 from execd.service.caller import default_sandbox
 from execd.service.execution import DEFAULT_SANDBOX
@@ -19,6 +20,11 @@ def sandboxes_of(connection: HTTPConnection) -> Sandboxes:
     """All sandboxes of the service."""
     sandboxes: Sandboxes = connection.state.sandboxes
     return sandboxes
+
+
+def agency_of(connection: HTTPConnection) -> Agency:
+    """Agents, their runs and approvals."""
+    return sandboxes_of(connection).agency
 
 
 def programs_of(connection: HTTPConnection) -> Programs:

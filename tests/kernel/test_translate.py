@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from execd.events import (
+    Checkpoint,
     ClearOutput,
     Display,
     DisplayUpdate,
@@ -16,6 +17,7 @@ from execd.events import (
     Event,
     ExecutionCount,
     InputRequest,
+    Report,
     Result,
     StatusChanged,
     Stderr,
@@ -24,6 +26,7 @@ from execd.events import (
 from execd.kernel.messages import MalformedMessage, Message
 from execd.kernel.translate import events_of
 
+CHECKPOINT = "\0execd_checkpoint:"
 RECORDED = json.loads((Path(__file__).parent / "recorded.json").read_text())
 
 
@@ -67,6 +70,10 @@ TABLE: list[tuple[str, dict[str, Any], list[Event]]] = [
     ),
     ("error", {}, [StatusChanged("error"), Error("", "")]),
     ("input_request", {"prompt": "pin: ", "password": True}, [InputRequest("pin: ", password=True)]),
+    ("input_request", {"prompt": CHECKPOINT + '{"name": "go?", "payload": 1}'}, [Checkpoint("go?", 1)]),
+    ("execd_report", {"kind": "output", "value": 1}, [Report("output", {"value": 1})]),
+    ("execd_report", {"kind": "something_new"}, []),
+    ("execd_report", {}, []),
     ("input_request", {}, [InputRequest("", password=False)]),
     ("status", {"execution_state": "busy"}, []),
     ("execute_input", {"code": "1", "execution_count": 1}, []),
@@ -95,6 +102,9 @@ def test_a_message_becomes_events(kind: str, content: dict[str, Any], events: li
         ("execute_result", {"execution_count": 1, "data": 1}),
         ("error", {"traceback": 7}),
         ("stream", []),
+        ("input_request", {"prompt": CHECKPOINT}),
+        ("input_request", {"prompt": CHECKPOINT + "[]"}),
+        ("input_request", {"prompt": CHECKPOINT + "{}"}),
     ],
 )
 def test_what_the_protocol_does_not_know_is_malformed(kind: str, content: Any) -> None:

@@ -15,11 +15,13 @@ from tests.service.journal_model import MemoryShelf, now, small_bounds
 from tests.service.stage import Clock, ending, events_of, new_execution, types_of
 
 FOLLOWS = {
-    "queued": {"running", "failed", "cancelled"},
-    "running": {"succeeded", "failed", "cancelled"},
+    "queued": {"awaiting_approval", "running", "failed", "cancelled", "rejected"},
+    "awaiting_approval": {"queued", "running", "succeeded", "failed", "cancelled", "rejected"},
+    "running": {"awaiting_approval", "succeeded", "failed", "cancelled", "rejected"},
     "succeeded": set(),
     "failed": set(),
     "cancelled": set(),
+    "rejected": set(),
 }
 DONE = Complete(Status.SUCCEEDED)
 
@@ -237,6 +239,76 @@ async def test_it_is_followed_to_its_end(tmp_path: Path) -> None:
     execution.start()
     execution.finish(DONE)
     assert [found.first async for found in execution.follow(1)] == [2]
+
+
+class TestApproval:
+    def test_it_waits_before_it_starts(self, tmp_path: Path) -> None:
+        execution = new_execution(tmp_path)
+        execution.park()
+        assert (execution.status, execution.parked.is_set()) == (Status.AWAITING_APPROVAL, True)
+        execution.resume()
+        assert (execution.status, execution.parked.is_set()) == (Status.QUEUED, False)
+        execution.start()
+        execution.finish(DONE)
+        assert types_of(execution) == ["init", "status:awaiting_approval", "status:queued", "execution_complete"]
+
+    def test_in_the_middle_its_time_stands_still(self, tmp_path: Path) -> None:
+        stopwatch = Clock(0)
+        execution = new_execution(tmp_path, stopwatch=stopwatch)
+        changes: list[tuple[Status, int]] = []
+        execution.clock_changed = lambda: changes.append((execution.status, execution.parked_ms()))
+        execution.park()
+        stopwatch.now += 1000
+        execution.resume()
+        execution.start()
+        assert execution.parked_ms() == 0
+        for waited in (20, 300):
+            stopwatch.now += 5
+            execution.park()
+            stopwatch.now += waited
+            execution.resume()
+        assert execution.parked_ms() == 320
+        assert [(status.value, parked) for status, parked in changes[2:]] == [
+            ("awaiting_approval", 0),
+            ("running", 20),
+            ("awaiting_approval", 20),
+            ("running", 320),
+        ]
+
+    @pytest.mark.parametrize(
+        ("complete", "status", "reason"),
+        [
+            (Complete(Status.SUCCEEDED), "rejected", None),
+            (Complete(Status.FAILED, Reason.ERROR), "rejected", None),
+            (Complete(Status.FAILED, Reason.TIMEOUT), "failed", "timeout"),
+            (Complete(Status.FAILED, Reason.KERNEL_DIED), "failed", "kernel_died"),
+            (Complete(Status.CANCELLED), "cancelled", None),
+        ],
+    )
+    def test_what_was_rejected_ends_so(
+        self, tmp_path: Path, complete: Complete, status: str, reason: str | None
+    ) -> None:
+        execution = new_execution(tmp_path)
+        execution.start()
+        execution.rejected = True
+        execution.finish(complete)
+        assert ending(execution) == (status, reason)
+        assert execution.status.value == status
+
+    def test_a_listener_hears_of_everything_before_it_is_journaled(self, tmp_path: Path) -> None:
+        execution = new_execution(tmp_path)
+        heard: list[tuple[str, int]] = []
+        execution.listener = lambda event: heard.append((event.type, execution.journal.last_seq))
+        execution.start()
+        execution.emit(Stdout("x"))
+        execution.finish(DONE)
+        assert heard == [("stdout", 1), ("execution_complete", 2)]
+
+    def test_it_belongs_where_it_is_placed(self, tmp_path: Path) -> None:
+        execution = new_execution(tmp_path)
+        execution.settle("sb_2", "ctx_2")
+        assert (execution.sandbox_id, execution.origin.sandbox_id) == ("sb_2", "sb_2")
+        assert (execution.context_id, execution.origin.context_id) == ("ctx_2", "ctx_2")
 
 
 class TestNumber:

@@ -281,3 +281,20 @@ async def test_gathering_is_no_part_of_how_long_it_took(tmp_path: Path) -> None:
     await running.carry_out()
     assert running.execution.complete is not None
     assert running.execution.complete.duration_ms == 0
+
+
+async def test_the_time_limit_stands_still_while_a_run_waits_for_an_approval(tmp_path: Path) -> None:
+    execution, kernel = new_execution(tmp_path, "hold"), FakeKernel()
+    execution.start()
+    run = Run(execution, kernel, timeout=10, interrupt_grace=0.01)
+    with anyio.fail_after(30):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(run.carry_out)
+            await anyio.wait_all_tasks_blocked()
+            run._deadline -= 10
+            execution.park()
+            await anyio.wait_all_tasks_blocked()
+            assert kernel.heard == []
+            execution.resume()
+    assert ending(execution) == ("failed", "timeout")
+    assert kernel.heard != []

@@ -38,6 +38,8 @@ OPEN = Policy(hosts=frozenset({"box.example"}), origins=frozenset({"https://app.
         ("/code", {"authorization": "Bearer guess"}, NO_TOKEN),
         ("/code", {"authorization": "Basic secret"}, NO_TOKEN),
         ("/code", {"open-sandbox-api-key": "secret"}, ADMITTED),
+        ("/code", {"x-api-key": "secret"}, ADMITTED),
+        ("/code", {"x-api-key": "guess"}, NO_TOKEN),
         ("/code", {"open-sandbox-api-key": "guess", TOKEN: "secret"}, ADMITTED),
         ("/health", {}, ADMITTED),
         ("/ready", {}, ADMITTED),

@@ -13,6 +13,7 @@ from execd.service.execution import Execution
 from execd.service.transcript import Transcript
 from execd.wire.baponi.rules import Mode
 from execd.wire.baponi.schemas import BaponiExecution, BaponiResult
+from execd.wire.statuses import WORDS
 from execd.wire.times import rfc3339
 
 _SIGNALLED = 128
@@ -22,6 +23,7 @@ _NEVER_RAN = -1
 ENDS: Mapping[tuple[Status, Reason | None], tuple[str, str | None]] = {
     (Status.QUEUED, None): ("running", None),
     (Status.RUNNING, None): ("running", None),
+    (Status.AWAITING_APPROVAL, None): (WORDS[Status.AWAITING_APPROVAL].baponi, None),
     (Status.SUCCEEDED, None): ("success", None),
     (Status.FAILED, Reason.ERROR): ("failed", None),
     (Status.FAILED, Reason.TIMEOUT): ("timeout", "timeout"),
@@ -30,6 +32,7 @@ ENDS: Mapping[tuple[Status, Reason | None], tuple[str, str | None]] = {
     (Status.FAILED, Reason.SANDBOX_LOST): ("failed", "sandbox_lost"),
     (Status.FAILED, Reason.SERVICE_RESTARTED): ("failed", "service_restarted"),
     (Status.CANCELLED, None): ("cancelled", "Cancelled by user"),
+    (Status.REJECTED, None): (WORDS[Status.REJECTED].baponi, "rejected"),
 }
 
 

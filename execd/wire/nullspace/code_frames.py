@@ -26,7 +26,9 @@ _PIECE = 500
 # The beginning of every record (execd.events).
 _HEAD = re.compile(rb'\{"type":"(\w+)","seq":\d+,"timestamp":\d+(,"late":true)?')
 _AS_THEY_ARE = frozenset({b"stdout", b"stderr"})
-_UNSEEN = frozenset({b"init", b"status", b"context_restarted", b"clear_output", b"input_request"})
+_UNSEEN = frozenset(
+    {b"init", b"status", b"context_restarted", b"clear_output", b"input_request", b"report", b"checkpoint"}
+)
 _CANCELLED = {"name": "Cancelled", "value": "the run was cancelled", "traceback": ""}
 
 

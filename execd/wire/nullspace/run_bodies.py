@@ -20,6 +20,7 @@ from execd.wire.nullspace.code_schemas import CodeContextBody
 from execd.wire.nullspace.generation import MACHINES, SANDBOXES
 from execd.wire.nullspace.results import Dress, Json, execution_body
 from execd.wire.state import sandbox_id_of, sandboxes_of
+from execd.wire.statuses import WORDS, nullspace_word
 from execd.wire.times import rfc3339
 
 RUN_HEADER = "EXECD-EXECUTION-ID"
@@ -49,13 +50,13 @@ def run_body(execution: Execution, settings: Settings) -> Json:
         "completed_at": execution.finished_at,
         "cancel_requested_at": execution.cancel_requested_at,
     }
-    reason = failure_reason(execution)
+    reason = failure_reason(execution) or WORDS[execution.status].nullspace_reason
     return {
         "id": execution.id,
         SANDBOXES.id_field: SANDBOXES.id(execution.sandbox_id),
         MACHINES.id_field: MACHINES.id(execution.sandbox_id),
         "context_id": execution.context_id,
-        "status": execution.status.value,
+        "status": nullspace_word(execution.status, started=execution.started_at is not None),
         "timeout_secs": math.ceil(execution.request.timeout or settings.run_timeout),
         "created_at": rfc3339(execution.created_at),
         "expires_at": rfc3339(kept_until(execution, settings)),

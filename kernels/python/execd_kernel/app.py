@@ -15,7 +15,7 @@ from ipykernel.kernelapp import IPKernelApp
 from ipykernel.kernelbase import Kernel
 from traitlets import DottedObjectName, Type, default
 
-from execd_kernel import entering, startup, variables
+from execd_kernel import entering, run, startup, variables
 from execd_kernel.interrupts import Interrupts
 from execd_kernel.iopub import IOPubThread
 from execd_kernel.outcomes import Outcomes
@@ -74,6 +74,7 @@ class PythonKernel(IPythonKernel):
     async def execute_request(self, stream: Any, ident: Any, parent: Any) -> None:
         """Run a cell, with the environment variables that came for it, and remember what becomes of it."""
         self._outcomes.begin(parent["header"]["msg_id"])
+        run.begin(parent)
         with variables.set_for_a_run(variables.taken_from(parent)):
             await super().execute_request(stream, ident, parent)  # type: ignore[no-untyped-call]
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
-ANYWHERE = ("matplotlib", "chart", "pandas", "plotly", "altair", "asyncio")
+ANYWHERE = ("matplotlib", "chart", "pandas", "plotly", "altair", "asyncio", "run")
 """Those that need nothing but a shell."""
 
 HERE = ("threads", "packages")

@@ -1,0 +1,1 @@
+"""PromptRails: agents, their executions, and the approvals that these wait for."""
