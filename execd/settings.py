@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 MIB = 1024 * 1024
 
 Network = Literal["none", "proxy", "full"]
+PythonKernel = Literal["lean", "stock"]
 
 
 def _default_data_dir() -> Path:
@@ -68,6 +69,11 @@ class Settings(BaseSettings):
     kernels_dir: Path | None = Field(None, description="Folder of kernels, one folder a language. Default: our own.")
     kernel_python: Path = Field(
         Path(sys.executable), description="Python interpreter, with ipykernel, that Python kernels run in."
+    )
+    python_kernel: PythonKernel = Field(
+        "lean",
+        description="Python kernel: lean, ipykernel with an output path of execd's own, which loses nothing and is "
+        "faster; or stock, ipykernel as it is, which starts slowly and may lose output.",
     )
     kernel_env: list[str] = Field(
         ["LANG", "LC_*", "TZ", "PATH", "HOME", "USER", "TERM", "TMPDIR"],

@@ -31,6 +31,7 @@ GIVEN: dict[str, tuple[str, object]] = {
     "workspace": ("/elsewhere", Path("/elsewhere")),
     "kernels_dir": ("/kernels", Path("/kernels")),
     "kernel_python": ("/usr/bin/python3", Path("/usr/bin/python3")),
+    "python_kernel": ("stock", "stock"),
     "kernel_env": ('["PATH"]', ["PATH"]),
     "envs": ("/envs", Path("/envs")),
     "isolation": ("process", "process"),

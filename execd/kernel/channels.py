@@ -19,8 +19,9 @@ from execd.kernel.messages import Codec, MalformedMessage, Message
 
 _MESSAGES_PER_TURN = 64
 _RECONNECT_MS = 10
-# Messages of output that ZMQ takes in before they are read here: with more, a loud kernel fills the service's memory.
-_OUTPUT_AHEAD = 64
+# Messages of output, of up to 1 MiB each, that ZMQ takes in before they are read here: with more, a loud kernel fills
+# the service's memory.
+_OUTPUT_AHEAD = 16
 
 log = structlog.get_logger(__name__)
 

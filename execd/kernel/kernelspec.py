@@ -8,6 +8,10 @@ from pathlib import Path, PurePath
 
 import execd
 from execd.errors import CannotServe, UnknownLanguage
+from execd.settings import PythonKernel
+
+# As execd_kernel.choice has it.
+_PYTHON_KERNEL = "EXECD_PYTHON_KERNEL"
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +19,8 @@ class KernelSpec:
     """A language's kernel.json (https://jupyter-client.readthedocs.io/en/stable/kernels.html#kernel-specs).
 
     Its metadata may name, under `execd`, an `engine` other than `jupyter`: `zygote` for our own Python kernel, which
-    can be forked and says when it is ready, or `bash`, with the file that this one begins with.
+    can be forked and says when it is ready, or `bash`, with the file that this one begins with. `stock`: of our Python
+    kernel, that without our output path (kernels/README.md), which is never forked.
     """
 
     language: str
@@ -26,6 +31,12 @@ class KernelSpec:
     interrupt_mode: str = "signal"
     engine: str = "jupyter"
     prelude: Path | None = None
+    stock: bool = False
+
+    @property
+    def forks(self) -> bool:
+        """Whether it can be forked from a zygote, and be started before anybody wants it."""
+        return self.engine == "zygote" and not self.stock
 
     @property
     def takes_envs(self) -> bool:
@@ -51,15 +62,17 @@ class Kernelspecs:
         self._specs = specs
 
     @classmethod
-    def read(cls, folder: Path, python: Path) -> Kernelspecs:
-        """Every `*/kernel.json` below `folder`; a leading `python` in an argv becomes `python`, the interpreter.
+    def read(cls, folder: Path, python: Path, python_kernel: PythonKernel = "lean") -> Kernelspecs:
+        """Every `*/kernel.json` below `folder`; a leading `python` in an argv becomes `python`, the interpreter; our
+        own Python kernel is the one that `python_kernel` names.
 
         Raises CannotServe, naming the file, for one that is no kernelspec, or the folder when there is none.
         """
         if not folder.is_dir():
             raise CannotServe(f"there is no folder of kernels at {folder}; EXECD_KERNELS_DIR names another")
         found = (_read(path) for path in sorted(folder.glob("*/kernel.json")))
-        return cls({spec.language: _with_interpreter(spec, python) for spec in found})
+        chosen = (_as_stock(spec) if python_kernel == "stock" else spec for spec in found)
+        return cls({spec.language: _with_interpreter(spec, python) for spec in chosen})
 
     @property
     def languages(self) -> list[str]:
@@ -103,3 +116,9 @@ def _with_interpreter(spec: KernelSpec, python: Path) -> KernelSpec:
     if spec.argv[:1] != ("python",):
         return spec
     return replace(spec, argv=(str(python), *spec.argv[1:]))
+
+
+def _as_stock(spec: KernelSpec) -> KernelSpec:
+    if spec.engine != "zygote":
+        return spec
+    return replace(spec, env=(*spec.env, (_PYTHON_KERNEL, "stock")), stock=True)

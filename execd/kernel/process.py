@@ -202,7 +202,7 @@ class KernelProcess:
 
 
 def _provisioner(launcher: Launcher, spec: KernelSpec, connection: Connection) -> LauncherProvisioner:
-    through = {"launcher": launcher, "zygote": spec.engine == "zygote"}
+    through = {"launcher": launcher, "zygote": spec.forks}
     metadata = {"kernel_provisioner": {"provisioner_name": PROVISIONER_NAME, "config": through}}
     jupyter_spec = JupyterKernelSpec(
         argv=list(spec.argv), display_name=spec.display_name, language=spec.language, metadata=metadata

@@ -52,7 +52,8 @@ async def open_sandboxes(settings: Settings, meters: Meters) -> AsyncIterator[Sa
 
     Raises CannotServe, or OSError when the data folder cannot be used.
     """
-    kernelspecs = Kernelspecs.read(settings.kernels_dir or bundled_kernels(), settings.kernel_python)
+    folder = settings.kernels_dir or bundled_kernels()
+    kernelspecs = Kernelspecs.read(folder, settings.kernel_python, settings.python_kernel)
     url = database_url(settings.database_url, settings.data_dir)
     with Folders.claim(settings) as folders, Store.open(url, folders.node) as store:
         zmq = open_zmq()
@@ -92,7 +93,7 @@ async def _prepare(keeper: Keeper, kernelspecs: Kernelspecs) -> None:
     """Have what kernels are forked from started now: it takes a second, and the first kernel would wait for it."""
     for language in kernelspecs.languages:
         spec = kernelspecs.get(language)
-        if spec.engine == "zygote":
+        if spec.forks:
             try:
                 await (await keeper.warden()).prepare(spec.command(PurePath("/")))
             except OSError as error:

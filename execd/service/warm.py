@@ -69,7 +69,7 @@ class WarmKernels:
 
     def ask(self, like: Like) -> None:
         """From now on have kernels like this wait. To be called when somebody has got one."""
-        if not self._open or like.spec.engine != "zygote":
+        if not self._open or not like.spec.forks:
             return
         self._like, self.settled = like, anyio.Event()
         self._asked.set()

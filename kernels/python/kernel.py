@@ -13,10 +13,11 @@ def main() -> None:
     from execd_kernel.packages import enter
 
     enter()
-    from execd_kernel.app import KernelApp
+    from execd_kernel.choice import application
 
+    app = application()
     sys.path.remove(folder)
-    KernelApp.launch_instance()
+    app.launch_instance()
 
 
 if __name__ == "__main__":

@@ -76,7 +76,11 @@ def preload() -> dict[str, str]:
 
 
 def prepare() -> None:
-    """Build the kernel as far as it can be before it is known where it will live."""
+    """Build the kernel as far as it can be before it is known where it will live. Where there is not the ipykernel for
+    it, its forks start anew."""
+    choice: Any = import_module("execd_kernel.choice")
+    if not choice.is_made_for(import_module("ipykernel").__version__):
+        return
     app: Any = import_module("execd_kernel.prepared").PreparedApp.instance()
     app.prepare()
 

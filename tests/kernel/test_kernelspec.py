@@ -83,3 +83,18 @@ def test_the_kernels_that_come_with_execd_speak_python() -> None:
     specs = Kernelspecs.read(bundled_kernels(), Path(sys.executable))
     assert "python" in specs.languages
     assert specs.get("python").command(Path("/c.json"))[0] == sys.executable
+
+
+def test_the_stock_kernel_is_never_forked() -> None:
+    lean, stock = (
+        Kernelspecs.read(bundled_kernels(), PYTHON, python_kernel).get("python") for python_kernel in ("lean", "stock")
+    )
+    assert (lean.forks, stock.forks) == (True, False)
+    assert set(stock.env) - set(lean.env) == {("EXECD_PYTHON_KERNEL", "stock")}
+    assert stock.takes_envs
+
+
+def test_other_kernels_are_what_they_are() -> None:
+    assert Kernelspecs.read(bundled_kernels(), PYTHON, "stock").get("bash") == Kernelspecs.read(
+        bundled_kernels(), PYTHON
+    ).get("bash")

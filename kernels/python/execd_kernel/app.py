@@ -1,33 +1,29 @@
-"""The kernel application: sockets that lose nothing, a profile that is only read, start-up files in place."""
+"""The lean kernel: ipykernel's, of one minor version, whose output path is our own; a profile that is only read.
+
+What ipykernel has for the sake of others is left out: the thread that passes on what comes on the shell channel, for
+kernels with several shells; pauses in which output could catch up; the database of the history.
+"""
 
 import os
+import threading
 import time
 from asyncio import Future
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import zmq
-from ipykernel import kernelapp
-from ipykernel.ipkernel import IPythonKernel
-from ipykernel.kernelapp import IPKernelApp
 from ipykernel.kernelbase import Kernel
-from traitlets import DottedObjectName, Type, default
+from traitlets import DottedObjectName, Float, Type, default
 
-from execd_kernel import entering, run, startup, variables
+from execd_kernel import startup
 from execd_kernel.interrupts import Interrupts
-from execd_kernel.iopub import IOPubThread
-from execd_kernel.outcomes import Outcomes
+from execd_kernel.iopub import IOPub
 from execd_kernel.profile import ReadOnlyProfile
+from execd_kernel.served import ServedApp, ServedKernel
 from execd_kernel.session import KernelSession
 from execd_kernel.shell import ZMQInteractiveShell
-
-READY = "EXECD_READY_FD"
-"""The variable that names the descriptor on which a service waits for the kernel; the service watches the process."""
-
-ENTER, ENTERED = "execd_enter_request", "execd_enter_reply"
-OUTCOME, OUTCOME_TOLD = "execd_outcome_request", "execd_outcome_reply"
 
 ASK_AGAIN_SECONDS = 0.05
 
@@ -35,53 +31,28 @@ SEND_QUEUE = 32
 """How many iopub messages may wait for the subscriber before the kernel waits with them."""
 
 
-@contextmanager
-def default_sockopts(context: zmq.Context[Any], options: Mapping[int, int]) -> Iterator[None]:
-    """Give `options` to every socket that `context` makes inside the block and can take them."""
-    before = dict(context.sockopts)
-    context.sockopts.update(options)
-    try:
-        yield
-    finally:
-        context.sockopts.clear()
-        context.sockopts.update(before)
+class NoShellChannelThread:
+    """What stands in for the thread of the shell channel: it is asked which thread code runs in."""
+
+    def __init__(self) -> None:
+        self.parent_thread = threading.current_thread()
+
+    def __bool__(self) -> bool:
+        return False
 
 
-class PythonKernel(IPythonKernel):
-    """ipykernel's kernel with the shell of this package, whose interrupts are the cells' alone."""
+class PythonKernel(ServedKernel):
+    """The kernel with the shell of this package, whose interrupts are the cells' alone."""
 
     shell_class = Type(ZMQInteractiveShell)
-    msg_types = [*IPythonKernel.msg_types, ENTER, OUTCOME]  # noqa: RUF012 - as stock has it
-    control_msg_types = [*IPythonKernel.control_msg_types, OUTCOME]  # noqa: RUF012 - as stock has it
+    _execute_sleep = Float(0.0)
+    _supports_kernel_subshells = False
 
-    def __init__(self, **options: Any) -> None:
-        self._outcomes = Outcomes()
-        super().__init__(**options)  # type: ignore[no-untyped-call]
-
-    def execd_enter_request(self, stream: Any, ident: Any, parent: Any) -> None:
-        """Be a kernel that was started in another folder, now, before it has run anything. `entered` in the reply says
-        whether it is what a new one would be."""
-        entered = entering.enter(self, parent["content"])
-        session: Any = self.session
-        session.send(stream, ENTERED, {"status": "ok", "entered": entered}, parent, ident)
-
-    def execd_outcome_request(self, stream: Any, ident: Any, parent: Any) -> None:
-        """Say what has become of the request `msg_id`, on the control channel also while code runs."""
-        session: Any = self.session
-        told = self._outcomes.of(str(parent["content"].get("msg_id")))
-        session.send(stream, OUTCOME_TOLD, {"status": "ok", **told}, parent, ident)
-
-    async def execute_request(self, stream: Any, ident: Any, parent: Any) -> None:
-        """Run a cell, with the environment variables that came for it, and remember what becomes of it."""
-        self._outcomes.begin(parent["header"]["msg_id"])
-        run.begin(parent)
-        with variables.set_for_a_run(variables.taken_from(parent)):
-            await super().execute_request(stream, ident, parent)  # type: ignore[no-untyped-call]
-
-    def finish_metadata(self, parent: Any, metadata: Any, reply_content: Any) -> Any:
-        """Complete a reply that is about to be sent."""
-        self._outcomes.end(parent["header"]["msg_id"], reply_content)
-        return super().finish_metadata(parent, metadata, reply_content)  # type: ignore[no-untyped-call]
+    def start(self) -> None:
+        """Start. The threads that live by now are the kernel's own."""
+        super().start()  # type: ignore[no-untyped-call]
+        shell: Any = self.shell
+        shell.threads_of_our_own = threading.active_count()
 
     def _input_request(self, *args: Any, **options: Any) -> str:
         """Ask for a line, as soon as there is somebody to ask."""
@@ -113,7 +84,7 @@ class PythonKernel(IPythonKernel):
         return interrupts
 
 
-class KernelApp(IPKernelApp):
+class KernelApp(ServedApp):
     """ipykernel's application, for a kernel that one service listens to.
 
     Every message on iopub arrives, in order: a subscriber that reads slowly slows the kernel down, and one that
@@ -137,42 +108,33 @@ class KernelApp(IPKernelApp):
         usual = str(Path(self.ipython_dir, f"profile_{self.profile}"))
         return ReadOnlyProfile(parent=self, location=self.config.ProfileDir.get("location", usual))
 
-    def initialize(self, argv: Any = None) -> None:
-        """Prepare everything, and say so on the descriptor that `EXECD_READY_FD` names."""
-        super().initialize(argv)  # type: ignore[no-untyped-call]
-        self.announce()
-
-    def announce(self) -> None:
-        """Say that the sockets are bound."""
-        descriptor = os.environ.pop(READY, None)
-        if descriptor is not None:
-            os.write(int(descriptor), b"R")
-            os.close(int(descriptor))
-
     def init_sockets(self) -> None:
         """Open the sockets; that for input says so when whom it asks is not there."""
         super().init_sockets()  # type: ignore[no-untyped-call]
         self.stdin_socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
-
-    def init_heartbeat(self) -> None:
-        """Answer heartbeats, unless whoever started us says that it hears of our end in another way."""
-        if READY not in os.environ:
-            super().init_heartbeat()  # type: ignore[no-untyped-call]
 
     def init_profile_dir(self) -> None:
         """Read the profile where IPython would look for it, without making one."""
         profile: Any = self.profile_dir
         self.config_file_paths.append(profile.location)
 
-    def init_iopub(self, context: zmq.Context[Any]) -> None:
-        """Open iopub as a channel that blocks where stock ipykernel drops.
+    def init_control(self, context: zmq.Context[Any]) -> None:
+        """Open the control channel. The shell channel is read where code runs."""
+        super().init_control(context)  # type: ignore[no-untyped-call]
+        self.shell_channel_thread = NoShellChannelThread()
 
-        The options are the context's defaults while the socket is made: the iopub thread owns the socket from
-        its first moment on, and no other thread may touch it.
-        """
-        kernelapp.IOPubThread = IOPubThread  # type: ignore[attr-defined]
-        with default_sockopts(context, {zmq.XPUB_NODROP: 1, zmq.SNDHWM: SEND_QUEUE}):
-            super().init_iopub(context)  # type: ignore[no-untyped-call]
+    def init_iopub(self, context: zmq.Context[Any]) -> None:
+        """Open iopub as a channel that blocks where stock ipykernel drops."""
+        socket = context.socket(zmq.XPUB)
+        socket.linger = 1000
+        socket.sndhwm = SEND_QUEUE
+        socket.setsockopt(zmq.XPUB_NODROP, 1)
+        self._apply_curve_server_options(socket)
+        self.iopub_port = self._bind_socket(socket, self.iopub_port)  # type: ignore[no-untyped-call]
+        self.configure_tornado_logger()  # type: ignore[no-untyped-call]
+        self.iopub_thread = IOPub(socket, self.session)
+        self.iopub_thread.start()
+        self.iopub_socket = self.iopub_thread.background_socket
 
     def init_shell(self) -> None:
         """Take the shell from the kernel, and install the start-up files in it."""

@@ -1,6 +1,9 @@
 """The interactive shell: everything that stock keeps on disk stays in memory, and interrupts hit code of cells only."""
 
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import CodeType
 from typing import Any
@@ -10,6 +13,7 @@ from IPython.core.history import HistoryManager
 from traitlets import observe
 
 from execd_kernel.interrupts import STOP, Interrupts, hide_handler
+from execd_kernel.output import OutStream
 from execd_kernel.profile import ProfileStore
 
 
@@ -38,6 +42,7 @@ class ZMQInteractiveShell(zmqshell.ZMQInteractiveShell):
         """Keep what magics remember in memory."""
         super().init_instance_attrs()  # type: ignore[no-untyped-call]
         self.interrupts = Interrupts(self)
+        self.threads_of_our_own = 0
         self.db = ProfileStore()
 
     def init_history(self) -> None:
@@ -45,6 +50,12 @@ class ZMQInteractiveShell(zmqshell.ZMQInteractiveShell):
         history: Any = HistoryManager(shell=self, parent=self, enabled=False)
         self.history_manager = history
         self.configurables.append(history)
+
+    @contextmanager
+    def _tee(self, channel: str) -> Iterator[None]:  # noqa: ARG002
+        """Keep no copy of what is printed: IPython has one of everything, for `%notebook`, as long as the kernel
+        lives, and a method of its own in place of the stream's."""
+        yield
 
     def begin_here(self) -> None:
         """Be where the process is now, as if started there."""
@@ -62,8 +73,28 @@ class ZMQInteractiveShell(zmqshell.ZMQInteractiveShell):
         """Run a part of a cell, unless it has been interrupted before."""
         if self.interrupts.take():
             code_obj, async_ = STOP, False
-        failed: bool = await super().run_code(code_obj, result, async_=async_)  # type: ignore[no-untyped-call]
+        quick = () if async_ or self._others_may_write() else self._streams()
+        for stream in quick:
+            stream.be_quick()
+        try:
+            failed: bool = await super().run_code(code_obj, result, async_=async_)  # type: ignore[no-untyped-call]
+        finally:
+            for stream in quick:
+                stream.be_slow()
         return failed
+
+    def _streams(self) -> tuple[OutStream, ...]:
+        kernel: Any = self.kernel
+        return tuple(stream for stream in (kernel._stdout, kernel._stderr) if isinstance(stream, OutStream))
+
+    def _others_may_write(self) -> bool:
+        """Whether what is written in the next moments may be of an earlier cell: of its threads, or of its tasks, where
+        a loop can run inside of another."""
+        return (
+            threading.active_count() > self.threads_of_our_own
+            or threading.current_thread() is not threading.main_thread()
+            or "nest_asyncio" in sys.modules
+        )
 
     def showtraceback(self, exc_tuple: Any = None, *args: Any, **options: Any) -> None:
         """Show an error, an interrupt without its handler."""

@@ -93,7 +93,7 @@ class Kernel:
     def read_text(self, message_id: str, name: str, *, until: str) -> str:
         """Read a stream of a cell up to `until`, also past the cell's end: text from a file descriptor comes late."""
         text = ""
-        while until not in text:
+        while not text or until not in text:
             message = self.client.get_iopub_msg(timeout=DEADLINE)
             if message["parent_header"].get("msg_id") == message_id and message["content"].get("name") == name:
                 text += message["content"]["text"]
@@ -207,6 +207,49 @@ def warden(request: pytest.FixtureRequest) -> Path | None:
     """The folder of the warden that kernels come from, None for kernels that are new processes."""
     found: Path | None = request.getfixturevalue("forking") if request.param == "forked" else None
     return found
+
+
+KINDS = ("new", "forked", "stock")
+"""The lean kernel as a new process and as a fork, and the stock one."""
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    """Which of the three a trap is tried on."""
+    found: str = request.param
+    return found
+
+
+StartEither = Callable[..., Kernel]
+
+
+@pytest.fixture(scope="module")
+def either(kind: str, kernel_env: dict[str, str], request: pytest.FixtureRequest) -> Iterator[Kernel]:
+    """One kernel of a kind for the tests of a module that leave its state alone."""
+    with of_kind(kind, kernel_env, request) as kernel:
+        yield kernel
+
+
+@pytest.fixture
+def start_either(kind: str, kernel_env: dict[str, str], request: pytest.FixtureRequest) -> Iterator[StartEither]:
+    """Start more kernels of a kind, with a stderr, or variables of their own."""
+    with ExitStack() as stack:
+
+        def start(stderr: Path | None = None, **env: str) -> Kernel:
+            return stack.enter_context(of_kind(kind, {**kernel_env, **env}, request, stderr))
+
+        yield start
+
+
+@contextmanager
+def of_kind(
+    kind: str, env: dict[str, str], request: pytest.FixtureRequest, stderr: Path | None = None
+) -> Iterator[Kernel]:
+    """A kernel of one of `KINDS`."""
+    warden: Path | None = request.getfixturevalue("forking") if kind == "forked" else None
+    chosen = {"EXECD_PYTHON_KERNEL": "stock"} if kind == "stock" else {}
+    with running(FOLDER, {**env, **chosen}, stderr, warden) as kernel:
+        yield kernel
 
 
 @pytest.fixture(scope="module")
