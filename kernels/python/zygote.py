@@ -85,6 +85,14 @@ def prepare() -> None:
     app.prepare()
 
 
+def forget_missing() -> None:
+    """Look again, in a fork, for folders of modules that are not here, or are elsewhere from elsewhere. A folder that
+    is here is read again once it has changed; to forget them all, in a fork, writes to memory that it shares."""
+    for path, finder in list(sys.path_importer_cache.items()):
+        if finder is None or not os.path.isabs(path):  # noqa: PTH117 - as Python has it
+            del sys.path_importer_cache[path]
+
+
 def serve(modules: Sequence[Any], warden: socket.socket, imported: dict[str, str]) -> Program | None:
     """Fork a kernel whenever one is asked for. Returns its program in the fork, and None when the warden is gone.
 
@@ -151,6 +159,7 @@ def main() -> Program | None:
     imported = preload()
     prepare()
     sys.path.remove(str(FOLDER))
+    forget_missing()
     gc.collect()
     gc.freeze()
     program = serve(modules, warden, imported)

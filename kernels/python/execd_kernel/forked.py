@@ -7,7 +7,6 @@ compiled code reads once, as OMP_NUM_THREADS (both are the zygote's).
 
 import contextlib
 import gc
-import importlib
 import locale
 import os
 import platform
@@ -62,7 +61,6 @@ def set_arguments(argv: Sequence[str]) -> None:
 
 def set_path() -> None:
     """Find modules where PYTHONPATH and the user's own site-packages are."""
-    importlib.invalidate_caches()
     site.USER_BASE = site.USER_SITE = None
     mine = site.getusersitepackages()
     # Decided when Python starts; a virtual environment has none.

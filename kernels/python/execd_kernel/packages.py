@@ -64,6 +64,7 @@ def is_prefix(environment: Path) -> bool:
 def is_shadowing(folder: Path) -> bool:
     """Whether a module that was imported from elsewhere is in the folder too."""
     there = {name.partition(".")[0] for name in os.listdir(folder)}  # noqa: PTH208 - at every start, and names suffice
-    imported = (sys.modules[name] for name in there & set(sys.modules))
+    # Looked up one by one: to go through them all is to write to all their names, which forks share.
+    imported = (sys.modules[name] for name in there if name in sys.modules)
     files = [getattr(module, "__file__", None) for module in imported]
     return any(file and not file.startswith(f"{folder}/") for file in files)

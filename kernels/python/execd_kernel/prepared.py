@@ -12,6 +12,7 @@ import sys
 import uuid
 from collections.abc import Sequence
 from importlib import import_module
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,7 @@ class PreparedApp(KernelApp):
 
     kernel_class = Type(PreparedKernel, klass=Kernel)
     failed: Sequence[str] = ()
+    imported: set[str]
 
     def prepare(self) -> None:
         """Build what can be built without a place, an environment and threads."""
@@ -100,6 +102,7 @@ class PreparedApp(KernelApp):
         self.init_shell()
         self.init_extensions()  # type: ignore[no-untyped-call]
         warm(self.shell, self.session)
+        self.imported = set(sys.modules)
 
     def init_shell(self) -> None:
         """Take the shell from the kernel, and install the start-up files that need no environment."""
@@ -115,6 +118,15 @@ class PreparedApp(KernelApp):
         self.settle()
         self.open()
         self.announce()
+
+    def init_code(self) -> None:
+        """Run the user's start-up files. Stock then goes through all modules, which writes to memory that forks share:
+        those of before are known, and the others are the last."""
+        shell: Any = self.shell
+        self._run_startup_files()  # type: ignore[no-untyped-call]
+        shell.user_ns_hidden.update(shell.user_ns)
+        self.imported.update(islice(reversed(sys.modules), max(len(sys.modules) - len(self.imported), 0)))
+        shell._sys_modules_keys = self.imported
 
     def fits(self, arguments: Sequence[str]) -> bool:
         """Whether there is a kernel, and these arguments, the machine's and the user's configuration lead to it."""
@@ -160,7 +172,7 @@ class PreparedApp(KernelApp):
         # What has failed does so once more, and says so where it is heard of.
         startup.install(self.shell, (*self.failed, *startup.HERE))
         self.init_gui_pylab()  # type: ignore[no-untyped-call]
-        self.init_code()  # type: ignore[no-untyped-call]
+        self.init_code()
         sys.stdout.flush()
         sys.stderr.flush()
 
