@@ -195,8 +195,12 @@ class IOPub(iostream.IOPubThread):
             self._subscribed = False
         elif frame[:1] == b"\x01":
             self._subscribed = self._was_heard = True
-            self._send_welcome_message(frame[1:].decode("utf-8", "replace"))  # type: ignore[no-untyped-call]
+            self._welcome(frame[1:])
             self._hand_over()
+
+    def _welcome(self, topic: bytes) -> None:
+        message = self.session.msg("iopub_welcome", {"subscription": topic.decode("utf-8", "replace")})
+        self._wire.send(self.session.serialize(message, ident=topic or None), ())
 
     def _hand_over(self) -> None:
         while self._kept:

@@ -71,14 +71,15 @@ class ZMQInteractiveShell(zmqshell.ZMQInteractiveShell):
 
     async def run_code(self, code_obj: CodeType, result: Any = None, *, async_: bool = False) -> bool:
         """Run a part of a cell, unless it has been interrupted before."""
-        if self.interrupts.take():
-            code_obj, async_ = STOP, False
         quick = () if async_ or self._others_may_write() else self._streams()
-        for stream in quick:
-            stream.be_quick()
         try:
+            for stream in quick:
+                stream.be_quick()
+            if self.interrupts.begin():
+                code_obj, async_ = STOP, False
             failed: bool = await super().run_code(code_obj, result, async_=async_)  # type: ignore[no-untyped-call]
         finally:
+            self.interrupts.end()
             for stream in quick:
                 stream.be_slow()
         return failed
