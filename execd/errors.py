@@ -73,7 +73,8 @@
     ├── TerminalStartFailed       no shell could be started
     ├── PortUnreachable           nothing answers at the port, or not as HTTP
     ├── StorageFull               the disk cannot take more
-    │   └── FileDoesNotFit        it has no room for a file, or a quota has none
+    │   ├── FileDoesNotFit        it has no room for a file, or a quota has none
+    │   └── StoreUnusable         the database cannot be read or written for another reason
     ├── ScopeMissing              the key is good, but not for this
     ├── CannotServe               the service cannot start as it is configured
     │   └── FolderInUse           another service works in the data folder
@@ -592,6 +593,13 @@ class FileDoesNotFit(StorageFull):
 
     def __init__(self, path: str, why: str) -> None:
         ExecdError.__init__(self, f"no room for {path!r}: {why}; free some disk space and try again")
+
+
+class StoreUnusable(StorageFull):
+    """The database cannot be read or written, and it is not for want of room."""
+
+    def __init__(self, why: str) -> None:
+        ExecdError.__init__(self, f"the store cannot be used: {why}; GET /ready tells when it can again")
 
 
 class ScopeMissing(ExecdError):

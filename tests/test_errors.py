@@ -92,6 +92,7 @@ EXPECTED = {
     "PortUnreachable": (502, "BAD_GATEWAY"),
     "StorageFull": (507, "STORAGE_FULL"),
     "FileDoesNotFit": (507, "STORAGE_FULL"),
+    "StoreUnusable": (507, "STORAGE_FULL"),
     "CannotServe": (500, "RUNTIME_ERROR"),
     "FolderInUse": (500, "RUNTIME_ERROR"),
     "ShuttingDown": (503, "SERVICE_UNAVAILABLE"),

@@ -20,7 +20,7 @@ TOKEN_MISSING = f"Unauthorized: invalid or missing header {TOKEN_HEADER}"
 @dataclass(frozen=True, slots=True)
 class Dialect:
     """An API at the paths that `paths` matches from their beginning on. `codes` are its codes for 403, 404, 405,
-    429 and 500; `unauthorized` is the body of its 401, told whether a token was given at all."""
+    429, 500 and 503; `unauthorized` is the body of its 401, told whether a token was given at all."""
 
     paths: re.Pattern[str]
     body: Body
@@ -35,7 +35,14 @@ class Dialect:
 EXECD = Dialect(
     re.compile(""),
     code_and_message,
-    {403: "FORBIDDEN", 404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED", 429: "LIMIT_REACHED", 500: "UNKNOWN"},
+    {
+        403: "FORBIDDEN",
+        404: "NOT_FOUND",
+        405: "METHOD_NOT_ALLOWED",
+        429: "LIMIT_REACHED",
+        500: "UNKNOWN",
+        503: "SERVICE_UNAVAILABLE",
+    },
     lambda _given: {"error": TOKEN_MISSING},
 )
 

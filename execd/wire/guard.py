@@ -167,7 +167,7 @@ class Guard:
         try:
             judged = await self._judge(scope, headers)
         except ExecdError as error:
-            await dialect_of(scope).answer(500, str(error))(scope, receive, send)
+            await dialect_of(scope).answer(503, str(error))(scope, receive, send)
             return
         if judged.verdict is not Verdict.ADMITTED:
             # Starlette's responses speak WebSocket denial too.

@@ -115,6 +115,7 @@ BAPONI = Dialect(
         405: _Code.METHOD_NOT_ALLOWED,
         429: _Code.RATE_LIMITED,
         500: _Code.INTERNAL_ERROR,
+        503: _Code.SERVICE_UNAVAILABLE,
     },
     _unauthorized,
 )

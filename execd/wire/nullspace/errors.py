@@ -142,6 +142,7 @@ NULLSPACE = Dialect(
         405: _Code.INVALID_REQUEST,
         429: _Code.RATE_LIMIT_EXCEEDED,
         500: _Code.INTERNAL_ERROR,
+        503: _Code.FEATURE_UNAVAILABLE,
     },
     _unauthorized,
 )

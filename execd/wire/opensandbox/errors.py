@@ -83,6 +83,7 @@ OPENSANDBOX = Dialect(
         405: _Code.METHOD_NOT_ALLOWED,
         429: _Code.LIMIT_REACHED,
         500: _Code.RUNTIME_ERROR,
+        503: _Code.SERVICE_UNAVAILABLE,
     },
     _unauthorized,
 )
