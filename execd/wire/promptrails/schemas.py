@@ -51,6 +51,7 @@ class VersionConfig(Body):
 
     language: Text = "python"
     code: Text = Field("", description="The code that is run.")
+    template: bool = Field(False, description="Each {{ name }} in the code stands for what the input has there.")
     entry: PathText = Field("", description="Instead of code: a file in the sandbox, from its workspace on.")
     sandbox_id: CommandText = Field("", description="The sandbox to run in. None: each run gets one of its own.")
     timeout: Seconds | None = Field(None, description="Time limit of a run, in seconds, without what it waits for.")
