@@ -15,13 +15,11 @@ from typing import Any
 from IPython.core.events import EventManager
 from IPython.core.interactiveshell import InteractiveShell
 
-STOP = compile("raise KeyboardInterrupt", "<interrupt>", "exec")
-"""What runs in place of a cell's code when the interrupt came before it."""
-
 
 class Interrupts:
     """The handler of SIGINT. It raises in the code of a cell and in callbacks that IPython guards, cancels a pending
-    `await`, and remembers what comes before the code. What comes after it is forgotten."""
+    `await`, and remembers what comes before the code or between two of its statements, each of which IPython runs for
+    itself: the next one is not begun. What comes after the code is forgotten."""
 
     def __init__(self, shell: Any) -> None:
         self._shell = shell
@@ -34,8 +32,12 @@ class Interrupts:
         signal.signal(signal.SIGINT, self.handle)
         self._wanted = False
 
-    def take(self) -> bool:
-        """Whether an interrupt came before the code that is about to run; it is used up by that."""
+    def check(self) -> None:
+        """Raise KeyboardInterrupt if an interrupt came that has stopped nothing yet; it is used up by that."""
+        if self._take():
+            raise KeyboardInterrupt
+
+    def _take(self) -> bool:
         wanted, self._wanted = self._wanted, False
         return wanted
 
@@ -52,11 +54,15 @@ class Interrupts:
         """Called by Python in the main thread, between two instructions of `frame`."""
         if os.getpid() != self._pid or self._may_raise(frame):
             raise KeyboardInterrupt
-        if self._awaited is None:
-            self._wanted = True
-        else:
+        self._wanted = True
+        if self._awaited is not None:
             # Wakes the loop, which a plain callback would not.
-            self._awaited.get_loop().call_soon_threadsafe(self._awaited.cancel)
+            self._awaited.get_loop().call_soon_threadsafe(self._cancel)
+
+    def _cancel(self) -> None:
+        # Nothing for what has kept a statement from beginning meanwhile.
+        if self._awaited is not None and self._take():
+            self._awaited.cancel()
 
     def _may_raise(self, frame: FrameType | None) -> bool:
         below: FrameType | None = None
@@ -75,6 +81,9 @@ class Interrupts:
 def hide_handler(trace: TracebackType | None) -> None:
     """Let a traceback end where the code was when the interrupt came."""
     while trace is not None:
-        if trace.tb_next is not None and trace.tb_next.tb_frame.f_code is Interrupts.handle.__code__:
+        if trace.tb_next is not None and trace.tb_next.tb_frame.f_code in _OURS:
             trace.tb_next = None
         trace = trace.tb_next
+
+
+_OURS = (Interrupts.handle.__code__, Interrupts.check.__code__)

@@ -2,15 +2,16 @@
 
 import sys
 from pathlib import Path
-from types import CodeType
 from typing import Any
 
 from ipykernel import zmqshell
 from IPython.core.history import HistoryManager
 from traitlets import observe
 
-from execd_kernel.interrupts import STOP, Interrupts, hide_handler
+from execd_kernel.interrupts import Interrupts, hide_handler
 from execd_kernel.profile import ProfileStore
+
+_RUN_CODE = zmqshell.ZMQInteractiveShell.run_code.__code__
 
 
 class ZMQInteractiveShell(zmqshell.ZMQInteractiveShell):
@@ -58,12 +59,15 @@ class ZMQInteractiveShell(zmqshell.ZMQInteractiveShell):
         self.run_cell("1+1", silent=True)  # type: ignore[no-untyped-call]
         self.last_execution_result = None
 
-    async def run_code(self, code_obj: CodeType, result: Any = None, *, async_: bool = False) -> bool:
-        """Run a part of a cell, unless it has been interrupted before."""
-        if self.interrupts.take():
-            code_obj, async_ = STOP, False
-        failed: bool = await super().run_code(code_obj, result, async_=async_)  # type: ignore[no-untyped-call]
-        return failed
+    @property
+    def user_global_ns(self) -> dict[str, Any]:
+        """What cells find as their globals. `run_code` asks for it right before it runs a statement, where an error
+        would be the statement's own: the last moment to heed an interrupt that came before. After it Python lets no
+        handler run until it is in the statement."""
+        if sys._getframe(1).f_code is _RUN_CODE:
+            self.interrupts.check()
+        found: dict[str, Any] = self.user_module.__dict__
+        return found
 
     def showtraceback(self, exc_tuple: Any = None, *args: Any, **options: Any) -> None:
         """Show an error, an interrupt without its handler."""
