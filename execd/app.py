@@ -43,6 +43,10 @@ from execd.wire.execd import (
 )
 from execd.wire.fallbacks import FALLBACKS
 from execd.wire.guard import API_KEY_HEADER, COMMON_KEY_HEADER, Guard, Policy
+from execd.wire.mcp import endpoint as mcp_endpoint
+from execd.wire.mcp.errors import MCP
+from execd.wire.mcp.gateway import Gateway, open_gateway
+from execd.wire.mcp.routing import SESSION_HEADER, VERSION_HEADER
 from execd.wire.mounting import below, execd_mounts, managing
 from execd.wire.nullspace import artifacts, live, processes, raw_files, reaching, runs
 from execd.wire.nullspace import code as nullspace_code
@@ -120,6 +124,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *managing(promptrails_agents.OPERATIONS),
     *promptrails_executions.OPERATIONS,
     *promptrails_approvals.OPERATIONS,
+    *mcp_endpoint.OPERATIONS,
 )
 PASSAGES: tuple[Passage, ...] = (
     *EXECD_PASSAGES,
@@ -130,7 +135,7 @@ PASSAGES: tuple[Passage, ...] = (
     ),
     *passages_in_both(live.PASSAGES),
 )
-DIALECTS = (OPENSANDBOX, NULLSPACE, BAPONI, PROMPTRAILS)
+DIALECTS = (OPENSANDBOX, NULLSPACE, BAPONI, PROMPTRAILS, MCP)
 
 
 class State(TypedDict):
@@ -138,6 +143,7 @@ class State(TypedDict):
 
     sandboxes: Sandboxes
     programs: Programs
+    mcp: Gateway
 
 
 def create_app(settings: Settings) -> Starlette:
@@ -148,9 +154,13 @@ def create_app(settings: Settings) -> Starlette:
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[State]:
         try:
-            async with open_sandboxes(settings, meters) as sandboxes, open_programs(sandboxes) as programs:
+            async with (
+                open_sandboxes(settings, meters) as sandboxes,
+                open_programs(sandboxes) as programs,
+                open_gateway(sandboxes, programs) as gateway,
+            ):
                 app.state.sandboxes = sandboxes
-                yield {"sandboxes": sandboxes, "programs": programs}
+                yield {"sandboxes": sandboxes, "programs": programs, "mcp": gateway}
         except CannotServe as refusal:
             app.state.refusal = refusal
             raise
@@ -188,6 +198,10 @@ def _middleware(settings: Settings, meters: Meters) -> list[Middleware]:
             "Authorization",
             "Idempotency-Key",
             REQUEST_ID_HEADER,
+            SESSION_HEADER,
+            VERSION_HEADER,
+            "Mcp-Method",
+            "Mcp-Name",
         ],
         expose_headers=[
             REQUEST_ID_HEADER,
@@ -200,6 +214,7 @@ def _middleware(settings: Settings, meters: Meters) -> list[Middleware]:
             "EXECD-EXECUTION-ID",
             "EXECD-INTERRUPT-RUNG",
             "EXECD-CONTEXT-STATE",
+            SESSION_HEADER,
         ],
     )
     # CORS before the guard: a browser's preflight carries no token.

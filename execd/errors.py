@@ -55,7 +55,8 @@
     ├── IsolationUnavailable      isolated sessions are not to be had here
     ├── NotOffered                the API knows it, this service has it not
     │   ├── FreezeUnavailable     sandboxes cannot be paused where nothing can stop their processes
-    │   └── EnvsUnavailable       the language's kernel cannot have variables for one run
+    │   ├── EnvsUnavailable       the language's kernel cannot have variables for one run
+    │   └── PackageMissing        it takes a package that is not installed
     ├── LimitReached              a bound of this service; later, or with less, it may work
     │   ├── QueueFull             too many runs wait for one context
     │   ├── TooManyContexts
@@ -446,6 +447,13 @@ class EnvsUnavailable(NotOffered):
             f"the {language} kernel cannot have environment variables for one run; give them to the sandbox when it is "
             "made, or set them in the code"
         )
+
+
+class PackageMissing(NotOffered):
+    """It takes a package that is not installed with execd: one of its extras."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(f"{what} takes a package that is not installed: pip install 'execd[{extra}]'")
 
 
 class TerminalInUse(Conflict):

@@ -243,6 +243,34 @@ class Settings(BaseSettings):
         0, ge=0, description="CPU time that a tenant's executions may use in a day (UTC), in seconds. 0: any."
     )
 
+    mcp_wait: float = Field(
+        50,
+        ge=0,
+        description="How long a call of an MCP tool waits for the end of what it has started, where it asks for no "
+        "time of its own; then it answers how that stands. Many clients give up after 60 s.",
+    )
+    mcp_output_size: int = Field(
+        32768,
+        ge=1024,
+        description="Bytes of text in one answer of an MCP tool; beyond them the middle is left out, with a note of "
+        "where it is.",
+    )
+    mcp_image_size: int = Field(
+        MIB, ge=0, description="Bytes of images in one answer of an MCP tool; beyond them they are links to artifacts."
+    )
+    mcp_structured: bool = Field(
+        True,
+        description="Whether MCP tools answer with structured content besides. Some clients show a model nothing else "
+        "then, and no images; ?structured=false in the URL does the same for one of them.",
+    )
+    mcp_sessions: int = Field(1000, ge=1, description="How many MCP sessions of a tenant may be open at once.")
+    mcp_session_idle_timeout: float = Field(
+        1800,
+        gt=0,
+        allow_inf_nan=False,
+        description="End an MCP session that has had no request for this long; clients begin a new one. Contexts stay.",
+    )
+
     max_body: int = Field(16 * MIB, ge=1024, description="The largest JSON body that is accepted.")
     ping_interval: float = Field(3.0, gt=0, description="Time between two ping events on a stream.")
     shutdown_grace: float = Field(

@@ -123,7 +123,7 @@ def refusal(verdict: Verdict, dialect: Dialect, given: bool = False, patience: f
         said = f"too many wrong keys have come from this address; try again in {seconds} s, or with a good one at once"
         return dialect.answer(429, said, {"Retry-After": str(seconds)})
     if verdict is Verdict.NO_TOKEN:
-        return JSONResponse(dialect.unauthorized(given), 401)
+        return JSONResponse(dialect.unauthorized(given), 401, {"WWW-Authenticate": "Bearer"})
     return dialect.answer(403, _REFUSALS[verdict])
 
 

@@ -151,6 +151,7 @@ class ContextInfo(BaseModel):
     """A context."""
 
     id: str
+    name: str | None = Field(None, description="What it was called when it was made over MCP.")
     language: str
     cwd: str | None = None
     state: str = Field(description="busy, idle, or dormant: without a kernel until its next run")
