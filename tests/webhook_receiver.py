@@ -1,4 +1,5 @@
-"""A receiver of webhooks on 127.0.0.1 that answers as the test says, with or without TLS."""
+"""A receiver of webhooks on 127.0.0.1 that answers as the test says, with or without TLS, and a service that may send to
+it."""
 
 from __future__ import annotations
 
@@ -9,7 +10,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
+
+import httpx
+import trustme
+
+from tests.running_service import RunningService, running_service
 
 _PATIENCE = 60.0
 
@@ -103,3 +110,24 @@ def receiving(*answers: int, tls: ssl.SSLContext | None = None, host: str = "127
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def certified(ca: trustme.CA, name: str) -> ssl.SSLContext:
+    """What a server has that can say to be this host, as this authority sees it."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert(name).configure_cert(context)
+    return context
+
+
+@contextmanager
+def telling(folder: Path, *receivers: Receiver, **settings: Any) -> Iterator[RunningService]:
+    """A service that may send to these and tries again soon."""
+    allowed = [httpx.URL(receiver.url).netloc.decode() for receiver in receivers]
+    wanted = {
+        "webhook_allow_private": [name.replace("localhost", "127.0.0.1") for name in allowed],
+        "webhook_allow_http": True,
+        "webhook_retry": 0.05,
+        **settings,
+    }
+    with running_service(folder, **wanted) as service:
+        yield service

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -30,7 +31,7 @@ from execd.service.executions import Executions
 from execd.service.journal import now_ms
 from execd.service.meters import Meters
 from execd.service.rendering import Record, message
-from execd.service.webhook_sender import GONE, Outcome, Sender
+from execd.service.webhook_sender import GONE, Outcome
 from execd.service.webhook_signature import headers, new_secret
 from execd.settings import Settings
 from execd.store import deliveries as rows
@@ -40,11 +41,14 @@ from execd.store.deliveries import DELIVERED, FAILED, PENDING, Busy, DeliveryRow
 
 log = structlog.get_logger(__name__)
 
+Post = Callable[[str, Mapping[str, str], bytes], Awaitable[Outcome]]
+"""Sends a body with headers to a URL, and says what came of it."""
+
 AT_ONCE = 64
 """How many attempts may be under way."""
 
-_OF_A_TENANT = 32
-_TO_A_HOST = 4
+OF_A_TENANT = 32
+TO_A_HOST = 4
 _LOOK_SECONDS = 60.0
 _TROUBLE_SECONDS = 1.0
 _PRUNE_SECONDS = 3600.0
@@ -67,12 +71,12 @@ class Letter:
 class Deliveries:
     """The deliveries of a node. `run` sees to them, as a task of its own."""
 
-    def __init__(self, settings: Settings, executions: Executions, meters: Meters, sender: Sender) -> None:
+    def __init__(self, settings: Settings, executions: Executions, meters: Meters, post: Post) -> None:
         self._settings = settings
         self._executions = executions
         self._store = executions.store
         self._meters = meters
-        self._sender = sender
+        self._post = post
         self._backoff = Backoff(settings.webhook_retry, settings.webhook_give_up)
         self._under_way: dict[str, DeliveryRow] = {}
         self._news = anyio.Event()
@@ -116,8 +120,8 @@ class Deliveries:
         tenants = Counter(row.tenant for row in self._under_way.values())
         return Busy(
             list(self._under_way),
-            [host for host, count in hosts.items() if count >= _TO_A_HOST],
-            [tenant for tenant, count in tenants.items() if count >= _OF_A_TENANT],
+            [host for host, count in hosts.items() if count >= TO_A_HOST],
+            [tenant for tenant, count in tenants.items() if count >= OF_A_TENANT],
         )
 
     def _take(self, row: DeliveryRow) -> bool:
@@ -143,7 +147,7 @@ class Deliveries:
             if isinstance(letter, Outcome):
                 return letter
             signed = headers(letter.secrets, row.id, now_ms() // 1000, letter.body)
-            return await self._sender.post(letter.url, signed, letter.body)
+            return await self._post(letter.url, signed, letter.body)
         except StorageFull as error:
             return Outcome(error=f"what is to be sent cannot be read: {error}")
         except Exception:

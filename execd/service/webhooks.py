@@ -50,7 +50,7 @@ async def open_webhooks(sandboxes: Sandboxes) -> AsyncIterator[Webhooks]:
         Sender.opened(rules, settings.webhook_timeout, AT_ONCE) as sender,
         anyio.create_task_group() as tasks,
     ):
-        work = Deliveries(settings, executions, sandboxes.meters, sender)
+        work = Deliveries(settings, executions, sandboxes.meters, sender.post)
         executions.when_announced(work.look)
         tasks.start_soon(work.run)
         yield Webhooks(executions.store, settings, rules, sender)

@@ -3,36 +3,23 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 import trustme
+from click.testing import CliRunner
 from standardwebhooks import Webhook
 
+from execd.cli import main
 from tests.live.agent import Agent
 from tests.live.agents import Agents
 from tests.live.reading import run
 from tests.live.waiting import eventually
 from tests.running_service import RunningService, running_service
-from tests.webhook_receiver import Received, Receiver, receiving
-
-
-@contextmanager
-def telling(folder: Path, *receivers: Receiver, **settings: Any) -> Iterator[RunningService]:
-    """A service that may send to these and tries again soon."""
-    allowed = [httpx.URL(receiver.url).netloc.decode() for receiver in receivers]
-    wanted = {
-        "webhook_allow_private": [name.replace("localhost", "127.0.0.1") for name in allowed],
-        "webhook_allow_http": True,
-        "webhook_retry": 0.05,
-        **settings,
-    }
-    with running_service(folder, **wanted) as service:
-        yield service
+from tests.webhook_receiver import Received, Receiver, certified, receiving, telling
 
 
 class Teller:
@@ -188,7 +175,7 @@ def test_certificates(tmp_path: Path) -> None:
     with ExitStack() as stack:
 
         def server(ca: trustme.CA, name: str) -> Receiver:
-            return stack.enter_context(receiving(tls=context_of(ca, name), host="localhost"))
+            return stack.enter_context(receiving(tls=certified(ca, name), host="localhost"))
 
         right, wrong, own = server(known, "localhost"), server(known, "other.example"), server(unknown, "localhost")
         service = stack.enter_context(
@@ -214,15 +201,6 @@ def test_certificates(tmp_path: Path) -> None:
         assert "its certificate does not do: " in teller.why(bad[1])
         assert wrong._received == own._received == []
         assert agent.record(bad[0])["webhook_delivery_status"] == "failed"
-
-
-def context_of(ca: trustme.CA, name: str) -> Any:
-    """What a server with a certificate for this name has."""
-    import ssl
-
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    ca.issue_cert(name).configure_cert(context)
-    return context
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "[::1]", "[::ffff:127.0.0.1]", "0.0.0.0", "169.254.169.254", "10.1.2.3"])
@@ -327,3 +305,35 @@ def test_what_webhooks_cannot_be(service: RunningService) -> None:
         ):
             assert client.request(method, f"/v1/webhooks/wh_unknown{path}").json()["code"] == "NOT_FOUND"
         assert client.get("/v1/webhooks/deliveries", params={"state": "lost"}).status_code == 400
+
+
+def test_webhooks_are_their_tenant_s_and_for_keys_that_manage(tmp_path: Path) -> None:
+    with receiving() as receiver, telling(tmp_path, receiver) as service:
+
+        def key(tenant: str, *scopes: str) -> httpx.Client:
+            arguments = [argument for scope in scopes for argument in ("--scope", scope)]
+            made = ["keys", "create", "--tenant", tenant, "--data-dir", str(service.data_dir), *arguments]
+            text = CliRunner().invoke(main, made).output.strip()
+            return service.client(headers={"Authorization": f"Bearer {text}"})
+
+        with key("one") as one, key("two") as two, key("one", "run", "read") as running:
+            made = Teller(one).add(receiver.url)
+            assert two.get(f"/v1/webhooks/{made['id']}").status_code == 404
+            assert two.get("/v1/webhooks").json() == {"items": []}
+            assert Teller(one).secret() != Teller(two).secret()
+            for path in ("/v1/webhooks", "/v1/webhooks/secret", "/v1/webhooks/deliveries"):
+                assert running.get(path).status_code == 403
+            Teller(two).command("true")
+            execution_id = Teller(running).command("true")
+            [got] = receiver.received()
+            assert verified(got, made["secret"])["data"]["id"] == execution_id
+            assert got.message["data"]["sandbox_id"] == "default"
+            assert [found["execution_id"] for found in Teller(one).deliveries()] == [execution_id]
+            assert Teller(two).deliveries() == []
+
+
+def test_there_are_not_too_many(tmp_path: Path) -> None:
+    with running_service(tmp_path, max_webhooks=1) as service, service.client() as client:
+        Teller(client).add("https://hooks.invalid/")
+        answer = client.post("/v1/webhooks", json={"url": "https://hooks.invalid/"})
+        assert (answer.status_code, answer.json()["code"]) == (429, "LIMIT_REACHED")
