@@ -1,5 +1,4 @@
-"""A receiver of webhooks on 127.0.0.1 that answers as the test says, with or without TLS, and a service that may send to
-it."""
+"""A receiver of webhooks on 127.0.0.1 that answers as the test says, and a service that may send to it."""
 
 from __future__ import annotations
 

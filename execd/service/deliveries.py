@@ -158,16 +158,11 @@ class Deliveries:
     async def _letter(self, row: DeliveryRow) -> Letter | Outcome:
         """What is to be sent; or what comes of it when that is nothing."""
 
-        def work(connection: Connection) -> tuple[str | None, list[str]]:
-            if row.webhook_id is None:
-                return row.url, signing_secrets(connection, row.tenant)
-            found = webhooks.get(connection, row.webhook_id)
-            url = None if found is None or found.disabled_at is not None else found.url
-            return url, webhooks.secrets_of(connection, row.webhook_id, now_ms())
-
-        url, secrets = await self._store.write(work)
+        url, secrets = await self._store.read(partial(addressed, row))
         if url is None:
             return Outcome(error=NO_WEBHOOK, final=True)
+        if not secrets and row.webhook_id is None:
+            secrets = await self._store.write(partial(signing_secrets, tenant=row.tenant))
         try:
             return Letter(url, await self._body(row), tuple(secrets))
         except ExecutionNotFound:
@@ -218,6 +213,15 @@ class Deliveries:
             except StorageFull as error:
                 log.warning("deliveries_not_removed", why=str(error))
             await anyio.sleep(_PRUNE_SECONDS)
+
+
+def addressed(row: DeliveryRow, connection: Connection) -> tuple[str | None, list[str]]:
+    """Where a delivery goes now, None for nowhere any more, and the secrets that there are for it."""
+    secrets = webhooks.secrets_of(connection, row.webhook_id or row.tenant, now_ms())
+    if row.webhook_id is None:
+        return row.url, secrets
+    found = webhooks.get(connection, row.webhook_id)
+    return (None if found is None or found.disabled_at is not None else found.url), secrets
 
 
 def settled(row: DeliveryRow, result: Result, connection: Connection) -> None:
