@@ -102,7 +102,9 @@ def test_the_record_that_each_api_shows_is_what_is_sent(tmp_path: Path) -> None:
         nullspace = client.post("/v1/sandboxes/default/code/runs", json=asked).json()
         agents = Agents(client)
         agent = agents.run(agents.make("print('told')"), webhook_url=url)
-        told = {request.message["data"]["id"]: verified(request, secret) for request in receiver.received(3)}
+        body = {"code": "true", "context": {"language": "background-command"}, "webhook_url": url}
+        command_id = client.post("/code", json=body).headers["EXECD-EXECUTION-ID"]
+        told = {request.message["data"]["id"]: verified(request, secret) for request in receiver.received(4)}
         assert init["type"] == "init"
 
         def settled(record: dict[str, Any]) -> dict[str, Any]:
@@ -110,6 +112,7 @@ def test_the_record_that_each_api_shows_is_what_is_sent(tmp_path: Path) -> None:
 
         paths = {
             execd_id: f"/code/executions/{execd_id}",
+            command_id: f"/code/executions/{command_id}",
             nullspace["id"]: f"/v1/sandboxes/default/code/runs/{nullspace['id']}",
             agent["id"]: f"/api/v1/executions/{agent['id']}",
         }
@@ -123,7 +126,7 @@ def test_the_record_that_each_api_shows_is_what_is_sent(tmp_path: Path) -> None:
             sent = told[execution_id]
             assert sent["type"] == "execution.succeeded"
             assert sent["data"]["webhook_delivery_status"] == "pending"
-            sandbox = {"sandbox_id": "default"} if execution_id == execd_id else {}
+            sandbox = {"sandbox_id": "default"} if execution_id in (execd_id, command_id) else {}
             assert settled(sent["data"]) == {**shown(), **sandbox}
         assert told[nullspace["id"]]["data"]["execution"]["results"][0]["text"] == "42"
 

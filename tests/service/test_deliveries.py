@@ -31,6 +31,7 @@ from execd.store import executions as execution_rows
 from execd.store.deliveries import DeliveryRow, WantedDeliveries
 from execd.store.store import Store
 from execd.store.webhooks import WebhookRow
+from tests.live.waiting import eventually_found
 
 URL = "https://hooks.example/hook"
 TAKEN, REFUSED = Outcome(200), Outcome(500, "it answered: 500")
@@ -109,10 +110,12 @@ class Desk:
 
     async def settled(self, owner: str = "default") -> list[DeliveryRow]:
         """The same, once none is pending."""
-        with anyio.fail_after(60):
-            while any(row.state == "pending" for row in await self.rows(owner)):  # noqa: ASYNC110  # the store tells nobody
-                await anyio.sleep(0.01)
-        return await self.rows(owner)
+        return await eventually_found(partial(self.rows, owner), lambda found: all(row.ended_at for row in found))
+
+    async def delivered(self, execution: Execution) -> None:
+        """Return when its record says so."""
+        get = partial(self.executions.get, execution.id)
+        await eventually_found(get, lambda found: found.webhook_delivery == "delivered")
 
 
 def _standing(execution: Execution) -> dict[str, Any]:
@@ -151,6 +154,15 @@ async def test_tried_until_it_is_taken(store: Store) -> None:
         assert b'outcome="pending"} 2.0' in desk.meters.exposition()
 
 
+async def test_a_receiver_that_wants_to_be_left_alone_is(store: Store) -> None:
+    post = Post({URL: [Outcome(503, "it answered: 503", retry_after=1800)]})
+    async with delivering(store, post) as desk:
+        await desk.ended()
+        [row] = await eventually_found(desk.rows, lambda found: found[0].attempts == 1)
+        assert row.due_at is not None
+        assert row.due_at - row.created_at >= 1_800_000
+
+
 async def test_given_up_when_its_time_is_over(store: Store) -> None:
     async with delivering(store, Post({URL: [REFUSED]}), webhook_give_up=0.2) as desk:
         execution = await desk.ended()
@@ -168,9 +180,7 @@ async def test_a_host_that_is_slow_has_its_share_and_no_more(store: Store) -> No
             await desk.ended()
         await post.count(TO_A_HOST)
         execution = await desk.ended(quick)
-        with anyio.fail_after(60):
-            while (await desk.executions.get(execution.id)).webhook_delivery != "delivered":  # noqa: ASYNC110
-                await anyio.sleep(0.01)
+        await desk.delivered(execution)
         assert post.under_way == [URL] * TO_A_HOST
         post.let.set()
         assert {row.state for row in await desk.settled()} == {"delivered"}
@@ -244,9 +254,7 @@ async def test_another_node_s_are_left_alone(store: Store) -> None:
     await store.write(lambda connection: deliveries.add(connection, [theirs]))
     async with delivering(store, Post({URL: [TAKEN]})) as desk:
         execution = await desk.ended()
-        with anyio.fail_after(60):
-            while (await desk.executions.get(execution.id)).webhook_delivery != "delivered":  # noqa: ASYNC110
-                await anyio.sleep(0.01)
+        await desk.delivered(execution)
         assert [(row.id, row.state) for row in await desk.rows() if row.node == "node_2"] == [("msg_1", "pending")]
 
 
