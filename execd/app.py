@@ -16,6 +16,7 @@ from execd.service.meters import Meters
 from execd.service.opening import open_sandboxes
 from execd.service.programs import Programs, open_programs
 from execd.service.sandboxes import Sandboxes
+from execd.service.webhooks import Webhooks, open_webhooks
 from execd.settings import Settings
 from execd.wire.baponi import executions as baponi_executions
 from execd.wire.baponi import files as baponi_files
@@ -40,6 +41,7 @@ from execd.wire.execd import (
     terminals,
     transfers,
     watching,
+    webhooks,
 )
 from execd.wire.fallbacks import FALLBACKS
 from execd.wire.guard import API_KEY_HEADER, COMMON_KEY_HEADER, Guard, Policy
@@ -66,6 +68,7 @@ from execd.wire.promptrails import agents as promptrails_agents
 from execd.wire.promptrails import approvals as promptrails_approvals
 from execd.wire.promptrails import executions as promptrails_executions
 from execd.wire.promptrails.errors import PROMPTRAILS
+from execd.wire.renderings import renderings
 from execd.wire.request_log import REQUEST_ID_HEADER, RequestLog
 
 # What works in a sandbox: at the root in the one named default.
@@ -110,6 +113,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *EXECD_OPERATIONS,
     *capabilities.OPERATIONS,
     *all_executions.OPERATIONS,
+    *webhooks.OPERATIONS,
     *below("/opensandbox/v1", _OPENSANDBOX),
     *below("/opensandbox", _OPENSANDBOX, "_unversioned"),
     *in_both(_NULLSPACE),
@@ -144,6 +148,7 @@ class State(TypedDict):
     sandboxes: Sandboxes
     programs: Programs
     mcp: Gateway
+    webhooks: Webhooks
 
 
 def create_app(settings: Settings) -> Starlette:
@@ -155,12 +160,13 @@ def create_app(settings: Settings) -> Starlette:
     async def lifespan(app: Starlette) -> AsyncIterator[State]:
         try:
             async with (
-                open_sandboxes(settings, meters) as sandboxes,
+                open_sandboxes(settings, meters, renderings(settings)) as sandboxes,
                 open_programs(sandboxes) as programs,
+                open_webhooks(sandboxes) as hooks,
                 open_gateway(sandboxes, programs) as gateway,
             ):
                 app.state.sandboxes = sandboxes
-                yield {"sandboxes": sandboxes, "programs": programs, "mcp": gateway}
+                yield {"sandboxes": sandboxes, "programs": programs, "webhooks": hooks, "mcp": gateway}
         except CannotServe as refusal:
             app.state.refusal = refusal
             raise

@@ -27,6 +27,7 @@ from execd.settings import Settings
 from execd.store import tenants as rows
 from execd.store import upkeep
 from execd.store.engine import database_url
+from execd.webhooks_cli import Desk, webhooks_group
 from execd.wire.mcp.gateway import load
 
 T = TypeVar("T")
@@ -320,6 +321,7 @@ for _name, _callback in (("upgrade", _db_upgrade), ("check", _db_check), ("vacuu
             help=_callback.__doc__,
         )
     )
+main.add_command(webhooks_group(Desk(_settings, _in_database, lambda name: _option(name, Settings.model_fields[name]))))
 main.add_command(
     click.Command(
         "doctor",

@@ -20,6 +20,7 @@
     │   ├── AgentNotFound
     │   ├── VersionNotFound       the agent has no such version
     │   ├── ApprovalNotFound
+    │   ├── WebhookNotFound
     │   ├── FileNotFound
     │   ├── SessionNotFound       no bash session
     │   ├── ProcessNotFound       no command has this process number
@@ -63,6 +64,7 @@
     │   ├── TooManySandboxes
     │   ├── TooManyPrograms       as many programs run as a tenant may have at once
     │   ├── QuotaExceeded         a tenant has used up what it may have
+    │   ├── TooManyWebhooks       a tenant has as many as it may
     │   ├── TooManyWatches        too many folders are being watched
     │   └── TooManyTerminals
     ├── KernelFailed
@@ -221,6 +223,13 @@ class ApprovalNotFound(NotFound):
 
     def __init__(self, approval_id: str) -> None:
         super().__init__(f"approval not found: {approval_id[:60]!r}")
+
+
+class WebhookNotFound(NotFound):
+    """No webhook has this id."""
+
+    def __init__(self, webhook_id: str) -> None:
+        super().__init__(f"webhook not found: {webhook_id[:60]!r}; GET /v1/webhooks lists those that there are")
 
 
 class FileNotFound(NotFound):
@@ -526,6 +535,13 @@ _RELIEF = {
     "stored_bytes": "delete artifacts, or wait until old executions are removed",
     "cpu_seconds": "it is counted anew from midnight on (UTC)",
 }
+
+
+class TooManyWebhooks(LimitReached):
+    """A tenant already has as many webhooks as it may."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"there are already {limit} webhooks; remove one that is not needed, then try again")
 
 
 class TooManyWatches(LimitReached):

@@ -270,6 +270,30 @@ class Settings(BaseSettings):
         allow_inf_nan=False,
         description="End an MCP session that has had no request for this long; clients begin a new one. Contexts stay.",
     )
+    webhook_allow_private: list[str] = Field(
+        [],
+        description="Addresses that are not public and that webhooks may be sent to all the same: an IP address or a "
+        'CIDR, each also with ":port"; without it 80 and 443 (JSON list).',
+    )
+    webhook_allow_http: bool = Field(
+        False,
+        description="Whether webhooks may have http:// URLs besides https://: then anybody on the way reads them.",
+    )
+    webhook_timeout: float = Field(
+        15, gt=0, description="How long one attempt to deliver to a webhook may take, from looking its name up on."
+    )
+    webhook_retry: float = Field(
+        5,
+        gt=0,
+        description="How long after the first failed attempt the next one follows; each pause doubles, to an hour.",
+    )
+    webhook_give_up: float = Field(86400, ge=0, description="How long a delivery to a webhook is tried.")
+    webhook_size: int = Field(
+        MIB,
+        ge=4096,
+        description="Bytes of the largest body that a webhook is sent; a record that is larger is shortened.",
+    )
+    max_webhooks: int = Field(20, ge=0, description="How many webhooks a tenant may have.")
 
     max_body: int = Field(16 * MIB, ge=1024, description="The largest JSON body that is accepted.")
     ping_interval: float = Field(3.0, gt=0, description="Time between two ping events on a stream.")

@@ -62,7 +62,7 @@ async def sandbox_execute(call: Call, asked: SandboxExecute) -> Reply:
     """Run a program once."""
     body = _checked(BaponiExecute, asked)
     program = wanted(body)
-    detail = detail_of(Mode.INLINE, body.thread_id, body.metadata or {}, None)
+    detail = detail_of(Mode.INLINE, body.thread_id, body.metadata or {})
     origin = Origin(new_id("trc"), None, program.language, dialect=DIALECT, detail=detail)
     execution = await call.programs.start(program, origin)
     await wait_for(call, None, execution, program.timeout + _MARGIN)

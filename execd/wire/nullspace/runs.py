@@ -102,7 +102,7 @@ def check_sandbox(request: Request) -> None:
 async def submitted(request: Request, body: NewRun | ExecuteBody, find: Callable[[], Context]) -> Execution:
     """A new run in the context that is found; with a key that is known the run that it made, whatever has become of the
     context. Raises what `find` and `Sandbox.submit` do."""
-    sandbox, asked = sandbox_of(request), asked_by(request)
+    sandbox, asked = sandbox_of(request), asked_by(request, body)
     known = await sandbox.executions.by_key(asked.key) if asked.key else None
     return known or await sandbox.submit(find(), wanted(body), asked)
 

@@ -90,6 +90,7 @@ class ExecuteAgent(Body):
     user_id: CommandText = ""
     metadata: JsonObject = Field({})
     parent_execution_id: CommandText | None = None
+    webhook_url: Text | None = Field(None, description="Where what becomes of it is to be told, as a webhook.")
     sync: bool = Field(True, description="Whether to wait for the end.")
     async_mode: bool = Field(False, description="The same, the other way round.")
 
