@@ -88,11 +88,11 @@ async def test_what_a_database_refuses_is_said_without_values(store: Store) -> N
     def work(connection: Connection) -> None:
         connection.execute(text("SELECT :secret FROM no_such_table"), {"secret": "hunter2"})
 
-    with pytest.raises(StorageFull) as refused:
+    with pytest.raises(StoreUnusable) as refused:
         await store.write(work)
     assert "no_such_table" in str(refused.value)
     assert "hunter2" not in str(refused.value)
-    with pytest.raises(StorageFull, match="no_such_table"):
+    with pytest.raises(StoreUnusable, match="no_such_table"):
         await store.read(work)
 
 
