@@ -11,7 +11,8 @@ from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
-from execd.wire.errors import Body, Rendering, code_and_message
+from execd.errors import ExecdError, LimitReached, NotFound, ScopeMissing, ShuttingDown
+from execd.wire.errors import Body, ErrorTable, Rendering, code_and_message
 
 TOKEN_HEADER = "X-EXECD-ACCESS-TOKEN"
 TOKEN_MISSING = f"Unauthorized: invalid or missing header {TOKEN_HEADER}"
@@ -30,6 +31,21 @@ class Dialect:
     def answer(self, status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:
         """An error's answer."""
         return JSONResponse(self.body(Rendering(status, self.codes[status]), message), status, headers)
+
+
+_NEAREST = {403: ScopeMissing, 404: NotFound, 429: LimitReached, 500: ExecdError, 503: ShuttingDown}
+
+
+def codes_of(errors: ErrorTable, wrong_method: str) -> Mapping[int, str]:
+    """A dialect's codes: those that it has for the errors of an operation which come nearest, and its code for 405."""
+    return {405: wrong_method, **{status: errors.rendering(error).code for status, error in _NEAREST.items()}}
+
+
+def unauthorized(
+    body: Body, code: str, missing: str, wrong: str = "the API key is not this service's access token"
+) -> Callable[[bool], Mapping[str, object]]:
+    """The body of a dialect's 401: what it says where no token was given, and where that was a wrong one."""
+    return lambda given: body(Rendering(401, code), wrong if given else missing)
 
 
 EXECD = Dialect(

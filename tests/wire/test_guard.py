@@ -233,7 +233,7 @@ class Unreadable:
 
 
 @pytest.mark.parametrize(
-    "path", ["/code", "/v1/sandboxes", "/api/v1/agents", "/v1/executions/x", "/opensandbox/v1/sandboxes"]
+    "path", ["/code", "/v1/sandboxes", "/api/v1/agents", "/v1/executions/x", "/opensandbox/v1/sandboxes", "/mcp"]
 )
 async def test_a_key_that_cannot_be_looked_up_is_no_wrong_key(path: str) -> None:
     app = create_app(Settings())

@@ -24,7 +24,7 @@ from execd.errors import (
     UnknownLanguage,
     WrongContentType,
 )
-from execd.wire.dialects import Dialect
+from execd.wire.dialects import Dialect, codes_of, unauthorized
 from execd.wire.errors import ErrorTable, Rendering
 
 
@@ -103,20 +103,11 @@ MCP_ERRORS = ErrorTable(
 SESSION_NOT_FOUND = Rendering(404, McpCode.SESSION_NOT_FOUND)
 
 
-def _unauthorized(given: bool) -> Mapping[str, object]:
-    said = "this key is not good, or not any more" if given else "send a key as `Authorization: Bearer …`"
-    return _body(Rendering(401, McpCode.UNAUTHORIZED), said)
-
-
 MCP = Dialect(
     re.compile(r"/mcp/?$"),
     _body,
-    {
-        403: McpCode.FORBIDDEN,
-        404: McpCode.NOT_FOUND,
-        405: McpCode.METHOD_NOT_ALLOWED,
-        429: McpCode.LIMIT_REACHED,
-        500: McpCode.INTERNAL_ERROR,
-    },
-    _unauthorized,
+    codes_of(MCP_ERRORS, McpCode.METHOD_NOT_ALLOWED),
+    unauthorized(
+        _body, McpCode.UNAUTHORIZED, "send a key as `Authorization: Bearer …`", "this key is not good, or not any more"
+    ),
 )
