@@ -6,12 +6,13 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-from execd.isolation.entry import FOLDER, Entry, by_descriptor, identity
-from execd.isolation.openat2 import is_mount_point, open_beneath
+from execd.isolation.entry import FOLDER, Entry, Mounted, by_descriptor, identity
+from execd.isolation.openat2 import open_beneath
 
 
 class Tree:
@@ -137,14 +138,22 @@ def _cleared(here: int, *, insist: bool) -> _Level:
     with os.scandir(here) as found:
         entries = list(found)
     for entry in entries:
-        with suppress(FileNotFoundError):
+        with suppress(FileNotFoundError), _leaving_mounted(level, insist=insist):
             if entry.is_dir(follow_symlinks=False):
                 level.folders.append(entry.name)
-            elif insist and is_mount_point(here, entry.name):
-                level.stays = True
             else:
                 _in(here, entry.name).unlink()
     return level
+
+
+@contextmanager
+def _leaving_mounted(level: _Level, *, insist: bool) -> Iterator[None]:
+    try:
+        yield
+    except Mounted:
+        if not insist:
+            raise
+        level.stays = True
 
 
 def _in(folder: int, name: str) -> Entry:
@@ -152,15 +161,11 @@ def _in(folder: int, name: str) -> Entry:
 
 
 def _into(here: int, levels: list[_Level], *, insist: bool) -> int:
-    level = levels[-1]
-    try:
-        if insist and is_mount_point(here, level.folders[-1]):
-            level.stays = True
-            level.folders.pop()
-            return here
+    level, deeper = levels[-1], -1
+    with suppress(FileNotFoundError), _leaving_mounted(level, insist=insist):
         _in(here, level.folders[-1]).check_unmounted()
         deeper = _opened(here, level.folders[-1], insist=insist)
-    except FileNotFoundError:
+    if deeper < 0:
         level.folders.pop()
         return here
     try:
