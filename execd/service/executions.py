@@ -23,6 +23,7 @@ from execd.service.rows import origin_of, request_of, restored_of
 from execd.settings import Settings
 from execd.store import executions as rows
 from execd.store.executions import ExecutionRow, Keep, Removed, Wanted
+from execd.store.pages import cut
 from execd.store.store import Store
 
 log = structlog.get_logger(__name__)
@@ -112,9 +113,8 @@ class Executions:
         def work(connection: Connection) -> list[ExecutionRow]:
             return rows.page(connection, wanted, limit + 1, before)
 
-        found = await self._recorder.store.read(work)
-        more = found[limit - 1].number if len(found) > limit else None
-        kept = [row for row in found[:limit] if not self._too_old(row)]
+        found, more = cut(await self._recorder.store.read(work), limit)
+        kept = [row for row in found if not self._too_old(row)]
         return Page([self._living.get(row.id) or self._restored(row) for row in kept], more)
 
     def under_way(self, tenant: str, dialect: str) -> list[Execution]:

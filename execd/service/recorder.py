@@ -61,7 +61,7 @@ class _Change:
     columns: Mapping[str, Any]
     last_seq: int
     ended: bool
-    news: News
+    news: News | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,9 +197,8 @@ class Recorder:
         records = execution.journal.unkept()
         now, before = changing(execution), self._known.get(execution.id, {})
         columns = {name: value for name, value in now.items() if name not in before or before[name] != value}
-        announced, execution.announcements = tuple(execution.announcements), []
-        news = News(execution.id, execution.origin.tenant, execution.origin.webhook_url, announced)
-        return _Change(execution, records, columns, execution.journal.last_seq, execution.journal.ended, news)
+        last_seq, ended = execution.journal.last_seq, execution.journal.ended
+        return _Change(execution, records, columns, last_seq, ended, _news_of(execution))
 
     def _kept(self, load: _Load) -> None:
         for change in load.changes:
@@ -215,7 +214,7 @@ class Recorder:
         execution.told()
         if change.ended:
             self.end_kept(execution)
-        if change.news.announcements:
+        if change.news is not None:
             self.announced()
 
     def _missed(self, load: _Load) -> None:
@@ -223,10 +222,19 @@ class Recorder:
         self._wake.set()
         for change in load.changes:
             execution = change.execution
-            execution.announcements = [*change.news.announcements, *execution.announcements]
+            if change.news is not None:
+                execution.announcements = [*change.news.announcements, *execution.announcements]
             self._dirty.setdefault(execution.id, execution)
             execution.journal.not_kept()
             execution.told()
+
+
+def _news_of(execution: Execution) -> News | None:
+    """What is to be told of it, which it then has no more; None, as nearly always, where that is nothing."""
+    if not execution.announcements:
+        return None
+    told, execution.announcements = tuple(execution.announcements), []
+    return News(execution.id, execution.origin.tenant, execution.origin.webhook_url, told)
 
 
 def _keep(load: _Load, node: str, connection: Connection) -> None:
@@ -239,5 +247,5 @@ def _keep(load: _Load, node: str, connection: Connection) -> None:
         journals.append(connection, execution_id, Batch(change.records.first, change.records.records))
         if change.ended:
             journals.merge(connection, execution_id)
-        if change.news.announcements:
+        if change.news is not None:
             announce(connection, change.news, node)

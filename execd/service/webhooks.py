@@ -23,6 +23,7 @@ from execd.service.webhook_url import UrlRules
 from execd.settings import Settings
 from execd.store import deliveries, webhooks
 from execd.store.deliveries import DeliveryRow, WantedDeliveries
+from execd.store.pages import cut
 from execd.store.store import Store
 from execd.store.webhooks import WebhookRow
 
@@ -116,9 +117,13 @@ class Webhooks:
         row, secrets = await self._store.read(partial(webhook_and_secrets, webhook_id, tenant))
         return await send_test(self._sender, row, secrets)
 
-    async def delivered(self, wanted: WantedDeliveries, limit: int, before: int | None) -> list[DeliveryRow]:
-        """What was sent or is to be, the newest first. Raises StorageFull."""
-        return await self._store.read(partial(deliveries.page, wanted=wanted, limit=limit, before=before))
+    async def delivered(
+        self, wanted: WantedDeliveries, limit: int, before: int | None
+    ) -> tuple[list[DeliveryRow], int | None]:
+        """At most `limit` of what was sent or is to be, the newest first, from `before` a number on; and the number
+        before which there is more. Raises StorageFull."""
+        find = partial(deliveries.page, wanted=wanted, limit=limit + 1, before=before)
+        return cut(await self._store.read(find), limit)
 
 
 def check_events(events: Sequence[str]) -> None:

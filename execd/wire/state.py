@@ -34,6 +34,11 @@ def programs_of(connection: HTTPConnection) -> Programs:
     return programs
 
 
+def base_of(connection: HTTPConnection) -> str:
+    """The URL of the service, as the client has reached it, without a path."""
+    return f"{connection.url.scheme}://{connection.headers.get('host', '')}"
+
+
 def webhooks_of(connection: HTTPConnection) -> Webhooks:
     """The webhooks of the service."""
     webhooks: Webhooks = connection.state.webhooks

@@ -11,7 +11,7 @@ from execd.service.webhooks import WebhookRequest
 from execd.store.deliveries import DELIVERED, FAILED, PENDING, DeliveryRow, WantedDeliveries
 from execd.store.webhooks import WebhookRow
 from execd.wire.body import read_model
-from execd.wire.cursor import decode_cursor, encode_cursor
+from execd.wire.cursor import decode_cursor, next_cursor
 from execd.wire.execd.errors import EXECD_ERRORS
 from execd.wire.execd.webhook_schemas import (
     CreatedWebhook,
@@ -97,9 +97,8 @@ async def _page(request: Request, webhook_id: str | None) -> Response:
         raise InvalidRequest(f"expected one of {', '.join(_STATES)}, got {state[:40]!r}", "state")
     wanted = WantedDeliveries(tenant(), webhook_id, query.get("execution_id") or None, state)
     limit = page_limit(query.get("limit", ""), DEFAULT_LIMIT, MOST_LIMIT)
-    found = await webhooks_of(request).delivered(wanted, limit + 1, decode_cursor(query.get("cursor", "")))
-    cursor = encode_cursor(found[limit - 1].number) if len(found) > limit else None
-    page = DeliveryPage(items=[_delivery(row) for row in found[:limit]], next_cursor=cursor)
+    found, before = await webhooks_of(request).delivered(wanted, limit, decode_cursor(query.get("cursor", "")))
+    page = DeliveryPage(items=[_delivery(row) for row in found], next_cursor=next_cursor(before))
     return JSONResponse(page.model_dump())
 
 

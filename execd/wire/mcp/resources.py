@@ -15,7 +15,7 @@ from execd.service.downloads import OpenFile
 from execd.service.media import HEAD_BYTES, is_text, media_of
 from execd.service.transcript import pieces
 from execd.store.artifacts import WantedArtifacts
-from execd.wire.cursor import decode_cursor, encode_cursor
+from execd.wire.cursor import decode_cursor, next_cursor
 from execd.wire.mcp.call import Call
 from execd.wire.mcp.reply import Link
 from execd.wire.mcp.running import known
@@ -59,8 +59,7 @@ async def read(call: Call, uri: str) -> Content:
 async def page(call: Call, cursor: str | None) -> tuple[list[Link], str | None]:
     """Artifacts, the newest first, and the cursor of the next page. Raises InvalidRequest."""
     found = await call.sandboxes.artifacts.page(WantedArtifacts(tenant=tenant()), _PAGE, decode_cursor(cursor or ""))
-    following = None if found.before is None else encode_cursor(found.before)
-    return [Link.to(call.dressed(row)) for row in found.items], following
+    return [Link.to(call.dressed(row)) for row in found.items], next_cursor(found.before)
 
 
 async def _artifact(call: Call, artifact_id: str) -> Content:

@@ -30,6 +30,7 @@ from execd.wire.mcp.reply import Image, Link, Reply
 from execd.wire.mcp.routing import SESSION_HEADER
 from execd.wire.mcp.schemas import schema_of
 from execd.wire.operation import check_scope
+from execd.wire.state import base_of
 
 log = structlog.get_logger(__name__)
 
@@ -129,7 +130,7 @@ class Serving:
         async def report(seconds: float, said: str) -> None:
             await session.report_progress(round(seconds, 3), message=said)
 
-        base = None if request is None else f"{request.url.scheme}://{request.headers.get('host', '')}"
+        base = None if request is None else base_of(request)
         return Call(self._sandboxes, self._programs, underway, report, base)
 
     def _structured(self, context: Context) -> bool:
