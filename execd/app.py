@@ -16,6 +16,7 @@ from execd.service.meters import Meters
 from execd.service.opening import open_sandboxes
 from execd.service.programs import Programs, open_programs
 from execd.service.sandboxes import Sandboxes
+from execd.service.webhooks import Webhooks, open_webhooks
 from execd.settings import Settings
 from execd.wire.baponi import executions as baponi_executions
 from execd.wire.baponi import files as baponi_files
@@ -40,9 +41,14 @@ from execd.wire.execd import (
     terminals,
     transfers,
     watching,
+    webhooks,
 )
 from execd.wire.fallbacks import FALLBACKS
 from execd.wire.guard import API_KEY_HEADER, COMMON_KEY_HEADER, Guard, Policy
+from execd.wire.mcp import endpoint as mcp_endpoint
+from execd.wire.mcp.errors import MCP
+from execd.wire.mcp.gateway import Gateway, open_gateway
+from execd.wire.mcp.routing import SESSION_HEADER, VERSION_HEADER
 from execd.wire.mounting import below, execd_mounts, managing
 from execd.wire.nullspace import artifacts, live, processes, raw_files, reaching, runs
 from execd.wire.nullspace import code as nullspace_code
@@ -62,6 +68,7 @@ from execd.wire.promptrails import agents as promptrails_agents
 from execd.wire.promptrails import approvals as promptrails_approvals
 from execd.wire.promptrails import executions as promptrails_executions
 from execd.wire.promptrails.errors import PROMPTRAILS
+from execd.wire.renderings import renderings
 from execd.wire.request_log import REQUEST_ID_HEADER, RequestLog
 
 # What works in a sandbox: at the root in the one named default.
@@ -106,6 +113,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *EXECD_OPERATIONS,
     *capabilities.OPERATIONS,
     *all_executions.OPERATIONS,
+    *webhooks.OPERATIONS,
     *below("/opensandbox/v1", _OPENSANDBOX),
     *below("/opensandbox", _OPENSANDBOX, "_unversioned"),
     *in_both(_NULLSPACE),
@@ -120,6 +128,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *managing(promptrails_agents.OPERATIONS),
     *promptrails_executions.OPERATIONS,
     *promptrails_approvals.OPERATIONS,
+    *mcp_endpoint.OPERATIONS,
 )
 PASSAGES: tuple[Passage, ...] = (
     *EXECD_PASSAGES,
@@ -130,7 +139,7 @@ PASSAGES: tuple[Passage, ...] = (
     ),
     *passages_in_both(live.PASSAGES),
 )
-DIALECTS = (OPENSANDBOX, NULLSPACE, BAPONI, PROMPTRAILS)
+DIALECTS = (OPENSANDBOX, NULLSPACE, BAPONI, PROMPTRAILS, MCP)
 
 
 class State(TypedDict):
@@ -138,6 +147,8 @@ class State(TypedDict):
 
     sandboxes: Sandboxes
     programs: Programs
+    mcp: Gateway
+    webhooks: Webhooks
 
 
 def create_app(settings: Settings) -> Starlette:
@@ -148,9 +159,14 @@ def create_app(settings: Settings) -> Starlette:
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[State]:
         try:
-            async with open_sandboxes(settings, meters) as sandboxes, open_programs(sandboxes) as programs:
+            async with (
+                open_sandboxes(settings, meters, renderings(settings)) as sandboxes,
+                open_programs(sandboxes) as programs,
+                open_webhooks(sandboxes) as hooks,
+                open_gateway(sandboxes, programs) as gateway,
+            ):
                 app.state.sandboxes = sandboxes
-                yield {"sandboxes": sandboxes, "programs": programs}
+                yield {"sandboxes": sandboxes, "programs": programs, "webhooks": hooks, "mcp": gateway}
         except CannotServe as refusal:
             app.state.refusal = refusal
             raise
@@ -188,6 +204,10 @@ def _middleware(settings: Settings, meters: Meters) -> list[Middleware]:
             "Authorization",
             "Idempotency-Key",
             REQUEST_ID_HEADER,
+            SESSION_HEADER,
+            VERSION_HEADER,
+            "Mcp-Method",
+            "Mcp-Name",
         ],
         expose_headers=[
             REQUEST_ID_HEADER,
@@ -200,6 +220,7 @@ def _middleware(settings: Settings, meters: Meters) -> list[Middleware]:
             "EXECD-EXECUTION-ID",
             "EXECD-INTERRUPT-RUNG",
             "EXECD-CONTEXT-STATE",
+            SESSION_HEADER,
         ],
     )
     # CORS before the guard: a browser's preflight carries no token.

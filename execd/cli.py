@@ -19,7 +19,7 @@ import execd
 from execd.doctor import report
 from execd.errors import CannotServe, ExecdError
 from execd.logs import configure_logs
-from execd.server import run
+from execd.server import check, prepare_process, run
 from execd.service.caller import EVERYTHING, Limits, Scope
 from execd.service.journal import now_ms
 from execd.service.keyring import KeyRequest, given_limits, limits_of, new_key, tenant_to_be
@@ -27,6 +27,8 @@ from execd.settings import Settings
 from execd.store import tenants as rows
 from execd.store import upkeep
 from execd.store.engine import database_url
+from execd.webhooks_cli import Desk, webhooks_group
+from execd.wire.mcp.gateway import load
 
 T = TypeVar("T")
 
@@ -133,6 +135,46 @@ def _default(field: FieldInfo) -> str:
     return f" Default: {json.dumps(field.default) if isinstance(field.default, list) else field.default}."
 
 
+def _mcp(*, url: str | None, key: str | None, **options: Any) -> None:
+    """Serve the Model Context Protocol over the standard input and output, until the input ends: with sandboxes of its
+    own, or with --url those of a service that runs. Takes the options and variables of `execd serve`."""
+    settings = _settings(options)
+    configure_logs(settings)
+    try:
+        load()
+        from execd.wire.mcp import stdio
+
+        if url is not None:
+            stdio.serve_bridged(url, key)
+            return
+        prepare_process()
+        stdio.serve_embedded(settings, check)
+    except ExecdError as error:
+        raise click.ClickException(str(error)) from None
+
+
+main.add_command(
+    click.Command(
+        "mcp",
+        callback=_mcp,
+        params=[
+            click.Option(
+                ["--url"],
+                envvar="EXECD_MCP_URL",
+                metavar="URL",
+                help="The service to talk to, such as http://127.0.0.1:44772.  [env: EXECD_MCP_URL]",
+            ),
+            click.Option(
+                ["--key"],
+                envvar="EXECD_API_KEY",
+                metavar="KEY",
+                help="The key for it; better in the variable, where nobody else sees it.  [env: EXECD_API_KEY]",
+            ),
+            *(_option(name, field) for name, field in Settings.model_fields.items()),
+        ],
+        help=_mcp.__doc__,
+    )
+)
 main.add_command(
     click.Command(
         "serve",
@@ -279,6 +321,7 @@ for _name, _callback in (("upgrade", _db_upgrade), ("check", _db_check), ("vacuu
             help=_callback.__doc__,
         )
     )
+main.add_command(webhooks_group(Desk(_settings, _in_database, lambda name: _option(name, Settings.model_fields[name]))))
 main.add_command(
     click.Command(
         "doctor",

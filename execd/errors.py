@@ -20,6 +20,7 @@
     │   ├── AgentNotFound
     │   ├── VersionNotFound       the agent has no such version
     │   ├── ApprovalNotFound
+    │   ├── WebhookNotFound
     │   ├── FileNotFound
     │   ├── SessionNotFound       no bash session
     │   ├── ProcessNotFound       no command has this process number
@@ -55,13 +56,15 @@
     ├── IsolationUnavailable      isolated sessions are not to be had here
     ├── NotOffered                the API knows it, this service has it not
     │   ├── FreezeUnavailable     sandboxes cannot be paused where nothing can stop their processes
-    │   └── EnvsUnavailable       the language's kernel cannot have variables for one run
+    │   ├── EnvsUnavailable       the language's kernel cannot have variables for one run
+    │   └── PackageMissing        it takes a package that is not installed
     ├── LimitReached              a bound of this service; later, or with less, it may work
     │   ├── QueueFull             too many runs wait for one context
     │   ├── TooManyContexts
     │   ├── TooManySandboxes
     │   ├── TooManyPrograms       as many programs run as a tenant may have at once
     │   ├── QuotaExceeded         a tenant has used up what it may have
+    │   ├── TooManyWebhooks       a tenant has as many as it may
     │   ├── TooManyWatches        too many folders are being watched
     │   └── TooManyTerminals
     ├── KernelFailed
@@ -73,7 +76,8 @@
     ├── TerminalStartFailed       no shell could be started
     ├── PortUnreachable           nothing answers at the port, or not as HTTP
     ├── StorageFull               the disk cannot take more
-    │   └── FileDoesNotFit        it has no room for a file, or a quota has none
+    │   ├── FileDoesNotFit        it has no room for a file, or a quota has none
+    │   └── StoreUnusable         the database cannot be read or written for another reason
     ├── ScopeMissing              the key is good, but not for this
     ├── CannotServe               the service cannot start as it is configured
     │   └── FolderInUse           another service works in the data folder
@@ -219,6 +223,13 @@ class ApprovalNotFound(NotFound):
 
     def __init__(self, approval_id: str) -> None:
         super().__init__(f"approval not found: {approval_id[:60]!r}")
+
+
+class WebhookNotFound(NotFound):
+    """No webhook has this id."""
+
+    def __init__(self, webhook_id: str) -> None:
+        super().__init__(f"webhook not found: {webhook_id[:60]!r}; GET /v1/webhooks lists those that there are")
 
 
 class FileNotFound(NotFound):
@@ -447,6 +458,13 @@ class EnvsUnavailable(NotOffered):
         )
 
 
+class PackageMissing(NotOffered):
+    """It takes a package that is not installed with execd: one of its extras."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(f"{what} takes a package that is not installed: pip install 'execd[{extra}]'")
+
+
 class TerminalInUse(Conflict):
     """Another client is attached to the terminal."""
 
@@ -517,6 +535,13 @@ _RELIEF = {
     "stored_bytes": "delete artifacts, or wait until old executions are removed",
     "cpu_seconds": "it is counted anew from midnight on (UTC)",
 }
+
+
+class TooManyWebhooks(LimitReached):
+    """A tenant already has as many webhooks as it may."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"there are already {limit} webhooks; remove one that is not needed, then try again")
 
 
 class TooManyWatches(LimitReached):
@@ -592,6 +617,13 @@ class FileDoesNotFit(StorageFull):
 
     def __init__(self, path: str, why: str) -> None:
         ExecdError.__init__(self, f"no room for {path!r}: {why}; free some disk space and try again")
+
+
+class StoreUnusable(StorageFull):
+    """The database cannot be read or written, and it is not for want of room."""
+
+    def __init__(self, why: str) -> None:
+        ExecdError.__init__(self, f"the store cannot be used: {why}; GET /ready tells when it can again")
 
 
 class ScopeMissing(ExecdError):

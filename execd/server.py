@@ -80,11 +80,9 @@ class Server(uvicorn.Server):
 
 def run(settings: Settings) -> None:
     """Serve until a signal says stop. Raises CannotServe where nothing could be started."""
-    _raise_descriptor_limit()
-    _pass_no_ignored_signals_on()
+    prepare_process()
     with listen(settings) as listener:
-        _check_folders(settings)
-        _check_kernels(settings)
+        check(settings)
         settings = with_token(settings)
         settings = settings.model_copy(update={"port": listener.getsockname()[1]})
         app = create_app(settings)
@@ -177,6 +175,18 @@ def url_of(listener: socket.socket) -> str:
     """The URL at which a listening socket is reached."""
     host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def prepare_process() -> None:
+    """Have this process be one that can serve."""
+    _raise_descriptor_limit()
+    _pass_no_ignored_signals_on()
+
+
+def check(settings: Settings) -> None:
+    """Raise CannotServe for what would keep a service from starting, FolderInUse where another one works."""
+    _check_folders(settings)
+    _check_kernels(settings)
 
 
 def _check_folders(settings: Settings) -> None:

@@ -249,6 +249,58 @@ class Settings(BaseSettings):
         0, ge=0, description="CPU time that a tenant's executions may use in a day (UTC), in seconds. 0: any."
     )
 
+    mcp_wait: float = Field(
+        50,
+        ge=0,
+        description="How long a call of an MCP tool waits for the end of what it has started, where it asks for no "
+        "time of its own; then it answers how that stands. Many clients give up after 60 s.",
+    )
+    mcp_output_size: int = Field(
+        32768,
+        ge=1024,
+        description="Bytes of text in one answer of an MCP tool; beyond them the middle is left out, with a note of "
+        "where it is.",
+    )
+    mcp_image_size: int = Field(
+        MIB, ge=0, description="Bytes of images in one answer of an MCP tool; beyond them they are links to artifacts."
+    )
+    mcp_structured: bool = Field(
+        True,
+        description="Whether MCP tools answer with structured content besides. Some clients show a model nothing else "
+        "then, and no images; ?structured=false in the URL does the same for one of them.",
+    )
+    mcp_sessions: int = Field(1000, ge=1, description="How many MCP sessions of a tenant may be open at once.")
+    mcp_session_idle_timeout: float = Field(
+        1800,
+        gt=0,
+        allow_inf_nan=False,
+        description="End an MCP session that has had no request for this long; clients begin a new one. Contexts stay.",
+    )
+    webhook_allow_private: list[str] = Field(
+        [],
+        description="Addresses that are not public and that webhooks may be sent to all the same: an IP address or a "
+        'CIDR, each also with ":port"; without it 80 and 443 (JSON list).',
+    )
+    webhook_allow_http: bool = Field(
+        False,
+        description="Whether webhooks may have http:// URLs besides https://: then anybody on the way reads them.",
+    )
+    webhook_timeout: float = Field(
+        15, gt=0, description="How long one attempt to deliver to a webhook may take, from looking its name up on."
+    )
+    webhook_retry: float = Field(
+        5,
+        gt=0,
+        description="How long after the first failed attempt the next one follows; each pause doubles, to an hour.",
+    )
+    webhook_give_up: float = Field(86400, ge=0, description="How long a delivery to a webhook is tried.")
+    webhook_size: int = Field(
+        MIB,
+        ge=4096,
+        description="Bytes of the largest body that a webhook is sent; a record that is larger is shortened.",
+    )
+    max_webhooks: int = Field(20, ge=0, description="How many webhooks a tenant may have.")
+
     max_body: int = Field(16 * MIB, ge=1024, description="The largest JSON body that is accepted.")
     ping_interval: float = Field(3.0, gt=0, description="Time between two ping events on a stream.")
     shutdown_grace: float = Field(

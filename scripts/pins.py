@@ -70,7 +70,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as temporary:
         venv.create(temporary, with_pip=True)
         python = Path(temporary, "bin", "python")
-        wanted = [*runtime, *extras["data"], *extras["bwrap"], *extras["postgresql"]]
+        wanted = [*runtime, *extras["data"], *extras["bwrap"], *extras["postgresql"], *extras["mcp"]]
         everything = resolve(python, [*wanted, *extras["dev"], *build])
         chosen = folder / "development.txt"
         write(chosen, "tests, checks and benchmarks; holds all the other lists", everything)

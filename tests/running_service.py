@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
+
+from execd.isolation.trees import wipe
+from execd.warden.protocol import LOCK
 
 _ANOTHER_USER = Path(__file__).with_name("another_user.py")
 
@@ -77,6 +81,18 @@ def running_service(
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+        _clear_runtime(folder / "data")
+
+
+def _clear_runtime(data: Path) -> None:
+    """Do what the next service would do for one that was killed, unless its warden still waits for that."""
+    link, lock = data / "runtime", data / "warden" / LOCK
+    if not link.is_symlink():
+        return
+    with suppress(FileNotFoundError, BlockingIOError), lock.open("r+") as held:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        wipe(link.readlink())
+        link.unlink()
 
 
 def _text(value: object) -> str:

@@ -14,6 +14,9 @@ from execd.kernel.ladder import Rung
 from execd.settings import Settings
 from execd.wire.baponi.errors import BaponiCode
 from execd.wire.execd.errors import Code
+from execd.wire.mcp import uris
+from execd.wire.mcp.catalog import TOOLS, Tool
+from execd.wire.mcp.errors import McpCode
 from execd.wire.nullspace.errors import NullspaceCode
 from execd.wire.opensandbox.errors import OpenSandboxCode
 from execd.wire.promptrails.errors import PromptRailsCode
@@ -70,7 +73,34 @@ def test_event_types(name: str, words: set[str]) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    sorted({*Status, *Reason, *Rung, *Code, *OpenSandboxCode, *NullspaceCode, *BaponiCode, *PromptRailsCode, *HEADERS}),
+    sorted(
+        {
+            *Status,
+            *Reason,
+            *Rung,
+            *Code,
+            *OpenSandboxCode,
+            *NullspaceCode,
+            *BaponiCode,
+            *PromptRailsCode,
+            *McpCode,
+            *HEADERS,
+        }
+    ),
 )
 def test_statuses_reasons_rungs_codes_and_headers(name: str, words: set[str]) -> None:
     assert name in words
+
+
+@pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.name)
+def test_mcp_tools_and_their_arguments(tool: Tool) -> None:
+    page = (ROOT / "docs" / "mcp.md").read_text("utf-8")
+    (row,) = re.findall(rf"^\| `{tool.name}` \| (.*) \|$", page, re.MULTILINE)
+    # What all of them take is said once.
+    assert set(tool.takes.model_fields) - {"sandbox"} <= set(re.findall(r"`(\w+)`", row))
+
+
+def test_resources_of_mcp() -> None:
+    page = (ROOT / "docs" / "mcp.md").read_text("utf-8")
+    for uri in (uris.ARTIFACT, uris.OUTPUT, uris.FILE):
+        assert f"`{uri}`" in page

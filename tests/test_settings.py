@@ -83,6 +83,19 @@ GIVEN: dict[str, tuple[str, object]] = {
     "quota_contexts": ("7", 7),
     "quota_stored_bytes": ("8", 8),
     "quota_cpu_seconds": ("9", 9),
+    "mcp_wait": ("5", 5.0),
+    "mcp_output_size": ("2048", 2048),
+    "mcp_image_size": ("4096", 4096),
+    "mcp_structured": ("false", False),
+    "mcp_sessions": ("9", 9),
+    "mcp_session_idle_timeout": ("60", 60.0),
+    "webhook_allow_private": ('["10.1.2.3:8443"]', ["10.1.2.3:8443"]),
+    "webhook_allow_http": ("true", True),
+    "webhook_timeout": ("3", 3.0),
+    "webhook_retry": ("1", 1.0),
+    "webhook_give_up": ("60", 60.0),
+    "webhook_size": ("4096", 4096),
+    "max_webhooks": ("2", 2),
     "max_body": ("4096", 4096),
     "ping_interval": ("1", 1.0),
     "shutdown_grace": ("0", 0.0),
@@ -217,6 +230,13 @@ def test_every_option_stands_in_the_readme_s_table(name: str) -> None:
 
 def test_lists_are_json_everywhere() -> None:
     lists = [name for name, field in Settings.model_fields.items() if get_origin(field.annotation) is list]
-    assert lists == ["allowed_hosts", "allowed_origins", "kernel_env", "network_allowed", "egress_allow"]
+    assert lists == [
+        "allowed_hosts",
+        "allowed_origins",
+        "kernel_env",
+        "network_allowed",
+        "egress_allow",
+        "webhook_allow_private",
+    ]
     for name in lists:
         assert json.loads(GIVEN[name][0]) == GIVEN[name][1]

@@ -16,6 +16,10 @@ from execd.isolation.shown import kind_of, shown
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
+class Mounted(OSError):
+    """Something is mounted on the name."""
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A name in an open folder, whether or not there is something. `path` is what to call it."""
@@ -68,11 +72,11 @@ class Entry:
         os.replace(self.name, place.name, src_dir_fd=self.folder, dst_dir_fd=place.folder)
 
     def check_unmounted(self) -> None:
-        """Raise OSError where something is mounted on the name."""
+        """Raise Mounted where something is, and OSError."""
         # Linux refuses to take mount points away only where it is asked from the namespace that has the mount. From
         # any other, it would take the mount away as well.
         if is_mount_point(self.folder, self.name):
-            raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), str(self.path))
+            raise Mounted(errno.EBUSY, os.strerror(errno.EBUSY), str(self.path))
 
     def open_regular(self, flags: int) -> int:
         """A descriptor of the regular file that is there. Raises NotAFile for anything else, without having opened

@@ -6,11 +6,12 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-from execd.isolation.entry import FOLDER, Entry, by_descriptor, identity
+from execd.isolation.entry import FOLDER, Entry, Mounted, by_descriptor, identity
 from execd.isolation.openat2 import open_beneath
 
 
@@ -61,10 +62,12 @@ def joined(relative: str, name: str) -> str:
 
 @dataclass(slots=True)
 class _Level:
-    """A folder on the way down: which one it is, and which folders in it are still to be removed."""
+    """A folder on the way down: which one it is, which folders in it are still to be removed, and whether something
+    that is mounted in it stays, so that it has to stay too."""
 
     identity: tuple[int, int]
     folders: list[str]
+    stays: bool = False
 
 
 def remove_entry(entry: Entry) -> None:
@@ -81,7 +84,7 @@ def remove_entry(entry: Entry) -> None:
 
 def wipe(path: Path) -> None:
     """Remove a folder that is done with, and all that is in it, however deep it is and whatever its owner, who has
-    gone, has forbidden; nothing where there is none. What cannot be removed stays."""
+    gone, has forbidden; nothing where there is none. What cannot be removed stays, and what is mounted in it."""
     with suppress(OSError):
         place = os.open(path.parent, os.O_PATH | FOLDER)
         try:
@@ -93,7 +96,7 @@ def wipe(path: Path) -> None:
 
 def clear(found: int) -> None:
     """Remove all that is in a folder whose owner is done with it, whatever has been forbidden there; the folder itself,
-    which `found` is an O_PATH descriptor of, stays. Raises OSError."""
+    which `found` is an O_PATH descriptor of, stays, and so does what is mounted in it. Raises OSError."""
     _clear(_insisting(found), insist=True)
 
 
@@ -117,30 +120,40 @@ def _insisting(found: int) -> int:
 
 def _clear(here: int, *, insist: bool = False) -> None:
     try:
-        levels = [_cleared(here)]
+        levels = [_cleared(here, insist=insist)]
         while True:
             if levels[-1].folders:
                 here = _into(here, levels, insist=insist)
                 continue
-            levels.pop()
+            done = levels.pop()
             if not levels:
                 break
-            here = _out(here, levels[-1])
+            here = _out(here, levels[-1], stays=done.stays)
     finally:
         os.close(here)
 
 
-def _cleared(here: int) -> _Level:
-    folders = []
+def _cleared(here: int, *, insist: bool) -> _Level:
+    level = _Level(identity(here), [])
     with os.scandir(here) as found:
         entries = list(found)
     for entry in entries:
-        with suppress(FileNotFoundError):
+        with suppress(FileNotFoundError), _leaving_mounted(level, insist=insist):
             if entry.is_dir(follow_symlinks=False):
-                folders.append(entry.name)
+                level.folders.append(entry.name)
             else:
                 _in(here, entry.name).unlink()
-    return _Level(identity(here), folders)
+    return level
+
+
+@contextmanager
+def _leaving_mounted(level: _Level, *, insist: bool) -> Iterator[None]:
+    try:
+        yield
+    except Mounted:
+        if not insist:
+            raise
+        level.stays = True
 
 
 def _in(folder: int, name: str) -> Entry:
@@ -148,14 +161,15 @@ def _in(folder: int, name: str) -> Entry:
 
 
 def _into(here: int, levels: list[_Level], *, insist: bool) -> int:
-    try:
-        _in(here, levels[-1].folders[-1]).check_unmounted()
-        deeper = _opened(here, levels[-1].folders[-1], insist=insist)
-    except FileNotFoundError:
-        levels[-1].folders.pop()
+    level, deeper = levels[-1], -1
+    with suppress(FileNotFoundError), _leaving_mounted(level, insist=insist):
+        _in(here, level.folders[-1]).check_unmounted()
+        deeper = _opened(here, level.folders[-1], insist=insist)
+    if deeper < 0:
+        level.folders.pop()
         return here
     try:
-        levels.append(_cleared(deeper))
+        levels.append(_cleared(deeper, insist=insist))
     except BaseException:
         os.close(deeper)
         raise
@@ -163,13 +177,16 @@ def _into(here: int, levels: list[_Level], *, insist: bool) -> int:
     return deeper
 
 
-def _out(here: int, level: _Level) -> int:
+def _out(here: int, level: _Level, *, stays: bool) -> int:
     above = os.open("..", FOLDER, dir_fd=here)
     if identity(above) != level.identity:
         # `..` is somewhere else now, perhaps above the tree.
         os.close(above)
         raise OSError(errno.ESTALE, "a folder in it was moved while it was removed")
     os.close(here)
-    with suppress(FileNotFoundError):
-        _in(above, level.folders.pop()).rmdir()
+    name = level.folders.pop()
+    level.stays = level.stays or stays
+    if not stays:
+        with suppress(FileNotFoundError):
+            _in(above, name).rmdir()
     return above

@@ -142,7 +142,7 @@ class Adoption:
             tuple(self._to_be_run(runs, kernel is not None, may_have_begun=row.trace is not None)),
         )
         contexts = sandbox.sessions if record.kind == "session" else sandbox.contexts
-        contexts.adopt(row.id, spec, record.cwd, left, default=record.default)
+        contexts.adopt(row.id, spec, record.cwd, left, default=record.default).name = record.name
 
     def _to_be_run(self, runs: Sequence[Execution], goes_on: bool, *, may_have_begun: bool) -> list[Execution]:
         """What is still to be carried out: not what a kernel that is gone may have begun."""

@@ -13,6 +13,7 @@ from execd.kernel.kernelspec import KernelSpec
 from execd.kernel.request import ExecuteRequest
 from execd.service.record import SandboxRequest
 from execd.service.schema import encoded
+from execd.service.template import check_language, filled
 
 INPUT_VARIABLE = "EXECD_INPUT"
 """Where a shell finds the input, as JSON."""
@@ -26,11 +27,12 @@ _LARGEST_VARIABLE = 100 * 1024
 @dataclass(frozen=True, slots=True)
 class AgentConfig:
     """How a version of an agent is run. Its code is `code`, or what is in the file `entry` of the sandbox `sandbox_id`;
-    without one, each run gets a sandbox of its own, to which alone `memory` (bytes) and `cpus` apply. Times are
-    seconds; None leaves them to the service."""
+    without one, each run gets a sandbox of its own, to which alone `memory` (bytes) and `cpus` apply. The code of a
+    `template` has places for the input. Times are seconds; None leaves them to the service."""
 
     language: str = "python"
     code: str = ""
+    template: bool = False
     entry: str = ""
     sandbox_id: str = ""
     timeout: float | None = None
@@ -52,23 +54,29 @@ class AgentConfig:
         """All of it."""
         return asdict(self)
 
-    def check(self) -> None:
-        """Raise InvalidRequest for what cannot be run."""
+    def check(self, spec: KernelSpec) -> None:
+        """Raise InvalidRequest for what cannot be run in this language."""
         if bool(self.code) == bool(self.entry):
             raise InvalidRequest("expected exactly one of code and entry", "config")
         if self.entry and not self.sandbox_id:
             raise InvalidRequest("expected the sandbox that the entry file is in", "config.sandbox_id")
+        if self.template and self.entry:
+            raise InvalidRequest("expected code: an entry file is run as it is", "config.template")
+        if self.template:
+            check_language(spec)
         if self.sandbox_id and (self.memory or self.cpus):
             raise InvalidRequest("memory and cpus are limits of a sandbox; this one has its own", "config.sandbox_id")
 
     def request(self, spec: KernelSpec, given: Mapping[str, Any]) -> ExecuteRequest:
-        """What its interpreter is asked to run, with this input. Raises InvalidRequest where a shell cannot have it."""
+        """What its interpreter is asked to run, with this input. Raises InvalidRequest where a shell cannot have it, or
+        a template wants more."""
+        own = filled(self.code, given, spec) if self.template else self.code
         if spec.engine != "bash":
-            return ExecuteRequest(self._python(), self.timeout, given=dict(given))
+            return ExecuteRequest(own or _running(self.entry), self.timeout, given=dict(given))
         text = encoded(given)
         if len(text) > _LARGEST_VARIABLE:
             raise InvalidRequest(f"expected at most {_LARGEST_VARIABLE} bytes for a shell, got {len(text)}", "input")
-        code = self.code or f". {shlex.quote(self.entry)}"
+        code = own or f". {shlex.quote(self.entry)}"
         return ExecuteRequest(code, self.timeout, envs={INPUT_VARIABLE: text}, given=dict(given))
 
     def sandbox(self, agent_id: str, execution_id: str) -> SandboxRequest:
@@ -82,10 +90,9 @@ class AgentConfig:
             dialect={AGENT_RUN: execution_id},
         )
 
-    def _python(self) -> str:
-        if self.code:
-            return self.code
-        return f"import runpy; runpy.run_path({self.entry!r}, run_name='__main__'); del runpy"
+
+def _running(entry: str) -> str:
+    return f"import runpy; runpy.run_path({entry!r}, run_name='__main__'); del runpy"
 
 
 @dataclass(frozen=True, slots=True)

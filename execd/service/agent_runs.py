@@ -48,6 +48,7 @@ class Call:
     user_id: str = ""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     parent_id: str | None = None
+    webhook_url: str | None = None
 
 
 class AgentRuns:
@@ -68,7 +69,8 @@ class AgentRuns:
             await self.get(tenant, call.parent_id)
         language = version.config.language
         request = version.config.request(self._kernelspecs.get(language), call.given)
-        origin = Origin(new_id("run"), None, language, NOWHERE, tenant, DIALECT, _detail(version, call))
+        detail = _detail(version, call)
+        origin = Origin(new_id("run"), None, language, NOWHERE, tenant, DIALECT, detail, webhook_url=call.webhook_url)
         row = AgentRunRow(origin.execution_id, version.agent_id, call.session_id, call.parent_id)
         execution = await self._means.executions.new(request, origin)
         try:

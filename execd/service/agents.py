@@ -118,8 +118,7 @@ class Agents:
         return await self._store.read(work)
 
     def _check(self, version: Version) -> None:
-        version.config.check()
-        self._kernelspecs.get(version.config.language)
+        version.config.check(self._kernelspecs.get(version.config.language))
         check_schema(version.input_schema, "input_schema")
         if version.output_schema is not None:
             check_schema(version.output_schema, "output_schema")

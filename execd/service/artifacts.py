@@ -26,6 +26,7 @@ from execd.settings import Settings
 from execd.store import artifacts as rows
 from execd.store.artifacts import ArtifactRow, WantedArtifacts
 from execd.store.blobs import Blobs
+from execd.store.pages import cut
 from execd.store.store import Store
 
 log = structlog.get_logger(__name__)
@@ -74,7 +75,7 @@ class Artifacts:
         """At most `limit` of them, the newest first, from before a number on."""
         now = now_ms()
         found = await self._store.read(lambda connection: rows.page(connection, wanted, now, limit + 1, before))
-        return ArtifactPage(found[:limit], found[limit - 1].number if len(found) > limit else None)
+        return ArtifactPage(*cut(found, limit))
 
     async def get(self, artifact_id: str) -> ArtifactRow:
         """The artifact with this id. Raises ArtifactNotFound."""

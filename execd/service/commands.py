@@ -51,7 +51,7 @@ class CommandRequest:
     """What is asked for: a shell line or an argv, exactly one of them. `timeout` in seconds, None or 0 for none. With
     `input` it has a pipe for its stdin, which would otherwise be empty, or hold what is `given`. What an `alone` one
     leaves running ends with it, and it is killed when it is to stop. `source` is what is shown of it, if not its
-    words."""
+    words; what becomes of it is told to the `webhook_url`, where no origin says otherwise."""
 
     line: str | None = None
     argv: tuple[str, ...] | None = None
@@ -65,6 +65,7 @@ class CommandRequest:
     given: bytes | None = None
     alone: bool = False
     source: str | None = None
+    webhook_url: str | None = None
 
     @property
     def content(self) -> str:
@@ -112,7 +113,7 @@ class Commands:
         ShuttingDown, StorageFull."""
         if self._closed():
             raise ShuttingDown
-        origin = origin or Origin(uuid.uuid4().hex, None, LANGUAGE)
+        origin = origin or Origin(uuid.uuid4().hex, None, LANGUAGE, webhook_url=request.webhook_url)
         spec = self._spec(request, self._family + origin.execution_id)
         alone = {ALONE: True} if request.alone else {}
         origin = replace(origin, detail={**origin.detail, _MERGED: spec.merge_stderr, **alone})

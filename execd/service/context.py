@@ -85,6 +85,8 @@ class Context:
         witness: Witness | None = None,
     ) -> None:
         self.id = context_id
+        self.name: str | None = None
+        """What it is called by whoever wanted one of this name."""
         self.spec = spec
         self.cwd = cwd
         self.generation = 0

@@ -9,7 +9,7 @@ import anyio
 import anyio.abc
 import structlog
 
-from execd.errors import ContextNotFound, ShuttingDown, TooManyContexts
+from execd.errors import Conflict, ContextNotFound, ShuttingDown, TooManyContexts
 from execd.kernel.kernelspec import KernelSpec, Kernelspecs
 from execd.service.context import CONTEXT_DELETED, SERVICE_ENDED, Context, Left, StartKernel, Witness
 from execd.service.context_limits import ContextLimits
@@ -74,6 +74,15 @@ class Contexts:
         except KeyError:
             raise ContextNotFound(context_id) from None
 
+    def named(self, name: str) -> Context:
+        """The context with this id or this name. Raises ContextNotFound."""
+        if name in self._all:
+            return self._all[name]
+        found = next((context for context in self._all.values() if context.name == name), None)
+        if found is None:
+            raise ContextNotFound(name)
+        return found
+
     def has(self, context_id: str) -> bool:
         """Whether there is a context with this id."""
         return context_id in self._all
@@ -90,10 +99,10 @@ class Contexts:
         """How many kernels live."""
         return sum(context.kernel is not None and context.kernel.alive for context in self._all.values())
 
-    async def create(self, language: str, cwd: str | None = None) -> Context:
+    async def create(self, language: str, cwd: str | None = None, name: str | None = None) -> Context:
         """A new context with a living kernel, which is kept. Raises UnknownLanguage, TooManyContexts, KernelFailed,
-        StorageFull."""
-        context = self._add(self._kernelspecs.get(language), cwd)
+        StorageFull; Conflict where another has this name."""
+        context = self.prepare(language, cwd, name)
         try:
             await context.warm()
             await self._keep.kept()
@@ -102,6 +111,18 @@ class Contexts:
                 await self._remove(context)
             raise
         return context
+
+    def prepare(self, language: str, cwd: str | None = None, name: str | None = None) -> Context:
+        """A new context, whose kernel starts with its first run. Raises UnknownLanguage, TooManyContexts; Conflict
+        where another has this name."""
+        spec = self._kernelspecs.get(language)
+        if name is not None and any(name in (other.id, other.name) for other in self._all.values()):
+            raise Conflict(f"there is a context {name!r} already")
+        return self._add(spec, cwd, name)
+
+    def has_default(self, language: str) -> bool:
+        """Whether the language has its default context already."""
+        return language in self._defaults
 
     def adopt(self, context_id: str, spec: KernelSpec, cwd: Path, left: Left, *, default: bool) -> Context:
         """One that an earlier service has left."""
@@ -162,7 +183,7 @@ class Contexts:
         if self._all.get(context.id) is context and not self._ended:
             self._keep.note(context, default=self._defaults.get(context.language) is context)
 
-    def _add(self, spec: KernelSpec, cwd: str | None) -> Context:
+    def _add(self, spec: KernelSpec, cwd: str | None, name: str | None = None) -> Context:
         if not self._open:
             raise ShuttingDown
         if len(self._all) >= self._limits.contexts:
@@ -170,7 +191,7 @@ class Contexts:
         self.admit()
         folder = self._workspace.usable(cwd)
         context = Context(self._keep.identify(), spec, folder, self._limits, self._start_kernel, self._witness)
-        context.harvests = self.harvests
+        context.harvests, context.name = self.harvests, name
         self._all[context.id] = context
         self._note(context)
         self._tasks.start_soon(context.serve)

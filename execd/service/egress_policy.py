@@ -66,12 +66,12 @@ class Rule:
         return host if self.port is None else f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
 
     @classmethod
-    def parse(cls, text: str) -> Rule:
+    def parse(cls, text: str, setting: str = SETTING) -> Rule:
         """Raises CannotServe, which names the setting."""
         try:
             return cls.read(text)
         except BadRule as error:
-            raise CannotServe(f"{SETTING}: {error}") from error
+            raise CannotServe(f"{setting}: {error}") from error
 
     @classmethod
     def read(cls, text: str) -> Rule:
@@ -100,15 +100,18 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The rules. `own_port` is the service's, which no rule opens on the machine itself."""
+    """The rules. `own_port` is the service's, which no rule opens on the machine itself; `setting` is where the rules
+    come from, and `who` is held to them."""
 
     rules: tuple[Rule, ...] = ()
     own_port: int = 0
+    setting: str = SETTING
+    who: str = "sandbox"
 
     @classmethod
-    def parse(cls, rules: Iterable[str], own_port: int) -> Policy:
+    def parse(cls, rules: Iterable[str], own_port: int, setting: str = SETTING, who: str = "sandbox") -> Policy:
         """Raises CannotServe for a rule that cannot be understood."""
-        return cls(tuple(map(Rule.parse, rules)), own_port)
+        return cls(tuple(Rule.parse(rule, setting) for rule in rules), own_port, setting, who)
 
     def check(self, wanted: Destination) -> None:
         """Raise EgressRefused unless the host, as it was asked for, may be reached. Done before a name is looked up."""
@@ -117,7 +120,7 @@ class Policy:
             rule.allows_port(wanted.port) and (rule.has_name(host) if isinstance(host, str) else rule.has_address(host))
             for rule in self.rules
         ):
-            raise EgressRefused(f"{wanted} is not among the hosts that {SETTING} lets sandboxes reach")
+            raise EgressRefused(f"{wanted} is not among the hosts that {self.setting} lets a {self.who} reach")
 
     def check_address(self, wanted: Destination, address: Address, own: Iterable[Address]) -> None:
         """Raise EgressRefused unless the address, to which `wanted` led, may be reached. `own` are the machine's."""
@@ -127,11 +130,11 @@ class Policy:
             special[ip_network(address)] = "this machine's own"
         real = getattr(address, "ipv4_mapped", None) or address
         if wanted.port == self.own_port and (real in mine or real.is_loopback or real.is_unspecified):
-            raise EgressRefused(f"{wanted} is the service itself, which no sandbox may reach")
+            raise EgressRefused(f"{wanted} is the service itself, which no {self.who} may reach")
         for network, kind in special.items():
             if not self._opens(address, wanted.port, network):
                 led = "is" if address == wanted.host else f"leads to {address}, which is"
-                allowed = f"only a rule in {SETTING} for that very address or CIDR allows it"
+                allowed = f"only a rule in {self.setting} for that very address or CIDR allows it"
                 raise EgressRefused(f"{wanted} {led} not public but {kind}: {allowed}")
 
     def _opens(self, address: Address, port: int, special: Network) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -21,6 +21,7 @@ from execd.events import (
     StatusChanged,
 )
 from execd.kernel.request import ExecuteRequest
+from execd.service.announcement import AWAITING, Announcement
 from execd.service.budget import OutputBudget
 from execd.service.failures import shortened
 from execd.service.journal import MEMORY_BYTES, Journal, Slice
@@ -42,7 +43,8 @@ _PARKED = "parked"
 @dataclass(frozen=True, slots=True)
 class Origin:
     """Who an execution is and where it belongs. A command belongs to no context; its language is `command`. `dialect`
-    is the API that it came by, and `detail` what only that knows of it; with the same `key` none is made again."""
+    is the API that it came by, and `detail` what only that knows of it; with the same `key` none is made again. What
+    becomes of it is told to the `webhook_url`, if there is one."""
 
     execution_id: str
     context_id: str | None
@@ -52,20 +54,26 @@ class Origin:
     dialect: str = "execd"
     detail: dict[str, Any] = field(default_factory=dict)
     key: str | None = None
+    webhook_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
     """By which API an execution was asked for, and what only that knows of it. With the same `key` none is made
-    again."""
+    again. What becomes of it is told to the `webhook_url`, if there is one."""
 
     dialect: str = "execd"
     detail: dict[str, Any] = field(default_factory=dict)
     key: str | None = None
+    webhook_url: str | None = None
 
 
 def _no_matter(_event: Event) -> None:
     return
+
+
+def _unseen(_execution: Execution) -> Mapping[str, Any]:
+    return {}
 
 
 def _nothing() -> None:
@@ -117,6 +125,7 @@ class Restored:
     error: Error | None
     complete: Complete | None
     trace: dict[str, Any] | None
+    webhook_delivery: str | None
 
 
 class Execution:
@@ -152,6 +161,12 @@ class Execution:
         self.cancel_requested_at: int | None = None
         self.finished_at: int | None = None
         self.trace: dict[str, Any] | None = None
+        self.webhook_delivery = None if origin.webhook_url is None else "pending"
+        """What has become of telling its end to the URL that it has named for that."""
+        self.announcements: list[Announcement] = []
+        """What webhooks are to be told of it, until that is kept."""
+        self.portray: Callable[[Execution], Mapping[str, Any]] = _unseen
+        """How it is shown to webhooks as it stands."""
         self.rejected = False
         """Somebody has rejected what it was to do: it ends so, unless it is cancelled, or lost before it can."""
         self.listener: Callable[[Event], None] = _no_matter
@@ -218,7 +233,9 @@ class Execution:
         """Wait until somebody has approved: before it starts, or in the middle, where its time limit stands still."""
         self._become(Status.AWAITING_APPROVAL)
         self._parked_at = self._stopwatch()
-        self.origin.detail[_PARKED] = [self._parked_ms, self.journal.clock()]
+        now = self.journal.clock()
+        self.origin.detail[_PARKED] = [self._parked_ms, now]
+        self.announcements.append(Announcement(AWAITING, now, self.portray(self)))
         self.journal.append(StatusChanged(Status.AWAITING_APPROVAL.value))
         self.parked.set()
         self.clock_changed()
@@ -262,6 +279,7 @@ class Execution:
         self.complete = complete
         self.finished_at = max(self.journal.clock(), self.cancel_requested_at or self.started_at or self.created_at)
         self._took = self.elapsed_ms()
+        self.announcements.append(Announcement(f"execution.{self.status}", self.finished_at))
         self.journal.append(complete)
         self.awaiting_input = False
         self._on_end(self)
@@ -273,7 +291,7 @@ class Execution:
         self.created_at, self.started_at, self.finished_at = now.created_at, now.started_at, now.finished_at
         self.cancel_requested_at = now.cancel_requested_at
         self.execution_count, self.error, self.complete = now.execution_count, now.error, now.complete
-        self.trace = now.trace
+        self.trace, self.webhook_delivery = now.trace, now.webhook_delivery
         self._restore_parked()
         if self.complete is not None:
             self._took = now.duration_ms

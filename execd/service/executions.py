@@ -18,10 +18,12 @@ from execd.service.journal import Journal, now_ms
 from execd.service.meters import Meters
 from execd.service.quotas import check_count
 from execd.service.recorder import ExecutionShelf, Recorder
+from execd.service.rendering import Renderings
 from execd.service.rows import origin_of, request_of, restored_of
 from execd.settings import Settings
 from execd.store import executions as rows
 from execd.store.executions import ExecutionRow, Keep, Removed, Wanted
+from execd.store.pages import cut
 from execd.store.store import Store
 
 log = structlog.get_logger(__name__)
@@ -41,7 +43,11 @@ class Page:
 class Executions:
     """The executions of this service by id. What a sandbox sees of them: `of`."""
 
-    def __init__(self, settings: Settings, recorder: Recorder, meters: Meters) -> None:
+    def __init__(
+        self, settings: Settings, recorder: Recorder, meters: Meters, renderings: Renderings | None = None
+    ) -> None:
+        self.renderings = renderings or Renderings()
+        """How executions are shown to webhooks."""
         self._settings = settings
         self._recorder = recorder
         self._meters = meters
@@ -72,6 +78,7 @@ class Executions:
         check_count("executions", self._count)
         shelf = ExecutionShelf(self._recorder, origin.execution_id)
         execution = Execution.new(origin, request, Journal(shelf), self._budget(), self._note_end)
+        execution.portray = self.renderings.standing
         self._living[execution.id] = execution
         try:
             await self._recorder.add(execution)
@@ -106,9 +113,8 @@ class Executions:
         def work(connection: Connection) -> list[ExecutionRow]:
             return rows.page(connection, wanted, limit + 1, before)
 
-        found = await self._recorder.store.read(work)
-        more = found[limit - 1].number if len(found) > limit else None
-        kept = [row for row in found[:limit] if not self._too_old(row)]
+        found, more = cut(await self._recorder.store.read(work), limit)
+        kept = [row for row in found if not self._too_old(row)]
         return Page([self._living.get(row.id) or self._restored(row) for row in kept], more)
 
     def under_way(self, tenant: str, dialect: str) -> list[Execution]:
@@ -118,6 +124,10 @@ class Executions:
             for execution in self._living.values()
             if (execution.origin.tenant, execution.origin.dialect) == (tenant, dialect) and not execution.journal.ended
         ]
+
+    def when_announced(self, call: Callable[[], None]) -> None:
+        """Call this whenever something that webhooks are to be told is kept."""
+        self._recorder.announced = call
 
     async def check(self) -> None:
         """Raise StorageFull unless the store takes things now."""
@@ -199,6 +209,7 @@ class Executions:
         shelf = ExecutionShelf(self._recorder, row.id)
         journal = Journal.restored(shelf, row.last_seq, row.end_seq, row.size, row.reserved_seq)
         execution = Execution(origin_of(row), request_of(row), journal, self._budget(), self._note_end)
+        execution.portray = self.renderings.standing
         execution.restore(restored_of(row))
         shelf.execution = execution
         return execution

@@ -51,6 +51,7 @@ class ContextRecord:
     generation: int
     state_lost: str | None
     idle_since: int
+    name: str | None = None
 
     @classmethod
     def from_json(cls, saved: Mapping[str, Any]) -> ContextRecord:
@@ -63,6 +64,7 @@ class ContextRecord:
             int(saved["generation"]),
             saved["state_lost"],
             int(saved["idle_since"]),
+            saved.get("name"),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -75,6 +77,7 @@ class ContextRecord:
             "generation": self.generation,
             "state_lost": self.state_lost,
             "idle_since": self.idle_since,
+            "name": self.name,
         }
 
 
@@ -109,6 +112,7 @@ class ContextKeep(Keep):
             context.generation,
             context.state_lost,
             now_ms() - round(context.idle_seconds() * 1000),
+            context.name,
         )
         row = ContextRow(
             context.id,

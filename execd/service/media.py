@@ -40,7 +40,7 @@ class Media:
 def media_of(name: str, head: bytes) -> Media:
     """What a file of this name is that begins like this; `head` is all of it, or its first HEAD_BYTES."""
     named = by_name(name)
-    mime_type = _of_text(named, head) if _is_text(head) else _of_binary(named, head)
+    mime_type = _of_text(named, head) if is_text(head) else _of_binary(named, head)
     return Media(mime_type, kind_of(mime_type))
 
 
@@ -64,7 +64,8 @@ def extension_of(mime_type: str) -> str:
     return _EXTENSIONS.get(mime_type) or mimetypes.MimeTypes().guess_extension(mime_type) or ""
 
 
-def _is_text(head: bytes) -> bool:
+def is_text(head: bytes) -> bool:
+    """Whether a file is text that begins like this."""
     if b"\0" in head or head.startswith(b"%PDF-"):
         return False
     try:

@@ -40,6 +40,9 @@ class Meters:
         self._removed_bytes = Counter(
             "execd_journal_bytes_removed", "Bytes of journals that the retention has removed.", registry=registry
         )
+        self._webhooks = Counter(
+            "execd_webhook_attempts", "Attempts to deliver to webhooks.", ("outcome",), registry=registry
+        )
         self._dropped = Counter(
             "execd_events_dropped", "Events that a journal lost. It loses none, so this stays 0.", registry=registry
         )
@@ -56,6 +59,10 @@ class Meters:
         """The retention has removed executions, with journals of `size` bytes."""
         self._removed.inc(count)
         self._removed_bytes.inc(size)
+
+    def webhook_attempted(self, outcome: str) -> None:
+        """An attempt to deliver to a webhook left the delivery delivered, pending or failed."""
+        self._webhooks.labels(outcome).inc()
 
     def kernel_started(self, language: str, seconds: float) -> None:
         """A kernel became ready."""

@@ -27,6 +27,7 @@ from execd.service.place import MachinePlaces
 from execd.service.preflight import find_walls
 from execd.service.recorder import recording
 from execd.service.registry import registering
+from execd.service.rendering import Renderings
 from execd.service.sandbox import Common
 from execd.service.sandboxes import Sandboxes
 from execd.service.starter import open_zmq
@@ -45,10 +46,12 @@ log = structlog.get_logger(__name__)
 
 
 @asynccontextmanager
-async def open_sandboxes(settings: Settings, meters: Meters) -> AsyncIterator[Sandboxes]:
+async def open_sandboxes(
+    settings: Settings, meters: Meters, renderings: Renderings | None = None
+) -> AsyncIterator[Sandboxes]:
     """The service's sandboxes while the block runs, those that an earlier service has left among them. Afterwards every
     kernel and folder of their making is gone, unless they are `keeping`: then the next service finds them. What happens
-    in them is counted by `meters`.
+    in them is counted by `meters`, and shown to webhooks by `renderings`.
 
     Raises CannotServe, or OSError when the data folder cannot be used.
     """
@@ -62,7 +65,7 @@ async def open_sandboxes(settings: Settings, meters: Meters) -> AsyncIterator[Sa
         try:
             walls = await find_walls(settings, folders, keeper)
             async with anyio.create_task_group() as tasks, recording(store) as recorder, registering(store) as registry:
-                executions = Executions(settings, recorder, meters)
+                executions = Executions(settings, recorder, meters, renderings or Renderings())
                 artifacts = Artifacts(store, Blobs(folders.data / "artifacts"), settings)
                 links = Links(lasting_key(folders.data / "links.key"))
                 common = Common(settings, kernelspecs, executions, artifacts, links, meters, zmq, registry, tasks)

@@ -5,6 +5,7 @@
     clear_output ───────────▶ nothing so far; with `wait`, once more output comes
     error, execution_count ─▶ the last one
     artifact ───────────────▶ artifacts, which nothing clears
+    context_restarted ──────▶ restarted
 
 What came after the end is not part of it. `Outputs` does no I/O.
 """
@@ -44,6 +45,7 @@ class Outputs:
     artifacts: list[Mapping[str, Any]] = field(default_factory=list)
     error: Mapping[str, Any] | None = None
     execution_count: int | None = None
+    restarted: str | None = None
     _displays: dict[str, list[Shown]] = field(default_factory=dict)
     _to_clear: bool = False
 
@@ -81,6 +83,8 @@ class Outputs:
                 self.execution_count = event.get("execution_count", self.execution_count)
             case "artifact":
                 self.artifacts.append(event["artifact"])
+            case "context_restarted":
+                self.restarted = event["text"]
 
     def _show(self, event: Event) -> None:
         shown = Shown(bundle_of(event), event["is_main_result"])
@@ -110,10 +114,10 @@ def notice(event: Event) -> str:
     return f"[execd: {event['text']}]\n"
 
 
-async def outputs_of(execution: Execution) -> Outputs:
-    """What the journal holds so far. Long journals are folded in a thread, a slice at a time. Raises StorageFull when
-    it cannot be read."""
-    found = Outputs()
+async def outputs_of(execution: Execution, into: Outputs | None = None) -> Outputs:
+    """What the journal holds so far, folded `into` what is given, if anything is. Long journals are folded in a thread,
+    a slice at a time. Raises StorageFull when it cannot be read."""
+    found = Outputs() if into is None else into
     after = 0
     while (told := await execution.journal.read(after)).records:
         if sum(map(len, told.records)) > _LOOP_BYTES:

@@ -20,6 +20,7 @@ import structlog
 from sqlalchemy import Connection
 
 from execd.errors import StorageFull
+from execd.service.announcing import News, announce
 from execd.service.execution import Execution
 from execd.service.journal import Slice
 from execd.service.quotas import Day, Quotas, keep
@@ -60,6 +61,7 @@ class _Change:
     columns: Mapping[str, Any]
     last_seq: int
     ended: bool
+    news: News | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,8 @@ class Recorder:
         self.store = store
         self.end_kept: Callable[[Execution], None] = lambda _: None
         """Called when the end of an execution is kept."""
+        self.announced: Callable[[], None] = lambda: None
+        """Called when something that webhooks are to be told is kept."""
         self.quotas = Quotas(store)
         self._dirty: dict[str, Execution] = {}
         self._known: dict[str, dict[str, Any]] = {}
@@ -187,13 +191,14 @@ class Recorder:
         return _Load(changes, self.quotas.take() if changes else Counter())
 
     def _send(self, load: _Load) -> Future[None]:
-        return self.store.submit(partial(_keep, load))
+        return self.store.submit(partial(_keep, load, self.store.node))
 
     def _change(self, execution: Execution) -> _Change:
         records = execution.journal.unkept()
         now, before = changing(execution), self._known.get(execution.id, {})
         columns = {name: value for name, value in now.items() if name not in before or before[name] != value}
-        return _Change(execution, records, columns, execution.journal.last_seq, execution.journal.ended)
+        last_seq, ended = execution.journal.last_seq, execution.journal.ended
+        return _Change(execution, records, columns, last_seq, ended, _news_of(execution))
 
     def _kept(self, load: _Load) -> None:
         for change in load.changes:
@@ -209,17 +214,30 @@ class Recorder:
         execution.told()
         if change.ended:
             self.end_kept(execution)
+        if change.news is not None:
+            self.announced()
 
     def _missed(self, load: _Load) -> None:
         self.quotas.put_back(load.spent)
         self._wake.set()
-        for execution in [change.execution for change in load.changes]:
+        for change in load.changes:
+            execution = change.execution
+            if change.news is not None:
+                execution.announcements = [*change.news.announcements, *execution.announcements]
             self._dirty.setdefault(execution.id, execution)
             execution.journal.not_kept()
             execution.told()
 
 
-def _keep(load: _Load, connection: Connection) -> None:
+def _news_of(execution: Execution) -> News | None:
+    """What is to be told of it, which it then has no more; None, as nearly always, where that is nothing."""
+    if not execution.announcements:
+        return None
+    told, execution.announcements = tuple(execution.announcements), []
+    return News(execution.id, execution.origin.tenant, execution.origin.webhook_url, told)
+
+
+def _keep(load: _Load, node: str, connection: Connection) -> None:
     keep(connection, load.spent)
     for change in load.changes:
         execution_id = change.execution.id
@@ -229,3 +247,5 @@ def _keep(load: _Load, connection: Connection) -> None:
         journals.append(connection, execution_id, Batch(change.records.first, change.records.records))
         if change.ended:
             journals.merge(connection, execution_id)
+        if change.news is not None:
+            announce(connection, change.news, node)

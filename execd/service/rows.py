@@ -26,6 +26,8 @@ def new_row(execution: Execution, node: str) -> ExecutionRow:
         idempotency_key=origin.key,
         request=request,
         created_at=execution.created_at,
+        webhook_url=origin.webhook_url,
+        webhook_delivery=execution.webhook_delivery,
         **{**changing(execution), "envs": envs},
     )
 
@@ -68,6 +70,7 @@ def origin_of(row: ExecutionRow) -> Origin:
         row.dialect,
         dict(row.detail),
         row.idempotency_key,
+        row.webhook_url,
     )
 
 
@@ -91,6 +94,7 @@ def restored_of(row: ExecutionRow) -> Restored:
         None if row.error is None else Error.of(row.error),
         None if row.complete is None else Complete.of(row.complete),
         None if row.trace is None else dict(row.trace),
+        row.webhook_delivery,
     )
 
 

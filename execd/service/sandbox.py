@@ -146,6 +146,7 @@ class Sandbox:
                     dialect=asked.dialect,
                     detail=dict(asked.detail),
                     key=asked.key,
+                    webhook_url=asked.webhook_url,
                 )
                 limited = replace(request, timeout=context.limits.timeout(request.timeout))
                 execution = await self.executions.new(limited, origin)

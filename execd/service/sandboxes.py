@@ -3,13 +3,12 @@
 create ──▶ creating ──▶ running ◀──▶ paused ──▶ ended (its record is remembered for a while)
                            └── its time is over: deleted, or paused if that was asked for
 
-The file is as long as what can happen to a sandbox: all of it changes one table of records, which is to be seen whole.
+What can happen to a sandbox is here; what is known of it is in its record (execd.service.records).
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -22,7 +21,6 @@ from anyio import to_thread
 from execd.errors import (
     ExecdError,
     FreezeUnavailable,
-    SandboxExpired,
     SandboxFailed,
     SandboxNotFound,
     SandboxNotReady,
@@ -41,22 +39,20 @@ from execd.service.copying import copy_tree
 from execd.service.executions import SandboxExecutions
 from execd.service.expiry import bounded, expires_at
 from execd.service.journal import now_ms
-from execd.service.keeping import SandboxTrace, keep_sandbox
+from execd.service.keeping import SandboxTrace
 from execd.service.keyring import Keyring
 from execd.service.network import check_change, choose_network
 from execd.service.place import Place, Places
 from execd.service.quotas import check_count
 from execd.service.readiness import lacking
 from execd.service.record import EndReason, Network, SandboxRecord, SandboxRequest, SandboxStatus, TimeoutAction
-from execd.service.registry import Write
+from execd.service.records import Records
 from execd.service.run import Ending
 from execd.service.sandbox import Common, Sandbox
 from execd.waiting import first_of
 from execd.warden.client import Enclosure
 
 log = structlog.get_logger(__name__)
-
-_REMEMBERED = 1000
 
 Change = Callable[[SandboxRecord], SandboxRecord]
 
@@ -75,13 +71,10 @@ class Sandboxes:
         self.agency = Agency.found(common.kernelspecs, means, common.tasks)
         self._common = common
         self._places = places
-        self._records: dict[str, SandboxRecord] = {}
         self._living: dict[str, Sandbox] = {}
-        self._ended: OrderedDict[str, SandboxRecord] = OrderedDict()
-        self._keys: OrderedDict[str, str] = OrderedDict()
+        self._records = Records(common.registry, self._living)
         self._making_default = anyio.Lock()
         self._turns: dict[str, anyio.Lock] = {}
-        self._changed = anyio.Event()
         self._open = True
         self.keeping = False
         """Whether what runs is left to a later service when this one ends."""
@@ -106,20 +99,11 @@ class Sandboxes:
 
     def records(self) -> list[SandboxRecord]:
         """Those that exist, but for `default`, from the oldest to the newest."""
-        return [record for record in self._all() if may_see(record.tenant)]
-
-    def _all(self) -> list[SandboxRecord]:
-        return [record for record in self._records.values() if not is_default(record.id)]
+        return [record for record in self._records.all() if may_see(record.tenant)]
 
     def get(self, sandbox_id: str) -> SandboxRecord:
         """What is known about a sandbox. Raises SandboxNotFound; SandboxExpired when its time is over."""
-        found = self._records.get(sandbox_id)
-        if found is not None and may_see(found.tenant):
-            return found
-        ended = self._ended.get(sandbox_id)
-        if ended is None or ended.end is EndReason.DELETED or not may_see(ended.tenant):
-            raise SandboxNotFound(sandbox_id)
-        raise SandboxExpired(sandbox_id, ended.end or EndReason.LOST)
+        return self._records.get(sandbox_id)
 
     def active_at(self, sandbox_id: str) -> int:
         """When a sandbox was used last, in Unix ms. Raises SandboxNotFound."""
@@ -148,8 +132,7 @@ class Sandboxes:
         """A new, running sandbox; one that was made with the same key is returned again, if it still is. It gets the id
         that is given, which no other must have. Raises InvalidRequest, NotOffered, TooManySandboxes, SandboxFailed,
         ShuttingDown."""
-        key = _own(key)
-        known = self._records.get(self._keys.get(key, ""))
+        known = self._records.made_with(key)
         if known is not None:
             return known
         record = self._new_record(wanted)
@@ -159,8 +142,7 @@ class Sandboxes:
         """A new sandbox with a copy of this one's workspace, made for what it was made for but for what `change` makes
         of that. What runs is not copied. Raises what `get` and `create` do."""
         origin = self.get(sandbox_id)
-        key = _own(key)
-        known = self._records.get(self._keys.get(key, ""))
+        known = self._records.made_with(key)
         if known is not None:
             return known
         if sandbox_id not in self._living:
@@ -182,7 +164,7 @@ class Sandboxes:
         if action is TimeoutAction.PAUSE and not self.capabilities.freeze:
             raise FreezeUnavailable
         record = self._give_time(sandbox_id, timeout or 0, now_ms())
-        return record if action is None else self._change(sandbox_id, timeout_action=action)
+        return record if action is None else self._records.change(sandbox_id, timeout_action=action)
 
     def set_network(self, sandbox_id: str, network: Network) -> SandboxRecord:
         """Change what a sandbox may reach. Raises SandboxNotFound, SandboxNotReady, NotOffered."""
@@ -191,12 +173,14 @@ class Sandboxes:
         if sandbox_id not in self._living:
             raise SandboxNotReady(sandbox_id, record.status)
         self._living[sandbox_id].place.narrow(network.rules)
-        return self._change(sandbox_id, network=network)
+        return self._records.change(sandbox_id, network=network)
 
     def set_metadata(self, sandbox_id: str, changes: Mapping[str, Any]) -> SandboxRecord:
         """Change metadata; what is None is removed. Raises SandboxNotFound."""
         merged = {**self.get(sandbox_id).metadata, **changes}
-        return self._change(sandbox_id, metadata={name: value for name, value in merged.items() if value is not None})
+        return self._records.change(
+            sandbox_id, metadata={name: value for name, value in merged.items() if value is not None}
+        )
 
     async def pause(self, sandbox_id: str) -> SandboxRecord:
         """Stop every process of a sandbox; nothing for one that is paused. Raises SandboxNotFound, FreezeUnavailable,
@@ -227,7 +211,7 @@ class Sandboxes:
         self._open = False
         async with anyio.create_task_group() as group:
             for sandbox in self._living.values():
-                self._note(sandbox.id)
+                self._records.note(sandbox.id)
                 group.start_soon(sandbox.leave_alone)
         self._common.executions.leave()
 
@@ -241,24 +225,18 @@ class Sandboxes:
             await place.close()
             raise
         sandbox.was_used_at(trace.active_at)
-        self._records[record.id], self._living[record.id] = record, sandbox
-        if trace.key:
-            self._keys[trace.key] = record.id
+        self._living[record.id] = sandbox
+        self._records.restore(record, trace.key)
         self._common.tasks.start_soon(self._watch, sandbox)
         return sandbox
 
     def lose(self, record: SandboxRecord) -> None:
         """A sandbox of an earlier service's is not there any more."""
-        ended = replace(record, status=SandboxStatus.ENDED, end=EndReason.LOST)
-        self.remember(ended)
-        registry = self._common.registry
-        registry.note(f"sandbox {record.id}", lambda: keep_sandbox(registry, ended, SandboxTrace("", "", 0)))
+        self._records.lose(record)
 
     def remember(self, record: SandboxRecord) -> None:
-        """This one has ended."""
-        if not is_default(record.id):
-            self._ended[record.id] = record
-            _forget_oldest(self._ended)
+        """This one had ended before."""
+        self._records.remember(record)
 
     async def remove(self) -> None:
         """End all sandboxes, with their places."""
@@ -273,14 +251,14 @@ class Sandboxes:
 
     async def until_changed(self) -> None:
         """Return when any record has changed."""
-        await self._changed.wait()
+        await self._records.until_changed()
 
     async def time_is_over(self, sandbox_id: str, reason: EndReason) -> None:
         """Pause or end a sandbox, as was asked for; nothing for one that is no more."""
         try:
             record = self.get(sandbox_id)
             # Not due again while this is being done.
-            self._change(sandbox_id, expires_at=None, idle_timeout=None)
+            self._records.change(sandbox_id, expires_at=None, idle_timeout=None)
             if record.timeout_action is TimeoutAction.PAUSE and record.status is SandboxStatus.RUNNING:
                 await self.pause(sandbox_id)
                 return
@@ -332,25 +310,22 @@ class Sandboxes:
         self._check_room(record)
         reach = choose_network(record.network, self.capabilities.networks, self.capabilities.network)
         record = replace(record, reach=reach)
-        self._records[record.id] = record
-        if key:
-            self._keys[key] = record.id
-            _forget_oldest(self._keys)
+        self._records.add(record, key)
         with anyio.CancelScope(shield=True):
             try:
                 self._living[record.id] = await self._furnished(record, origin)
             except BaseException as error:
-                del self._records[record.id]
+                self._records.drop(record.id)
                 if isinstance(error, OSError):
                     raise SandboxFailed(record.id, "made", error.strerror or str(error)) from error
                 raise
         self._common.tasks.start_soon(self._watch, self._living[record.id])
         log.info("sandbox_created", sandbox_id=record.id, image=record.wanted.image)
-        made = self._change(record.id, status=SandboxStatus.RUNNING, started_at=now_ms())
+        made = self._records.change(record.id, status=SandboxStatus.RUNNING, started_at=now_ms())
         try:
             await self._common.registry.flush()
         except StorageFull:
-            if record.id in self._records:
+            if self._records.exists(record.id):
                 await self._end(record.id, EndReason.DELETED)
             raise
         return made
@@ -359,9 +334,9 @@ class Sandboxes:
         if not self._open:
             raise ShuttingDown
         if not is_default(record.id):
-            if len(self._all()) >= self.settings.max_sandboxes:
+            if len(self._records.all()) >= self.settings.max_sandboxes:
                 raise TooManySandboxes(self.settings.max_sandboxes)
-            check_count("sandboxes", lambda mine: sum(found.tenant == mine for found in self._all()))
+            check_count("sandboxes", lambda mine: sum(found.tenant == mine for found in self._records.all()))
         if record.timeout_action is TimeoutAction.PAUSE and not self.capabilities.freeze:
             raise FreezeUnavailable
 
@@ -370,7 +345,7 @@ class Sandboxes:
         return sandbox
 
     def _count_contexts(self, owner: str) -> int:
-        mine = [sandbox for sandbox in self._living.values() if self._records[sandbox.id].tenant == owner]
+        mine = [sandbox for sandbox in self._living.values() if self._records.owner_of(sandbox.id) == owner]
         return sum(len(sandbox.contexts.list()) + len(sandbox.sessions.list()) for sandbox in mine)
 
     async def _furnished(self, record: SandboxRecord, origin: Place | None) -> Sandbox:
@@ -380,7 +355,7 @@ class Sandboxes:
                 copy = partial(
                     copy_tree, origin.workspace_folder, place.workspace_folder, place.owner, place.root.acting
                 )
-                self._change(record.id, copied=str(await to_thread.run_sync(copy)))
+                self._records.change(record.id, copied=str(await to_thread.run_sync(copy)))
             return self._admitting(Sandbox.furnish(record, place, self._common))
         except BaseException:
             await place.close()
@@ -403,7 +378,7 @@ class Sandboxes:
                 what = "paused" if pausing else "resumed"
                 raise SandboxFailed(sandbox_id, what, error.strerror or str(error)) from error
             self._living[sandbox_id].touch()
-            turned = self._change(sandbox_id, status=after, paused_at=now_ms() if pausing else None)
+            turned = self._records.change(sandbox_id, status=after, paused_at=now_ms() if pausing else None)
             with contextlib.suppress(StorageFull):  # it is done
                 await self._common.registry.flush()
             return turned
@@ -416,11 +391,9 @@ class Sandboxes:
             await self._end(sandbox.id, EndReason.LOST)
 
     async def _end(self, sandbox_id: str, reason: EndReason) -> SandboxRecord:
-        record = replace(self._records.pop(sandbox_id), status=SandboxStatus.ENDED, end=reason)
         sandbox = self._living.pop(sandbox_id, None)
+        record = self._records.end(sandbox_id, reason, sandbox)
         self._turns.pop(sandbox_id, None)
-        self.remember(record)
-        self._note(sandbox_id, record, sandbox)
         if sandbox is not None:
             sandbox.gone.set()
             # The next one named default has the same folders.
@@ -435,33 +408,7 @@ class Sandboxes:
     def _give_time(self, sandbox_id: str, asked: float, now: int) -> SandboxRecord:
         self.get(sandbox_id)
         timeout = bounded(asked, 0, self.settings.sandbox_timeout_max)
-        return self._change(sandbox_id, timeout=timeout, expires_at=expires_at(timeout, now))
-
-    def _note(self, sandbox_id: str, ended: SandboxRecord | None = None, sandbox: Sandbox | None = None) -> None:
-        """Have it kept as it is when it is looked at, or with this end."""
-        registry = self._common.registry
-
-        def look() -> Write:
-            record = ended or self._records.get(sandbox_id)
-            living = sandbox or self._living.get(sandbox_id)
-            if record is None or living is None:
-                return lambda _: None
-            key = next((key for key, made in self._keys.items() if made == sandbox_id), "")
-            return keep_sandbox(registry, record, SandboxTrace(living.mark, key, living.active_at))
-
-        registry.note(f"sandbox {sandbox_id}", look)
-
-    def _change(self, sandbox_id: str, **changes: Any) -> SandboxRecord:
-        record = self._records[sandbox_id] = replace(self.get(sandbox_id), **changes)
-        self._note(sandbox_id)
-        self._changed.set()
-        self._changed = anyio.Event()
-        return record
-
-
-def _own(key: str) -> str:
-    """A key that another tenant's is not confused with."""
-    return f"{tenant()} {key}" if key else ""
+        return self._records.change(sandbox_id, timeout=timeout, expires_at=expires_at(timeout, now))
 
 
 _ENDINGS = {
@@ -484,8 +431,3 @@ async def _close(sandbox: Sandbox, ending: Ending, *, thaw: bool) -> None:
         await sandbox.leave()
     except (OSError, ExecdError):
         log.exception("sandbox_not_removed", sandbox_id=sandbox.id)
-
-
-def _forget_oldest(remembered: OrderedDict[str, Any]) -> None:
-    while len(remembered) > _REMEMBERED:
-        remembered.popitem(last=False)

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, Select, bindparam, delete, false, func, insert, select, update
 
-from execd.store.tables import agent_runs, approvals, executions, journal
+from execd.store.tables import agent_runs, approvals, deliveries, executions, journal
 
 TERMINAL = ("succeeded", "failed", "cancelled", "rejected")
 
@@ -16,7 +16,8 @@ TERMINAL = ("succeeded", "failed", "cancelled", "rejected")
 @dataclass(frozen=True, slots=True)
 class ExecutionRow:
     """One execution. `request` is what was asked for but for `envs`, which are only kept until it starts; `detail` is
-    its dialect's own; `error` and `complete` are the events' payloads. `number` grows with every row."""
+    its dialect's own; `error` and `complete` are the events' payloads; `webhook_delivery` is what has become of telling
+    its end to the `webhook_url`. `number` grows with every row."""
 
     id: str
     node: str
@@ -44,6 +45,8 @@ class ExecutionRow:
     end_seq: int | None = None
     reserved_seq: int = 0
     size: int = 0
+    webhook_url: str | None = None
+    webhook_delivery: str | None = None
     number: int = 0
 
 
@@ -158,7 +161,7 @@ def remove(connection: Connection, execution_ids: list[str]) -> None:
     """Remove these, with their journals."""
     for start in range(0, len(execution_ids), _AT_ONCE):
         some = execution_ids[start : start + _AT_ONCE]
-        for table in (journal, agent_runs, approvals):
+        for table in (journal, agent_runs, approvals, deliveries):
             connection.execute(delete(table).where(table.c.execution_id.in_(some)))
         connection.execute(delete(executions).where(executions.c.id.in_(some)))
 

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, inspect
 from execd.errors import CannotServe
 from execd.store.tables import metadata
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest revision; a test compares it with the migrations."""
 
 _MIGRATIONS = Path(__file__).parent / "migrations"

@@ -118,6 +118,8 @@ executions = Table(
     Column("end_seq", BigInteger),
     Column("reserved_seq", BigInteger, nullable=False),
     Column("size", BigInteger, nullable=False),
+    Column("webhook_url", Text),
+    Column("webhook_delivery", Text),
     UniqueConstraint("tenant", "sandbox_id", "idempotency_key"),
     Index(None, "tenant", "number"),
     Index(None, "sandbox_id", "number"),
@@ -216,5 +218,57 @@ approvals = Table(
     Column("expires_at", BigInteger),
     Column("decided_at", BigInteger),
     Index(None, "tenant", "status", "number"),
+    sqlite_autoincrement=True,
+)
+
+# Where a tenant wants to be told what becomes of its executions.
+webhooks = Table(
+    "webhooks",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("tenant", Text, nullable=False, index=True),
+    Column("url", Text, nullable=False),
+    Column("events", JSON, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("disabled_at", BigInteger),
+    Column("disabled_why", Text),
+)
+
+# What is sent is signed with these: the owner is a webhook, or the tenant whose executions name URLs of their own.
+signing_secrets = Table(
+    "signing_secrets",
+    metadata,
+    Column("number", _Number, primary_key=True, autoincrement=True),
+    Column("owner", Text, nullable=False, index=True),
+    Column("secret", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger),
+    sqlite_autoincrement=True,
+)
+
+# What is to be sent, or was. `body` is only there where the execution will not look like that any more.
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("number", _Number, primary_key=True, autoincrement=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("node", Text, nullable=False),
+    Column("tenant", Text, nullable=False),
+    Column("execution_id", Text, nullable=False, index=True),
+    Column("webhook_id", Text, index=True),
+    Column("url", Text, nullable=False),
+    Column("host", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("body", JSON),
+    Column("created_at", BigInteger, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("due_at", BigInteger),
+    Column("last_status", Integer),
+    Column("last_error", Text),
+    Column("ended_at", BigInteger, index=True),
+    Index(None, "node", "state", "due_at"),
+    Index(None, "tenant", "number"),
     sqlite_autoincrement=True,
 )

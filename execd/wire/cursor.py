@@ -10,6 +10,11 @@ from execd.errors import InvalidRequest
 _LONGEST = 18
 
 
+def next_cursor(before: int | None) -> str | None:
+    """The cursor of the page that follows, None where none does."""
+    return None if before is None else encode_cursor(before)
+
+
 def encode_cursor(before: int) -> str:
     """The cursor of the page that begins before this number."""
     return base64.urlsafe_b64encode(b"%d" % before).decode().rstrip("=")

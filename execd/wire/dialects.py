@@ -11,7 +11,8 @@ from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
-from execd.wire.errors import Body, Rendering, code_and_message
+from execd.errors import ExecdError, LimitReached, NotFound, ScopeMissing, ShuttingDown
+from execd.wire.errors import Body, ErrorTable, Rendering, code_and_message
 
 TOKEN_HEADER = "X-EXECD-ACCESS-TOKEN"
 TOKEN_MISSING = f"Unauthorized: invalid or missing header {TOKEN_HEADER}"
@@ -20,7 +21,7 @@ TOKEN_MISSING = f"Unauthorized: invalid or missing header {TOKEN_HEADER}"
 @dataclass(frozen=True, slots=True)
 class Dialect:
     """An API at the paths that `paths` matches from their beginning on. `codes` are its codes for 403, 404, 405,
-    429 and 500; `unauthorized` is the body of its 401, told whether a token was given at all."""
+    429, 500 and 503; `unauthorized` is the body of its 401, told whether a token was given at all."""
 
     paths: re.Pattern[str]
     body: Body
@@ -32,10 +33,32 @@ class Dialect:
         return JSONResponse(self.body(Rendering(status, self.codes[status]), message), status, headers)
 
 
+_NEAREST = {403: ScopeMissing, 404: NotFound, 429: LimitReached, 500: ExecdError, 503: ShuttingDown}
+
+
+def codes_of(errors: ErrorTable, wrong_method: str) -> Mapping[int, str]:
+    """A dialect's codes: those that it has for the errors of an operation which come nearest, and its code for 405."""
+    return {405: wrong_method, **{status: errors.rendering(error).code for status, error in _NEAREST.items()}}
+
+
+def unauthorized(
+    body: Body, code: str, missing: str, wrong: str = "the API key is not this service's access token"
+) -> Callable[[bool], Mapping[str, object]]:
+    """The body of a dialect's 401: what it says where no token was given, and where that was a wrong one."""
+    return lambda given: body(Rendering(401, code), wrong if given else missing)
+
+
 EXECD = Dialect(
     re.compile(""),
     code_and_message,
-    {403: "FORBIDDEN", 404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED", 429: "LIMIT_REACHED", 500: "UNKNOWN"},
+    {
+        403: "FORBIDDEN",
+        404: "NOT_FOUND",
+        405: "METHOD_NOT_ALLOWED",
+        429: "LIMIT_REACHED",
+        500: "UNKNOWN",
+        503: "SERVICE_UNAVAILABLE",
+    },
     lambda _given: {"error": TOKEN_MISSING},
 )
 

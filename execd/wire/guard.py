@@ -123,7 +123,7 @@ def refusal(verdict: Verdict, dialect: Dialect, given: bool = False, patience: f
         said = f"too many wrong keys have come from this address; try again in {seconds} s, or with a good one at once"
         return dialect.answer(429, said, {"Retry-After": str(seconds)})
     if verdict is Verdict.NO_TOKEN:
-        return JSONResponse(dialect.unauthorized(given), 401)
+        return JSONResponse(dialect.unauthorized(given), 401, {"WWW-Authenticate": "Bearer"})
     return dialect.answer(403, _REFUSALS[verdict])
 
 
@@ -167,7 +167,7 @@ class Guard:
         try:
             judged = await self._judge(scope, headers)
         except ExecdError as error:
-            await dialect_of(scope).answer(500, str(error))(scope, receive, send)
+            await dialect_of(scope).answer(503, str(error))(scope, receive, send)
             return
         if judged.verdict is not Verdict.ADMITTED:
             # Starlette's responses speak WebSocket denial too.

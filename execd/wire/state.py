@@ -11,6 +11,7 @@ from execd.service.execution import DEFAULT_SANDBOX
 from execd.service.programs import Programs
 from execd.service.sandbox import Sandbox
 from execd.service.sandboxes import Sandboxes
+from execd.service.webhooks import Webhooks
 
 SANDBOX_PREFIX = "sb_"
 MACHINE_PREFIX = "mch_"
@@ -31,6 +32,17 @@ def programs_of(connection: HTTPConnection) -> Programs:
     """The programs of the service."""
     programs: Programs = connection.state.programs
     return programs
+
+
+def base_of(connection: HTTPConnection) -> str:
+    """The URL of the service, as the client has reached it, without a path."""
+    return f"{connection.url.scheme}://{connection.headers.get('host', '')}"
+
+
+def webhooks_of(connection: HTTPConnection) -> Webhooks:
+    """The webhooks of the service."""
+    webhooks: Webhooks = connection.state.webhooks
+    return webhooks
 
 
 def artifacts_of(connection: HTTPConnection) -> Artifacts:

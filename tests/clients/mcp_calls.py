@@ -22,7 +22,8 @@ async def main(program: str, domain: str) -> None:
         async for line in anyio.wrap_file(sys.stdin):
             tool, arguments = json.loads(line)
             result = await client.call_tool(tool, arguments)
-            tell({"error": result.content[0].text} if result.is_error else result.structured_content)
+            said = [block.text for block in result.content if block.type == "text"]
+            tell({"error": said[0]} if result.is_error else result.structured_content)
 
 
 def tell(answer: Any) -> None:

@@ -8,10 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
+from standardwebhooks import Webhook
 
 from tests.clients.dialogue import Dialogue, dialogue
 from tests.clients.environments import python_environment
+from tests.live.waiting import eventually
 from tests.running_service import RunningService
+from tests.webhook_receiver import certified, receiving, telling
 
 CALLS = Path(__file__).parent / "baponi_calls.py"
 # Prints, and goes on until somebody ends it.
@@ -100,7 +104,7 @@ def test_a_stream_is_cancelled(sdk: Sdk, thread: str) -> None:
 
 
 def test_handles(sdk: Sdk) -> None:
-    trace_id = sdk.call("webhook", "print(1)", webhook_url="https://example.com/hook")
+    trace_id = sdk.call("webhook", "print(1)", webhook_url="https://hooks.invalid/hook")
     done = sdk.call("handle", trace_id, "wait", poll_interval=0.05, timeout=60)
     assert (done["status"], done["stdout"], done["exit_code"], done["delivery_mode"]) == (
         "success",
@@ -108,8 +112,34 @@ def test_handles(sdk: Sdk) -> None:
         0,
         "webhook",
     )
-    assert (done["webhook_url"], done["webhook_delivery_status"]) == ("https://example.com/hook", "pending")
+    assert (done["webhook_url"], done["webhook_delivery_status"]) == ("https://hooks.invalid/hook", "pending")
     assert sdk.call("get_execution", trace_id) == done
+
+
+@pytest.mark.parametrize("variant", ["sync", "async"])
+def test_the_result_of_a_handle_is_delivered(variant: str, tmp_path: Path) -> None:
+    authority, trusted = trustme.CA(), tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(trusted))
+    python = python_environment("clients-baponi") / "python"
+    with (
+        receiving(503, 200, tls=certified(authority, "localhost"), host="localhost") as receiver,
+        telling(tmp_path, receiver, webhook_allow_http=False, variables={"SSL_CERT_FILE": str(trusted)}) as service,
+        dialogue(tmp_path, str(python), str(CALLS), variant, service.url) as talk,
+        service.client() as client,
+    ):
+        sdk = Sdk(talk)
+        trace_id = sdk.call("webhook", "print('delivered')", webhook_url=receiver.url)
+        done = sdk.call("handle", trace_id, "wait", poll_interval=0.05, timeout=60)
+        assert (done["status"], done["stdout"], done["webhook_url"]) == ("success", "delivered\n", receiver.url)
+        *_, last = receiver.received(2)
+        secret = client.get("/v1/webhooks/secret").json()["secret"]
+        sent = Webhook(secret).verify(last.body, dict(last.headers))
+        eventually(lambda: sdk.call("get_execution", trace_id)["webhook_delivery_status"] == "delivered")
+        record = sdk.call("get_execution", trace_id)
+        assert (sent["type"], {**sent["data"], "webhook_delivery_status": "delivered"}) == (
+            "execution.succeeded",
+            record,
+        )
 
 
 def test_a_handle_is_cancelled(sdk: Sdk) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from tests.isolation.forks import in_fork
 from tests.isolation.walls import PLAIN_USER, ROOT
 
 DEPTH = 3000
+CLONE_NEWNS = 0x20000
 
 
 def deep(folder: Path) -> None:
@@ -78,3 +81,30 @@ def test_what_its_owner_has_forbidden(public_folder: Path, mode: int) -> None:
         return left.exists()
 
     assert in_fork(forbid_and_wipe, PLAIN_USER) is False
+
+
+@ROOT
+def test_what_is_mounted_in_it_stays(tmp_path: Path) -> None:
+    left = tmp_path / "left"
+    for folder in ("a/mounted", "a/b", "c/d"):
+        (left / folder).mkdir(parents=True)
+    for file in ("a/file", "c/d/mounted", "c/file"):
+        (left / file).touch()
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    (kept / "file").touch()
+
+    def mount_and_clear() -> list[str]:
+        assert ctypes.CDLL(None).unshare(CLONE_NEWNS) == 0
+        for arguments in (
+            ["--make-rprivate", "/"],
+            ["--bind", kept, left / "a/mounted"],
+            ["--bind", kept / "file", left / "c/d/mounted"],
+        ):
+            subprocess.run(["mount", *arguments], check=True)
+        found = os.open(left, os.O_PATH)
+        clear(found)
+        return sorted(str(path.relative_to(left)) for path in left.rglob("*"))
+
+    assert in_fork(mount_and_clear) == ["a", "a/mounted", "a/mounted/file", "c", "c/d", "c/d/mounted"]
+    assert (kept / "file").exists()

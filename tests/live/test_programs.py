@@ -144,7 +144,7 @@ def test_events_as_they_happen(agent: Agent, gate: Gate) -> None:
 
 
 def test_output_of_a_program_that_runs_is_followed(agent: Agent, gate: Gate) -> None:
-    trace_id = agent.start(f"print('before')\n{gate.code}\nprint('after')", webhook_url="https://example.com/hook")
+    trace_id = agent.start(f"print('before')\n{gate.code}\nprint('after')", webhook_url="https://hooks.invalid/hook")
     record = agent.record(trace_id)
     assert (record["status"], record["stdout"], record["exit_code"], record["delivery_mode"]) == (
         "running",
@@ -152,7 +152,7 @@ def test_output_of_a_program_that_runs_is_followed(agent: Agent, gate: Gate) -> 
         None,
         "webhook",
     )
-    assert (record["webhook_url"], record["webhook_delivery_status"]) == ("https://example.com/hook", "pending")
+    assert (record["webhook_url"], record["webhook_delivery_status"]) == ("https://hooks.invalid/hook", "pending")
     printed = []
     for event in agent.output(trace_id):
         if event["type"] == "output":

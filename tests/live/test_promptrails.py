@@ -62,6 +62,15 @@ def test_what_is_returned_without_a_word_of_it(agents: Agents, language: str, co
     assert (run["status"], run["output"]) == ("completed", output)
 
 
+@pytest.mark.parametrize(("language", "code"), [("python", "print({{ who.name }})"), ("bash", "echo {{ who.name }}")])
+def test_a_template_gets_its_input_in_its_places(agents: Agents, language: str, code: str) -> None:
+    agent_id = agents.make(code, language=language, template=True)
+    assert agents.run(agent_id, {"who": {"name": "o'x; exit 1"}})["output"] == {"text": "o'x; exit 1\n"}
+    status, kind, message = agents.refused("POST", f"/agents/{agent_id}/execute", {"input": {"who": {}}})
+    assert (status, kind) == (400, "bad_request")
+    assert "'who.name'" in message
+
+
 @pytest.mark.parametrize(
     ("code", "config", "error"),
     [

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import time
 import zlib
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from execd.store.engine import FILE
 from tests.isolation.eventually import eventually
 from tests.security.houses import House, Sandbox
 from tests.security.test_sudden_ends import inside
@@ -38,7 +40,7 @@ _ROUNDS = 40
 def counts(house: House) -> dict[str, int]:
     """What could be left over: descriptors of the service and the warden, mounts, control groups, folders."""
     service, warden = house.service.process.pid, house.warden
-    found = {f"fds of {pid}": len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in (service, warden)}
+    found = {f"fds of {pid}": len(_open(pid)) for pid in (service, warden)}
     found |= {f"mounts of {pid}": len(Path(f"/proc/{pid}/mountinfo").read_text().splitlines()) for pid in (1, warden)}
     found["processes"] = len(inside(house))
     prefix = f"execd-{zlib.crc32(str(house.service.data_dir / 'warden').encode()):08x}-"
@@ -46,6 +48,15 @@ def counts(house: House) -> dict[str, int]:
     found["folders"] = len(list((house.service.data_dir / "sandboxes").iterdir()))
     found["sockets"] = len(list((house.service.data_dir / "runtime").iterdir()))
     return found
+
+
+def _open(pid: int) -> list[str]:
+    """What it has open, but for the database: the store keeps as many connections as were ever wanted at once."""
+    found = []
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed meanwhile
+            found.append(str(entry.readlink()))
+    return [target for target in found if FILE not in target]
 
 
 def _walk(folder: Path) -> list[str]:
@@ -79,7 +90,9 @@ def test_rounds_leave_nothing(walled: House) -> None:
     try:
         eventually(lambda: counts(walled) == before)
     except AssertionError:
-        raise AssertionError(f"{rounds} rounds: {before} became {counts(walled)}") from None
+        raise AssertionError(
+            f"{rounds} rounds: {before} became {counts(walled)}: {_open(walled.service.process.pid)}"
+        ) from None
 
 
 def _round(walled: House) -> None:

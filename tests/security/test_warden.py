@@ -10,7 +10,7 @@ import pytest
 
 from tests.isolation.attempts import SUCCEEDED
 from tests.live.reading import end_of, of_type
-from tests.security.houses import House, Sandbox, arguments, everybody
+from tests.security.houses import House, Sandbox, arguments, everybody, started
 from tests.security.probing import found_in, outside, program
 from tests.security.test_probes import OPEN, UNCERTAIN
 
@@ -36,11 +36,7 @@ for flags in (os.O_RDONLY, os.O_PATH, None):
 def zygote(house: House) -> int:
     """The pid of the zygote that the kernels of the house come from, which have its command line, too."""
     found = [pid for pid in _children(house.warden) if any(word.endswith("/zygote.py") for word in arguments(pid)[1:2])]
-    return min(found, key=_started)
-
-
-def _started(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+    return min(found, key=started)
 
 
 def _children(pid: int) -> list[int]:

@@ -26,14 +26,16 @@ BASH = replace(SPEC, language="bash", engine="bash", prelude=Path("/prelude"))
         (AgentConfig(code="1", entry="a.py", sandbox_id="default"), "exactly one of code and entry"),
         (AgentConfig(entry="a.py"), "the sandbox that the entry file is in"),
         (AgentConfig(code="1", sandbox_id="default", memory=1), "has its own"),
+        (AgentConfig(code="{{ a }}", template=True), None),
+        (AgentConfig(entry="a.py", sandbox_id="default", template=True), "is run as it is"),
     ],
 )
 def test_what_can_be_run(config: AgentConfig, wrong: str | None) -> None:
     if wrong is None:
-        config.check()
+        config.check(SPEC)
         return
     with pytest.raises(InvalidRequest, match=wrong):
-        config.check()
+        config.check(SPEC)
 
 
 @pytest.mark.parametrize(
@@ -50,6 +52,13 @@ def test_what_can_be_run(config: AgentConfig, wrong: str | None) -> None:
 )
 def test_what_a_kernel_is_asked_to_run(config: AgentConfig, request_: ExecuteRequest) -> None:
     assert config.request(SPEC, {"a": "é"}) == request_
+
+
+def test_a_template_gets_its_input_in_its_places() -> None:
+    config = AgentConfig(code="print({{ a }}, '{{b c}}')", template=True)
+    assert config.request(SPEC, {"a": "x"}).code == "print('x', '{{b c}}')"
+    assert replace(config, template=False).request(SPEC, {"a": "x"}).code == config.code
+    assert AgentConfig(code="echo {{a}}", template=True).request(BASH, {"a": "x y"}).code == "echo 'x y'"
 
 
 def test_a_shell_finds_its_input_in_a_variable() -> None:

@@ -12,6 +12,7 @@ import anyio
 import pytest
 
 from execd.errors import (
+    Conflict,
     ContextNotFound,
     KernelStartFailed,
     ShuttingDown,
@@ -76,6 +77,31 @@ async def test_each_language_has_one_default(tmp_path: Path) -> None:
         assert (python.cwd, python.state) == (tmp_path / "a", "dormant")
         await stage.contexts.delete(python.id)
         assert stage.contexts.default("python") is not python
+
+
+async def test_one_is_found_by_its_name_or_its_id(tmp_path: Path) -> None:
+    async with opened(tmp_path) as stage:
+        made = await stage.contexts.create("python", name="analysis")
+        prepared = stage.contexts.prepare("r", name="ctx_old")
+        assert (prepared.state, prepared.name) == ("dormant", "ctx_old")
+        for name, meant in (("analysis", made), ("ctx_1", made), ("ctx_old", prepared)):
+            assert stage.contexts.named(name) is meant
+        for taken in ("analysis", "ctx_1"):
+            with pytest.raises(Conflict, match=taken):
+                stage.contexts.prepare("python", name=taken)
+        await stage.contexts.delete(made.id)
+        with pytest.raises(ContextNotFound, match="analysis"):
+            stage.contexts.named("analysis")
+        assert stage.contexts.prepare("python", name="analysis") is not made
+
+
+async def test_whether_a_language_has_its_default(tmp_path: Path) -> None:
+    async with opened(tmp_path) as stage:
+        assert not stage.contexts.has_default("python")
+        made = stage.contexts.default("python")
+        assert stage.contexts.has_default("python")
+        await stage.contexts.delete(made.id)
+        assert not stage.contexts.has_default("python")
 
 
 async def test_they_are_listed_oldest_first(tmp_path: Path) -> None:

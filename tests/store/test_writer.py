@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import Connection, insert, select, text
 
-from execd.errors import StorageFull
+from execd.errors import StoreUnusable
 from execd.store.store import Store
 from execd.store.tables import usage
 
@@ -80,7 +80,7 @@ async def test_work_that_fails_is_undone_alone(store: Store) -> None:
     futures = [store.submit(used("a")), store.submit(fail), store.submit(used("a")), store.submit(used("b"))]
     free.set()
     results = [future.exception(20) for future in futures]
-    assert [type(result) for result in results] == [type(None), KeyError, StorageFull, type(None)]
+    assert [type(result) for result in results] == [type(None), KeyError, StoreUnusable, type(None)]
     assert await tenants(store) == ["a", "b"]
 
 
@@ -88,11 +88,11 @@ async def test_what_a_database_refuses_is_said_without_values(store: Store) -> N
     def work(connection: Connection) -> None:
         connection.execute(text("SELECT :secret FROM no_such_table"), {"secret": "hunter2"})
 
-    with pytest.raises(StorageFull) as refused:
+    with pytest.raises(StoreUnusable) as refused:
         await store.write(work)
     assert "no_such_table" in str(refused.value)
     assert "hunter2" not in str(refused.value)
-    with pytest.raises(StorageFull, match="no_such_table"):
+    with pytest.raises(StoreUnusable, match="no_such_table"):
         await store.read(work)
 
 

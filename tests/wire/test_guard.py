@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -9,8 +11,12 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient, WebSocketDenialResponse
+from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
+from execd.app import create_app
+from execd.errors import StoreUnusable
+from execd.settings import Settings
 from execd.wire.dialects import TOKEN_HEADER
 from execd.wire.guard import Guard, Policy, Verdict, host_name
 
@@ -212,3 +218,31 @@ def test_a_foreign_host_is_told_what_to_set() -> None:
     answer = guarded(OPEN).get("/code", headers={"Host": "evil.example"})
     assert answer.status_code == 403
     assert "EXECD_ALLOWED_HOSTS" in answer.json()["message"]
+
+
+class Unreadable:
+    """A keyring whose store does not answer."""
+
+    async def closed(self) -> bool:
+        """Fail."""
+        raise StoreUnusable("connection refused")
+
+    async def find(self, text: str) -> None:
+        """Fail too."""
+        await self.closed()
+
+
+@pytest.mark.parametrize(
+    "path", ["/code", "/v1/sandboxes", "/api/v1/agents", "/v1/executions/x", "/opensandbox/v1/sandboxes", "/mcp"]
+)
+async def test_a_key_that_cannot_be_looked_up_is_no_wrong_key(path: str) -> None:
+    app = create_app(Settings())
+    sandboxes = SimpleNamespace(keyring=Unreadable())
+    for headers in ({}, {"X-API-Key": "exd_something"}):
+
+        async def asked(scope: Scope, receive: Receive, send: Send) -> None:
+            await Guard(app, Policy())({**scope, "app": app, "state": {"sandboxes": sandboxes}}, receive, send)
+
+        answer = TestClient(asked).get(path, headers=headers)
+        assert answer.status_code == 503
+        assert "connection refused" in answer.text

@@ -29,7 +29,7 @@ from execd.errors import (
     StorageFull,
     UnknownLanguage,
 )
-from execd.wire.dialects import Dialect
+from execd.wire.dialects import Dialect, codes_of, unauthorized
 from execd.wire.errors import ErrorTable, Rendering
 
 
@@ -101,20 +101,9 @@ BAPONI_ERRORS = _Table(
 )
 
 
-def _unauthorized(given: bool) -> Mapping[str, object]:
-    said = "the API key is not this service's access token" if given else "send the access token as a Bearer token"
-    return _body(Rendering(401, _Code.UNAUTHORIZED), said)
-
-
 BAPONI = Dialect(
     re.compile(r"/v1/(sandbox|executions)/|/v1/files(/|$)|/(health|ready)$"),
     _body,
-    {
-        403: _Code.FORBIDDEN,
-        404: _Code.NOT_FOUND,
-        405: _Code.METHOD_NOT_ALLOWED,
-        429: _Code.RATE_LIMITED,
-        500: _Code.INTERNAL_ERROR,
-    },
-    _unauthorized,
+    codes_of(BAPONI_ERRORS, _Code.METHOD_NOT_ALLOWED),
+    unauthorized(_body, _Code.UNAUTHORIZED, "send the access token as a Bearer token"),
 )

@@ -46,7 +46,7 @@ from execd.wire.baponi.schemas import (
 )
 from execd.wire.body import read_model
 from execd.wire.operation import Answer, Operation
-from execd.wire.state import programs_of, sandboxes_of
+from execd.wire.state import base_of, programs_of, sandboxes_of
 from execd.wire.times import rfc3339
 
 _BYTES = "application/octet-stream"
@@ -133,7 +133,7 @@ def _entry(info: FileInfo, skipped: int) -> BaponiEntry:
 def _signed(request: Request, link: Link, method: str, headers: dict[str, str]) -> Response:
     token = sandboxes_of(request).links.sign(link)
     signed = BaponiSigned(
-        url=f"{request.url.scheme}://{request.headers.get('host', '')}/v1/files/signed/{token}",
+        url=f"{base_of(request)}/v1/files/signed/{token}",
         method=method,
         headers=[BaponiHeader(name=name, value=value) for name, value in headers.items()],
         expires_at=rfc3339(now_ms() + LIFETIME * 1000),

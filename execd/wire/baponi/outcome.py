@@ -80,18 +80,14 @@ def shown(execution: Execution, told: Transcript | None) -> BaponiExecution:
         delivery_mode=mode_in(detail).value,
         created_at=rfc3339(execution.created_at),
         completed_at=None if execution.finished_at is None else rfc3339(execution.finished_at),
-        webhook_url=detail.get("webhook_url"),
-        webhook_delivery_status=detail.get("webhook_delivery_status"),
+        webhook_url=execution.origin.webhook_url,
+        webhook_delivery_status=execution.webhook_delivery,
     )
 
 
-def detail_of(mode: Mode, thread_id: str | None, metadata: Mapping[str, str], url: str | None) -> dict[str, Any]:
-    """What only this dialect knows of a run. Who delivers to webhooks finds the URL here, and notes in
-    `webhook_delivery_status` what has become of it: pending, delivered or failed."""
-    found: dict[str, Any] = {"mode": mode.value, "thread_id": thread_id, "metadata": dict(metadata)}
-    if mode is Mode.WEBHOOK and url is not None:
-        found |= {"webhook_url": url, "webhook_delivery_status": "pending"}
-    return found
+def detail_of(mode: Mode, thread_id: str | None, metadata: Mapping[str, str]) -> dict[str, Any]:
+    """What only this dialect knows of a run."""
+    return {"mode": mode.value, "thread_id": thread_id, "metadata": dict(metadata)}
 
 
 def mode_in(detail: Mapping[str, Any]) -> Mode:

@@ -27,7 +27,7 @@ from execd.wire.baponi.rules import DEFAULT_SECONDS, MOST_CODE, Mode, mode_of
 from execd.wire.baponi.schemas import BaponiAccepted, BaponiExecute, BaponiInline
 from execd.wire.body import read_model
 from execd.wire.operation import Answer, Operation, Parameter
-from execd.wire.state import programs_of, sandboxes_of
+from execd.wire.state import programs_of, sandboxes_of, webhooks_of
 
 DIALECT = "baponi"
 
@@ -39,8 +39,9 @@ async def execute_program(request: Request) -> Response:
     body = await read_model(request, BaponiExecute, sandboxes_of(request).settings.max_body)
     program = wanted(body)
     mode = mode_of(request.headers.get("accept", ""), request.headers.get("prefer", ""))
-    detail = detail_of(mode, body.thread_id, body.metadata or {}, body.webhook_url)
-    origin = Origin(new_id("trc"), None, program.language, dialect=DIALECT, detail=detail)
+    detail = detail_of(mode, body.thread_id, body.metadata or {})
+    url = webhooks_of(request).usable(body.webhook_url) if mode is Mode.WEBHOOK else None
+    origin = Origin(new_id("trc"), None, program.language, dialect=DIALECT, detail=detail, webhook_url=url)
     execution = await programs_of(request).start(program, origin, alive=mode is not Mode.INLINE)
     match mode:
         case Mode.WEBHOOK:

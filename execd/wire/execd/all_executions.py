@@ -10,7 +10,7 @@ from execd.events import Status
 from execd.service.caller import default_sandbox, tenant
 from execd.service.execution import DEFAULT_SANDBOX, Execution
 from execd.store.executions import Wanted
-from execd.wire.cursor import decode_cursor, encode_cursor
+from execd.wire.cursor import decode_cursor, next_cursor
 from execd.wire.execd.errors import EXECD_ERRORS
 from execd.wire.execd.executions import LIST_LIMIT, LIST_LIMIT_MOST, shown, status_of
 from execd.wire.execd.schemas import ExecutionPage
@@ -33,7 +33,7 @@ async def list_all_executions(request: Request) -> Response:
     limit = min(whole_number("limit", query.get("limit", ""), LIST_LIMIT), LIST_LIMIT_MOST)
     before = decode_cursor(query.get("cursor", ""))
     found = await sandboxes_of(request).executions.page(wanted, max(limit, 1), before)
-    cursor = None if found.before is None else encode_cursor(found.before)
+    cursor = next_cursor(found.before)
     return JSONResponse({"items": [_item(execution) for execution in found.items], "next_cursor": cursor})
 
 

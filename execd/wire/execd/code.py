@@ -20,6 +20,7 @@ from execd.kernel.request import ExecuteRequest
 from execd.kernel.variables import check
 from execd.service.commands import CommandRequest
 from execd.service.context import Context
+from execd.service.execution import Asked
 from execd.service.sandbox import Sandbox
 from execd.wire.body import read_model
 from execd.wire.execd.answers import (
@@ -34,7 +35,7 @@ from execd.wire.execd.answers import (
 from execd.wire.execd.errors import RUN_ERRORS
 from execd.wire.execd.schemas import ContextRef, RunCode
 from execd.wire.operation import Answer, Operation, Parameter
-from execd.wire.state import sandbox_of
+from execd.wire.state import sandbox_of, webhooks_of
 
 # Languages that stand for a shell command, and whether it runs in the background.
 _COMMANDS = {"": False, "command": False, "background-command": True}
@@ -48,7 +49,9 @@ async def run_code(request: Request) -> Response:
     if not body.context.id and body.context.language in _COMMANDS:
         return await _run_as_command(request, body, seconds)
     context = _context(sandbox, body.context)
-    execution = await sandbox.submit(context, ExecuteRequest(body.code, seconds, body.allow_stdin, envs=body.envs))
+    wanted = ExecuteRequest(body.code, seconds, body.allow_stdin, envs=body.envs)
+    url = webhooks_of(request).usable(body.webhook_url)
+    execution = await sandbox.submit(context, wanted, Asked(webhook_url=url))
     return code_stream(request, execution)
 
 
@@ -70,7 +73,14 @@ async def _run_as_command(request: Request, body: RunCode, seconds: float | None
         raise InvalidRequest("expected no NUL bytes in a shell command", "code")
     background = _COMMANDS[body.context.language]
     check(body.envs)
-    wanted = CommandRequest(body.code, cwd=body.context.cwd, env=body.envs, timeout=seconds, background=background)
+    wanted = CommandRequest(
+        body.code,
+        cwd=body.context.cwd,
+        env=body.envs,
+        timeout=seconds,
+        background=background,
+        webhook_url=webhooks_of(request).usable(body.webhook_url),
+    )
     execution = await sandbox_of(request).commands.start(wanted)
     return await background_stream(request, execution) if background else command_stream(request, execution)
 

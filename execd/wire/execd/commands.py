@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from starlette.requests import Request
@@ -18,7 +19,7 @@ from execd.wire.execd.code import interrupt_code
 from execd.wire.execd.errors import EXECD_ERRORS, LOG_ERRORS, RUN_ERRORS
 from execd.wire.execd.schemas import CommandStatus, RunCommand
 from execd.wire.operation import Answer, Operation, Parameter
-from execd.wire.state import sandbox_of
+from execd.wire.state import sandbox_of, webhooks_of
 
 CURSOR_HEADER = "EXECD-COMMANDS-TAIL-CURSOR"
 
@@ -29,7 +30,8 @@ async def run_command(request: Request) -> Response:
     """Run a command and stream its lines; in the background, answer at once."""
     sandbox = sandbox_of(request)
     body = await read_model(request, RunCommand, sandbox.settings.max_body)
-    execution = await sandbox.commands.start(_wanted(body))
+    wanted = replace(_wanted(body), webhook_url=webhooks_of(request).usable(body.webhook_url))
+    execution = await sandbox.commands.start(wanted)
     return await background_stream(request, execution) if body.background else command_stream(request, execution)
 
 
@@ -77,6 +79,8 @@ def _shown(execution: Execution) -> dict[str, object]:
         error=None if error is None else "; ".join(error.traceback) or error.evalue,
         started_at=_rfc3339(execution.started_at or execution.created_at),
         finished_at=None if execution.finished_at is None else _rfc3339(execution.finished_at),
+        webhook_url=execution.origin.webhook_url,
+        webhook_delivery_status=execution.webhook_delivery,
     )
     return status.model_dump(exclude_none=True)
 

@@ -58,6 +58,7 @@ async def delete_context(request: Request) -> Response:
 def _shown(context: Context, usage: Usage | None = None) -> dict[str, object]:
     info = ContextInfo(
         id=context.id,
+        name=context.name,
         language=context.language,
         cwd=str(context.cwd),
         state=context.state,

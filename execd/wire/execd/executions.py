@@ -99,6 +99,8 @@ def shown(execution: Execution) -> dict[str, object]:
         error=execution.error.payload()["error"] if execution.error else None,
         interruption=fields.get("interruption"),
         awaiting_input=execution.awaiting_input,
+        webhook_url=execution.origin.webhook_url,
+        webhook_delivery_status=execution.webhook_delivery,
         last_seq=execution.journal.last_seq,
     )
     return info.model_dump(exclude_none=True)

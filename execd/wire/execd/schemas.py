@@ -8,6 +8,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from execd.wire.execd.errors import Code
 
+DELIVERY_STATUS = "What has become of telling its end to the webhook_url: pending, delivered or failed."
+
 _LONGEST_MS = 10**15
 
 
@@ -71,6 +73,7 @@ class RunCode(Body):
     timeout: Milliseconds | None = Field(None, gt=0, description="Time limit in ms; the service's settings bound it.")
     allow_stdin: bool = Field(False, description="Whether input() may ask; if not, it fails at once.")
     envs: dict[Text, Text] = Field({}, description="Environment variables of this run alone.")
+    webhook_url: Text | None = Field(None, description="Where what becomes of it is to be told, as a webhook.")
 
 
 class NewContext(Body):
@@ -91,6 +94,7 @@ class RunCommand(Body):
     uid: int | None = Field(None, ge=0, lt=2**32 - 1, description="Run as this user.")
     gid: int | None = Field(None, ge=0, lt=2**32 - 1, description="Run as this group; needs uid.")
     envs: dict[Text, Text] = Field(default_factory=dict, description="Variables besides those of the sandbox.")
+    webhook_url: Text | None = Field(None, description="Where what becomes of it is to be told, as a webhook.")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -139,6 +143,8 @@ class CommandStatus(BaseModel):
     error: str | None = None
     started_at: str
     finished_at: str | None = None
+    webhook_url: str | None = None
+    webhook_delivery_status: str | None = Field(None, description=DELIVERY_STATUS)
 
 
 class InputLine(Body):
@@ -151,6 +157,7 @@ class ContextInfo(BaseModel):
     """A context."""
 
     id: str
+    name: str | None = Field(None, description="What it was called when it was made over MCP.")
     language: str
     cwd: str | None = None
     state: str = Field(description="busy, idle, or dormant: without a kernel until its next run")
@@ -182,6 +189,8 @@ class ExecutionInfo(BaseModel):
     error: dict[str, Any] | None = None
     interruption: dict[str, str] | None = None
     awaiting_input: bool = False
+    webhook_url: str | None = None
+    webhook_delivery_status: str | None = Field(None, description=DELIVERY_STATUS)
     last_seq: int = Field(description="The seq of the journal's last event.")
 
 

@@ -26,14 +26,14 @@ from execd.service.caller import is_default, may_see, tenant
 from execd.service.links import LIFETIME, Link
 from execd.service.media import Kind
 from execd.store.artifacts import ArtifactRow, WantedArtifacts
-from execd.wire.cursor import decode_cursor, encode_cursor
+from execd.wire.cursor import decode_cursor, next_cursor
 from execd.wire.download import content_disposition
 from execd.wire.execd.transfers import file_answer
 from execd.wire.nullspace.artifact_schemas import ArtifactBody, ArtifactList
 from execd.wire.nullspace.errors import SANDBOX_ERRORS
 from execd.wire.operation import Answer, Operation, Parameter
 from execd.wire.query import page_limit, whole_number
-from execd.wire.state import artifacts_of, sandbox_id_of, sandboxes_of
+from execd.wire.state import artifacts_of, base_of, sandbox_id_of, sandboxes_of
 
 DEFAULT_LIMIT = 50
 MOST_LIMIT = 1000
@@ -59,7 +59,7 @@ async def list_artifacts(request: Request) -> Response:
     if not found.items:
         await _check_sandbox(request)
     items = [with_links(request, shown(row), row.sandbox_id) for row in found.items]
-    return JSONResponse({"items": items, "next_cursor": None if found.before is None else encode_cursor(found.before)})
+    return JSONResponse({"items": items, "next_cursor": next_cursor(found.before)})
 
 
 async def get_artifact(request: Request) -> Response:
@@ -98,7 +98,7 @@ def with_links(request: Request, artifact: Mapping[str, Any], sandbox_id: str) -
     """An artifact as this dialect shows it: what `execd.service.artifact.shown` says, which is also what the event
     `artifact` has, with fresh links in it."""
     sign = sandboxes_of(request).links.sign
-    base = f"{request.url.scheme}://{request.headers.get('host', '')}/v1/signed/artifacts"
+    base = f"{base_of(request)}/v1/signed/artifacts"
     return {
         **artifact,
         "preview_url": f"{base}/{sign(Link(sandbox_id, _PREVIEW, artifact['id']))}",

@@ -11,6 +11,7 @@ from execd.errors import InvalidRequest
 from execd.kernel.request import ExecuteRequest
 from execd.service.execution import Asked
 from execd.wire.nullspace.code_schemas import ExecuteBody, NewRun
+from execd.wire.state import webhooks_of
 
 DIALECT = "nullspace"
 
@@ -40,6 +41,7 @@ def wanted(body: ExecuteBody | NewRun) -> ExecuteRequest:
     return ExecuteRequest(body.code, None if body.timeout is None else float(body.timeout), envs=body.envs)
 
 
-def asked_by(request: Request) -> Asked:
-    """By which API, and with which key."""
-    return Asked(DIALECT, key=request.headers.get("idempotency-key") or None)
+def asked_by(request: Request, body: ExecuteBody | NewRun) -> Asked:
+    """By which API, with which key, and where its end is to be told. Raises InvalidRequest."""
+    url = webhooks_of(request).usable(body.webhook_url)
+    return Asked(DIALECT, key=request.headers.get("idempotency-key") or None, webhook_url=url)

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
-from execd.wire.execd.schemas import Body, PathText, Text
+from execd.wire.execd.schemas import DELIVERY_STATUS, Body, PathText, Text
 from execd.wire.nullspace.schemas import Name
 
 Seconds = Annotated[int, Field(gt=0, le=10**12)]
@@ -21,6 +21,7 @@ class ExecuteBody(Body):
     context_id: Text = Field("", description="The context to run in. None: the default one of the language.")
     envs: dict[Text, Text] = Field({}, description="Environment variables of this run alone.")
     timeout: Seconds | None = Field(None, description="Time limit in seconds; the service's settings bound it.")
+    webhook_url: Text | None = Field(None, description="Where what becomes of it is to be told, as a webhook.")
 
 
 class NewCodeContext(Body):
@@ -37,6 +38,7 @@ class NewRun(Body):
     context_id: Name = Field(description="The context to run in.")
     envs: dict[Text, Text] = Field({}, description="Environment variables of this run alone.")
     timeout: Seconds | None = Field(None, description="Time limit in seconds; the service's settings bound it.")
+    webhook_url: Text | None = Field(None, description="Where what becomes of it is to be told, as a webhook.")
 
 
 class CodeContextBody(BaseModel):
@@ -112,6 +114,8 @@ class RunBody(BaseModel):
     cancel_requested_at: str | None = None
     execution: CodeExecutionBody | None = Field(None, description="There when it has ended; not in lists.")
     failure_reason: str | None = Field(None, description="The reason, a colon and a sentence.")
+    webhook_url: str | None = None
+    webhook_delivery_status: str | None = Field(None, description=DELIVERY_STATUS)
 
 
 class RunList(BaseModel):

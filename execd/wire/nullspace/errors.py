@@ -37,7 +37,7 @@ from execd.errors import (
     WorkingFolderUnusable,
     WrongContentType,
 )
-from execd.wire.dialects import Dialect
+from execd.wire.dialects import Dialect, codes_of, unauthorized
 from execd.wire.errors import ErrorTable, Rendering
 from execd.wire.request_log import current_request_id
 
@@ -127,21 +127,10 @@ MACHINE_ERRORS = SANDBOX_ERRORS.overridden(
 )
 
 
-def _unauthorized(given: bool) -> Mapping[str, object]:
-    said = "the API key is not this service's access token" if given else "send the access token as a Bearer token"
-    return _body(Rendering(401, _Code.UNAUTHORIZED), said)
-
-
 NULLSPACE = Dialect(
     # What is below /proxy/ is execd, or a program's own.
     re.compile(r"/v1/(sandboxes|machines)(?!/[^/]+/proxy/)(/|$)"),
     _body,
-    {
-        403: _Code.FORBIDDEN,
-        404: _Code.NOT_FOUND,
-        405: _Code.INVALID_REQUEST,
-        429: _Code.RATE_LIMIT_EXCEEDED,
-        500: _Code.INTERNAL_ERROR,
-    },
-    _unauthorized,
+    codes_of(SANDBOX_ERRORS, _Code.INVALID_REQUEST),
+    unauthorized(_body, _Code.UNAUTHORIZED, "send the access token as a Bearer token"),
 )

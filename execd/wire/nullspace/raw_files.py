@@ -48,7 +48,7 @@ from execd.wire.nullspace.file_schemas import (
 )
 from execd.wire.nullspace.user_files import UserFiles, shown
 from execd.wire.operation import Answer, Operation, Parameter
-from execd.wire.state import enter_sandbox, sandbox_id_of, sandboxes_of
+from execd.wire.state import base_of, enter_sandbox, sandbox_id_of, sandboxes_of
 
 _BLOCK = 1024 * 1024
 _MOST_PARTS = 100_000
@@ -190,7 +190,7 @@ async def _link(request: Request, action: str) -> tuple[str, str]:
     # A path that cannot be meant is refused now, not when the link is used.
     UserFiles(request, body.user).path(body.path)
     token = sandboxes.links.sign(Link(sandbox_id_of(request), action, body.path, body.user or ""))
-    return f"{request.url.scheme}://{request.headers.get('host', '')}/v1/signed/{token}", token
+    return f"{base_of(request)}/v1/signed/{token}", token
 
 
 async def _linked(request: Request, action: str) -> tuple[UserFiles, PurePath]:

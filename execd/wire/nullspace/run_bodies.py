@@ -62,7 +62,13 @@ def run_body(execution: Execution, settings: Settings) -> Json:
         "expires_at": rfc3339(kept_until(execution, settings)),
         **{name: rfc3339(moment) for name, moment in moments.items() if moment is not None},
         **({} if reason is None else {"failure_reason": reason}),
+        **_webhook(execution),
     }
+
+
+def _webhook(execution: Execution) -> Json:
+    url = execution.origin.webhook_url
+    return {} if url is None else {"webhook_url": url, "webhook_delivery_status": execution.webhook_delivery}
 
 
 async def run_response(request: Request, execution: Execution, status: int = 200) -> Response:

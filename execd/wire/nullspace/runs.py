@@ -27,7 +27,7 @@ from execd.service.context import Context
 from execd.service.execution import Execution
 from execd.store.executions import Wanted
 from execd.wire.body import read_model
-from execd.wire.cursor import decode_cursor, encode_cursor
+from execd.wire.cursor import decode_cursor, next_cursor
 from execd.wire.nullspace.code_asking import asked_by, wanted
 from execd.wire.nullspace.code_schemas import ExecuteBody, NewRun, RunBody, RunList, RunStatus
 from execd.wire.nullspace.errors import SANDBOX_ERRORS
@@ -63,7 +63,7 @@ async def list_runs(request: Request) -> Response:
     if not page.items:
         check_sandbox(request)
     settings = sandboxes_of(request).settings
-    cursor = None if page.before is None else encode_cursor(page.before)
+    cursor = next_cursor(page.before)
     return JSONResponse({"items": [run_body(found, settings) for found in page.items], "next_cursor": cursor})
 
 
@@ -102,7 +102,7 @@ def check_sandbox(request: Request) -> None:
 async def submitted(request: Request, body: NewRun | ExecuteBody, find: Callable[[], Context]) -> Execution:
     """A new run in the context that is found; with a key that is known the run that it made, whatever has become of the
     context. Raises what `find` and `Sandbox.submit` do."""
-    sandbox, asked = sandbox_of(request), asked_by(request)
+    sandbox, asked = sandbox_of(request), asked_by(request, body)
     known = await sandbox.executions.by_key(asked.key) if asked.key else None
     return known or await sandbox.submit(find(), wanted(body), asked)
 

@@ -22,7 +22,7 @@ from execd.errors import (
     StorageFull,
     WrongContentType,
 )
-from execd.wire.dialects import Dialect
+from execd.wire.dialects import Dialect, codes_of
 from execd.wire.errors import ErrorTable, Rendering, code_and_message
 
 
@@ -77,12 +77,6 @@ def _unauthorized(given: bool) -> Mapping[str, object]:
 OPENSANDBOX = Dialect(
     re.compile(r"/opensandbox(/|$)"),
     code_and_message,
-    {
-        403: _Code.FORBIDDEN,
-        404: _Code.NOT_FOUND,
-        405: _Code.METHOD_NOT_ALLOWED,
-        429: _Code.LIMIT_REACHED,
-        500: _Code.RUNTIME_ERROR,
-    },
+    codes_of(OPENSANDBOX_ERRORS, _Code.METHOD_NOT_ALLOWED),
     _unauthorized,
 )

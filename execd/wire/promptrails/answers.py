@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
+
+from execd.wire.execd.schemas import DELIVERY_STATUS
+
+
+def _is_none(value: str | None) -> bool:
+    return value is None
 
 
 class AgentVersionBody(BaseModel):
@@ -72,6 +78,8 @@ class AgentExecutionBody(BaseModel):
     started_at: str | None
     completed_at: str | None
     created_at: str
+    webhook_url: str | None = Field(None, exclude_if=_is_none)
+    webhook_delivery_status: str | None = Field(None, exclude_if=_is_none, description=DELIVERY_STATUS)
 
 
 class ApprovalBody(BaseModel):

@@ -29,7 +29,7 @@ from execd.wire.promptrails.frames import ExecutionFrames, end_of, frame
 from execd.wire.promptrails.generation import newer_of
 from execd.wire.promptrails.rendering import execution_body
 from execd.wire.promptrails.schemas import ExecuteAgent, Verdict
-from execd.wire.state import agency_of, sandboxes_of
+from execd.wire.state import agency_of, sandboxes_of, webhooks_of
 from execd.wire.streams import event_stream, whole_stream
 
 _TAG = "promptrails"
@@ -42,7 +42,8 @@ async def promptrails_execute(request: Request) -> Response:
     body = await read_model(request, ExecuteAgent, settings.max_body)
     agency = agency_of(request)
     version = await agency.agents.version(tenant(), path_id(request, "agent_id"), body.version_id)
-    call = Call(body.input, body.session_id, body.user_id, body.metadata, body.parent_execution_id)
+    url = webhooks_of(request).usable(body.webhook_url)
+    call = Call(body.input, body.session_id, body.user_id, body.metadata, body.parent_execution_id, url)
     execution = await agency.runs.start(tenant(), version, call)
     if body.sync and not body.async_mode:
         await agency.runs.settled(execution, settings.execute_wait)

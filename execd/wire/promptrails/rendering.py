@@ -87,6 +87,8 @@ def execution_body(
         started_at=_moment(execution.started_at),
         completed_at=_moment(execution.finished_at),
         created_at=rfc3339(execution.created_at),
+        webhook_url=execution.origin.webhook_url,
+        webhook_delivery_status=execution.webhook_delivery,
     )
 
 

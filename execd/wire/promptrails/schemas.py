@@ -51,6 +51,7 @@ class VersionConfig(Body):
 
     language: Text = "python"
     code: Text = Field("", description="The code that is run.")
+    template: bool = Field(False, description="Each {{ name }} in the code stands for what the input has there.")
     entry: PathText = Field("", description="Instead of code: a file in the sandbox, from its workspace on.")
     sandbox_id: CommandText = Field("", description="The sandbox to run in. None: each run gets one of its own.")
     timeout: Seconds | None = Field(None, description="Time limit of a run, in seconds, without what it waits for.")
@@ -89,6 +90,7 @@ class ExecuteAgent(Body):
     user_id: CommandText = ""
     metadata: JsonObject = Field({})
     parent_execution_id: CommandText | None = None
+    webhook_url: Text | None = Field(None, description="Where what becomes of it is to be told, as a webhook.")
     sync: bool = Field(True, description="Whether to wait for the end.")
     async_mode: bool = Field(False, description="The same, the other way round.")
 

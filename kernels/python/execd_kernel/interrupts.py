@@ -4,11 +4,8 @@ Stock ipykernel lets SIGINT raise anywhere while a request is handled. Before th
 the reply; a moment later, the kernel. While a cell has a pending top-level `await`, stock only takes note of it.
 """
 
-import _thread
 import os
 import signal
-import threading
-import time
 from asyncio import Future
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,21 +15,16 @@ from typing import Any
 from IPython.core.events import EventManager
 from IPython.core.interactiveshell import InteractiveShell
 
-_SOON_SECONDS = 0.001
-
-STOP = compile("raise KeyboardInterrupt", "<interrupt>", "exec")
-"""What runs in place of a cell's code when the interrupt came before it."""
-
 
 class Interrupts:
     """The handler of SIGINT. It raises in the code of a cell and in callbacks that IPython guards, cancels a pending
-    `await`, and remembers what comes before the code. What comes after it is forgotten."""
+    `await`, and remembers what comes before the code or between two of its statements, each of which IPython runs for
+    itself: the next one is not begun. What comes after the code is forgotten."""
 
     def __init__(self, shell: Any) -> None:
         self._shell = shell
         self._pid = os.getpid()
         self._wanted = False
-        self._begun = False
         self._awaited: Future[Any] | None = None
 
     def install(self) -> None:
@@ -40,16 +32,14 @@ class Interrupts:
         signal.signal(signal.SIGINT, self.handle)
         self._wanted = False
 
-    def begin(self) -> bool:
-        """Whether an interrupt came before the code that is about to run; it is used up by that. What comes from now on
-        is meant for the code, until `end`."""
-        self._begun = True
+    def check(self) -> None:
+        """Raise KeyboardInterrupt if an interrupt came that has stopped nothing yet; it is used up by that."""
+        if self._take():
+            raise KeyboardInterrupt
+
+    def _take(self) -> bool:
         wanted, self._wanted = self._wanted, False
         return wanted
-
-    def end(self) -> None:
-        """The code has ended."""
-        self._begun = False
 
     @contextmanager
     def cancelling(self, future: Future[Any]) -> Iterator[None]:
@@ -64,14 +54,15 @@ class Interrupts:
         """Called by Python in the main thread, between two instructions of `frame`."""
         if os.getpid() != self._pid or self._may_raise(frame):
             raise KeyboardInterrupt
-        # For the part of the cell that comes next, if there is one.
         self._wanted = True
         if self._awaited is not None:
             # Wakes the loop, which a plain callback would not.
-            self._awaited.get_loop().call_soon_threadsafe(self._awaited.cancel)
-        if self._begun and _is_within_run_code(frame):
-            # On the way into code, or out of it.
-            _thread.start_new_thread(_interrupt_again, ())
+            self._awaited.get_loop().call_soon_threadsafe(self._cancel)
+
+    def _cancel(self) -> None:
+        # Nothing for what has kept a statement from beginning meanwhile.
+        if self._awaited is not None and self._take():
+            self._awaited.cancel()
 
     def _may_raise(self, frame: FrameType | None) -> bool:
         below: FrameType | None = None
@@ -87,20 +78,12 @@ class Interrupts:
         return frame.f_code is EventManager.trigger.__code__
 
 
-def _is_within_run_code(frame: FrameType | None) -> bool:
-    while frame is not None and frame.f_code.co_name != "run_code":
-        frame = frame.f_back
-    return frame is not None
-
-
-def _interrupt_again() -> None:
-    time.sleep(_SOON_SECONDS)
-    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
-
-
 def hide_handler(trace: TracebackType | None) -> None:
     """Let a traceback end where the code was when the interrupt came."""
     while trace is not None:
-        if trace.tb_next is not None and trace.tb_next.tb_frame.f_code is Interrupts.handle.__code__:
+        if trace.tb_next is not None and trace.tb_next.tb_frame.f_code in _OURS:
             trace.tb_next = None
         trace = trace.tb_next
+
+
+_OURS = (Interrupts.handle.__code__, Interrupts.check.__code__)

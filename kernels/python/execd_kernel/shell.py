@@ -12,9 +12,11 @@ from ipykernel import zmqshell
 from IPython.core.history import HistoryManager
 from traitlets import observe
 
-from execd_kernel.interrupts import STOP, Interrupts, hide_handler
+from execd_kernel.interrupts import Interrupts, hide_handler
 from execd_kernel.output import OutStream
 from execd_kernel.profile import ProfileStore
+
+_RUN_CODE = zmqshell.ZMQInteractiveShell.run_code.__code__
 
 
 class ZMQInteractiveShell(zmqshell.ZMQInteractiveShell):
@@ -70,19 +72,26 @@ class ZMQInteractiveShell(zmqshell.ZMQInteractiveShell):
         self.last_execution_result = None
 
     async def run_code(self, code_obj: CodeType, result: Any = None, *, async_: bool = False) -> bool:
-        """Run a part of a cell, unless it has been interrupted before."""
+        """Run a part of a cell, which writes to buffers in C where nobody else may write meanwhile."""
         quick = () if async_ or self._others_may_write() else self._streams()
         try:
             for stream in quick:
                 stream.be_quick()
-            if self.interrupts.begin():
-                code_obj, async_ = STOP, False
             failed: bool = await super().run_code(code_obj, result, async_=async_)  # type: ignore[no-untyped-call]
         finally:
-            self.interrupts.end()
             for stream in quick:
                 stream.be_slow()
         return failed
+
+    @property
+    def user_global_ns(self) -> dict[str, Any]:
+        """What cells find as their globals. `run_code` asks for it right before it runs a statement, where an error
+        would be the statement's own: the last moment to heed an interrupt that came before. After it Python lets no
+        handler run until it is in the statement."""
+        if sys._getframe(1).f_code is _RUN_CODE:
+            self.interrupts.check()
+        found: dict[str, Any] = self.user_module.__dict__
+        return found
 
     def _streams(self) -> tuple[OutStream, ...]:
         kernel: Any = self.kernel

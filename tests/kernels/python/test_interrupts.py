@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from tests.kernels.python.conftest import Kernel
+    from tests.kernels.python.conftest import Kernel, StartKernel
 
 STOPPABLE = {
     "loop": "print('on', flush=True)\nwhile True: pass",
@@ -76,3 +76,64 @@ def test_the_traceback_ends_in_the_cell(kernel: "Kernel", tmp_path: Path) -> Non
     cell = kernel.finish(message_id, check=False)
     assert "interrupts.py" not in cell.traceback
     assert "while" in cell.traceback
+
+
+INTERRUPTED_BETWEEN = """
+import os, signal
+spin = True
+kind = type(get_ipython().compile)
+compiled = kind.__call__
+def interrupted(self, *args, **options):
+    made = compiled(self, *args, **options)
+    if 'spin' in made.co_names:
+        os.kill(os.getpid(), signal.SIGINT)
+    return made
+kind.__call__ = interrupted
+"""
+# In a namespace of its own: what is called in that of the cells would be taken for their code.
+INTERRUPTED_AT_THE_LAST_MOMENT = """
+exec('''
+import os, signal, sys
+hook = kind.excepthook
+def interrupted(self):
+    if sys._getframe(1).f_code.co_name == "run_code" and self.user_ns.pop("ready", False):
+        os.kill(os.getpid(), signal.SIGINT)
+    return hook.__get__(self)
+kind.excepthook = property(interrupted)
+''', {"kind": type(get_ipython())})
+spin = True
+"""
+
+
+@pytest.mark.parametrize("before", ["x = 1", "import asyncio\nawait asyncio.sleep(0)"])
+def test_between_two_statements_the_next_one_is_not_begun(start_kernel: "StartKernel", before: str) -> None:
+    kernel = start_kernel()
+    kernel.run(INTERRUPTED_BETWEEN)
+    cell = kernel.run(f"{before}\nwhile spin: pass\nprint('never')", check=False)
+    assert (cell.reply["status"], cell.reply["ename"], cell.text("stdout")) == ("error", "KeyboardInterrupt", "")
+    assert "interrupts.py" not in cell.traceback
+    assert kernel.run("print('after')").text("stdout") == "after\n"
+
+
+@pytest.mark.parametrize("statement", ["while spin: pass", "await asyncio.sleep(600)"])
+def test_at_the_last_moment_a_statement_is_not_begun(start_kernel: "StartKernel", statement: str) -> None:
+    kernel = start_kernel()
+    kernel.run(f"import asyncio\n{INTERRUPTED_AT_THE_LAST_MOMENT}")
+    cell = kernel.run(f"ready = True\n{statement}", check=False)
+    assert (cell.reply["status"], cell.reply["ename"]) == ("error", "KeyboardInterrupt")
+
+
+def test_code_that_goes_on_after_an_interrupt_is_interrupted_once(kernel: "Kernel") -> None:
+    code = """
+    import asyncio
+    try:
+        print('on', flush=True)
+        await asyncio.sleep(600)
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        print('caught')
+    print('goes on')
+    """
+    message_id = kernel.send(code)
+    kernel.read_text(message_id, "stdout", until="on\n")
+    kernel.manager.interrupt_kernel()
+    assert kernel.finish(message_id).text("stdout") == "caught\ngoes on\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -83,15 +84,13 @@ def test_a_run_that_goes_on(tmp_path: Path) -> None:
     assert body.created_at.endswith("Z")
 
 
-def test_a_webhook_waits_for_its_delivery() -> None:
-    found = detail_of(Mode.WEBHOOK, "t", {"a": "b"}, "https://h/")
-    assert found == {
-        "mode": "webhook",
-        "thread_id": "t",
-        "metadata": {"a": "b"},
-        "webhook_url": "https://h/",
-        "webhook_delivery_status": "pending",
-    }
-    # There is nothing to deliver to, or nobody who asked for it.
-    assert "webhook_delivery_status" not in detail_of(Mode.WEBHOOK, None, {}, None)
-    assert "webhook_url" not in detail_of(Mode.STREAMING, None, {}, "https://h/")
+def test_a_webhook_waits_for_its_delivery(tmp_path: Path) -> None:
+    assert detail_of(Mode.WEBHOOK, "t", {"a": "b"}) == {"mode": "webhook", "thread_id": "t", "metadata": {"a": "b"}}
+    execution = new_execution(tmp_path)
+    assert (shown(execution, None).webhook_url, shown(execution, None).webhook_delivery_status) == (None, None)
+    execution.origin = replace(execution.origin, webhook_url="https://h/")
+    execution.webhook_delivery = "failed"
+    assert (shown(execution, None).webhook_url, shown(execution, None).webhook_delivery_status) == (
+        "https://h/",
+        "failed",
+    )
