@@ -98,7 +98,7 @@ def kill_one(own: House, part: str, chance: random.Random) -> int:
     """Kill one of these, if there is one; how many that were."""
     try:
         found = VICTIMS[part](own)
-    except StopIteration:
+    except (StopIteration, ProcessLookupError):
         # It is just being replaced.
         return 0
     if not found:

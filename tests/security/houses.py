@@ -72,8 +72,12 @@ class House:
 
     @property
     def warden(self) -> int:
-        """The warden's pid: what it starts is a fork of it for a moment, with the same command line."""
-        return min((pid for pid in everybody() if _is_warden(pid, self.service.data_dir)), key=started)
+        """The warden's pid: what it starts is a fork of it for a moment, with the same command line. Raises
+        ProcessLookupError where there is none just now."""
+        found = [pid for pid in everybody() if _is_warden(pid, self.service.data_dir)]
+        if not found:
+            raise ProcessLookupError
+        return min(found, key=started)
 
     def new_sandbox(self, **asked: Any) -> Sandbox:
         """A sandbox of its own."""
