@@ -52,10 +52,11 @@ async def _kept_by_nobody() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Witness:
-    """Who is told when what a later service has to know of a context is not as it was: `changed`; `kept` returns when
-    that is kept, or raises StorageFull."""
+    """Who is told when what a later service has to know of a context is not as it was: `changed`, or `used` where only
+    the time is another; `kept` returns when that is kept, or raises StorageFull."""
 
     changed: Callable[[Context], None] = lambda _: None
+    used: Callable[[Context], None] = lambda _: None
     kept: Callable[[], Awaitable[None]] = _kept_by_nobody
 
 
@@ -264,7 +265,7 @@ class Context:
         await self.running.ended.wait()
         self.running = None
         self._idle_since = time.monotonic()
-        self._witness.changed(self)
+        self._witness.used(self)
 
     async def _carry_out(self, execution: Execution) -> None:
         try:
@@ -296,9 +297,9 @@ class Context:
         if self._state_lost is not None:
             execution.emit(ContextRestarted(self.generation, self._state_lost))
             self._state_lost = None
+            self._witness.changed(self)
         if execution.status is Status.QUEUED:
             execution.start()
-        self._witness.changed(self)
         run = self._new_run(execution, kernel, harvest)
         await run.carry_out()
         if run.kernel_exits and self.kernel is kernel:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -14,6 +15,7 @@ from execd.kernel.kernelspec import KernelSpec, Kernelspecs
 from execd.service.context import CONTEXT_DELETED, SERVICE_ENDED, Context, Left, StartKernel, Witness
 from execd.service.context_limits import ContextLimits
 from execd.service.harvest import NO_HARVESTS, Harvests
+from execd.service.registry import SOON_SECONDS
 from execd.service.run import Ending
 from execd.service.workspace import Workspace
 
@@ -22,6 +24,9 @@ log = structlog.get_logger(__name__)
 CONTEXT = "ctx"
 """What the ids of contexts begin with; those of sessions, which are no contexts to clients, do not."""
 
+# How late may be kept when a context was used: that of each run would cost as much as some runs.
+_USE_KEPT_SECONDS = 1.0
+
 
 class Keep:
     """Who names contexts, and keeps what a later service has to know of them. This one keeps nothing."""
@@ -29,8 +34,8 @@ class Keep:
     def __init__(self, identify: Callable[[], str]) -> None:
         self.identify = identify
 
-    def note(self, context: Context, *, default: bool) -> None:
-        """It is new, or not as it was; `default`: it is its language's."""
+    def note(self, context: Context, *, default: bool, within: float = SOON_SECONDS) -> None:
+        """It is new, or not as it was; `default`: it is its language's. It is kept `within` so many seconds."""
 
     def forget(self, context: Context) -> None:
         """It is no more."""
@@ -58,7 +63,7 @@ class Contexts:
         self._limits = limits
         self._tasks = tasks
         self._keep = keep
-        self._witness = Witness(self._note, keep.kept)
+        self._witness = Witness(self._note, partial(self._note, within=_USE_KEPT_SECONDS), keep.kept)
         self.harvests: Harvests = NO_HARVESTS
         self.admit: Callable[[], None] = lambda: None
         """Called before another one is made; what it raises is why there is to be none."""
@@ -178,10 +183,10 @@ class Contexts:
             for context in self.list():
                 group.start_soon(context.leave)
 
-    def _note(self, context: Context) -> None:
+    def _note(self, context: Context, within: float = SOON_SECONDS) -> None:
         # What was kept of them goes with their sandbox.
         if self._all.get(context.id) is context and not self._ended:
-            self._keep.note(context, default=self._defaults.get(context.language) is context)
+            self._keep.note(context, default=self._defaults.get(context.language) is context, within=within)
 
     def _add(self, spec: KernelSpec, cwd: str | None, name: str | None = None) -> Context:
         if not self._open:

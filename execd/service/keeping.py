@@ -14,7 +14,7 @@ from execd.service.contexts import Keep
 from execd.service.journal import now_ms
 from execd.service.record import SandboxRecord, SandboxStatus
 from execd.service.record_codec import record_to_json
-from execd.service.registry import Registry, Write
+from execd.service.registry import SOON_SECONDS, Registry, Write
 from execd.store.living import (
     ContextRow,
     SandboxRow,
@@ -90,9 +90,9 @@ class ContextKeep(Keep):
         self._sandbox_id = sandbox_id
         self._kind = kind
 
-    def note(self, context: Context, *, default: bool) -> None:
+    def note(self, context: Context, *, default: bool, within: float = SOON_SECONDS) -> None:
         """It is new, or not as it was."""
-        self._registry.note(f"context {context.id}", partial(self._look, context, default))
+        self._registry.note(f"context {context.id}", partial(self._look, context, default), within)
 
     def forget(self, context: Context) -> None:
         """It is no more."""

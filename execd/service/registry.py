@@ -6,6 +6,7 @@ Who changes one says so by `note`, and it is kept within a moment; who must not 
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -18,7 +19,7 @@ from execd.store.store import Store
 
 log = structlog.get_logger(__name__)
 
-DELAY_SECONDS = 0.025
+SOON_SECONDS = 0.025
 RETRY_SECONDS = 1.0
 
 Write = Callable[[Connection], object]
@@ -49,7 +50,8 @@ class Registry:
     def __init__(self, store: Store) -> None:
         self.store = store
         self._noted: dict[str, Look] = {}
-        self._news = anyio.Event()
+        self._due = math.inf
+        self._sooner = anyio.Event()
         self._turn = anyio.Lock()
 
     @property
@@ -57,10 +59,13 @@ class Registry:
         """Whose rows these are."""
         return self.store.node
 
-    def note(self, name: str, look: Look) -> None:
-        """This has changed."""
+    def note(self, name: str, look: Look, within: float = SOON_SECONDS) -> None:
+        """This has changed, and is to be kept within so many seconds."""
         self._noted[name] = look
-        self._news.set()
+        due = anyio.current_time() + within
+        if due < self._due:
+            self._due = due
+            self._sooner.set()
 
     async def flush(self) -> None:
         """Keep all that is noted; returns when that is committed. Raises StorageFull; then it is still noted."""
@@ -73,14 +78,19 @@ class Registry:
         """Keep what is noted, until cancelled."""
         structlog.contextvars.clear_contextvars()
         while True:
-            await self._news.wait()
-            self._news = anyio.Event()
-            await anyio.sleep(DELAY_SECONDS)
+            await self._time_has_come()
             try:
                 await self.flush()
             except StorageFull as error:
                 log.warning("sandboxes_not_kept", why=str(error))
                 await anyio.sleep(RETRY_SECONDS)
+
+    async def _time_has_come(self) -> None:
+        while (pause := self._due - anyio.current_time()) > 0:
+            self._sooner = anyio.Event()
+            with anyio.move_on_after(pause):
+                await self._sooner.wait()
+        self._due = math.inf
 
     async def _write(self, noted: dict[str, Look]) -> None:
         writes = [look() for look in noted.values()]
@@ -94,5 +104,6 @@ class Registry:
                 await self.store.write(work)
         except StorageFull:
             self._noted = {**noted, **self._noted}
-            self._news.set()
+            self._due = anyio.current_time()
+            self._sooner.set()
             raise

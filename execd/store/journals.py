@@ -58,8 +58,10 @@ def read(connection: Connection, execution_id: str, after: int, most: int) -> li
     return batches
 
 
-def merge(connection: Connection, execution_id: str) -> None:
-    """Put the many small rows of a journal that has ended into few large ones."""
+def merge(connection: Connection, execution_id: str, last_seq: int) -> None:
+    """Put the many small rows of a journal that has ended, with this record, into few large ones."""
+    if last_seq <= _FEW_ROWS:
+        return
     sizes = connection.execute(_SIZES, {"wanted": execution_id}).all()
     if len(sizes) <= max(_FEW_ROWS, 2 * sum(size for _, size in sizes) // BATCH_BYTES):
         return

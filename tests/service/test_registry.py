@@ -72,3 +72,14 @@ async def test_the_end_keeps_what_is_left(store: Store) -> None:
     async with registering(store) as registry:
         registry.note("thing", thing.look)
     assert thing.kept == [0]
+
+
+async def test_what_has_time_does_not_keep_waiting_what_has_none(store: Store) -> None:
+    slow, quick = Thing(), Thing()
+    async with registering(store) as registry:
+        registry.note("slow", slow.look, within=3600)
+        await anyio.wait_all_tasks_blocked()
+        registry.note("quick", quick.look)
+        with anyio.fail_after(10):
+            while not (slow.kept and quick.kept):  # noqa: ASYNC110 - they are written in a thread
+                await anyio.sleep(0.005)

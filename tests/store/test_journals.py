@@ -82,15 +82,15 @@ async def test_another_s_records_are_not_among_them(store: Store) -> None:
 async def test_many_small_rows_become_few(store: Store) -> None:
     await written(store, *(Batch(seq, [b"%d" % seq]) for seq in range(1, 21)), Batch(31, [b"31"]))
     before = await everything(store)
-    await store.write(lambda connection: journals.merge(connection, NAME))
+    await store.write(lambda connection: journals.merge(connection, NAME, 31))
     assert await rows(store) == 2
     assert await everything(store) == before
 
 
 async def test_few_rows_stay_as_they_are(store: Store) -> None:
-    await written(store, *(Batch(seq, [b"x"]) for seq in range(1, 5)))
-    await store.write(lambda connection: journals.merge(connection, NAME))
-    assert await rows(store) == 4
+    await written(store, *(Batch(seq, [b"x"]) for seq in range(1, 5)), Batch(5, [b"x"] * 20))
+    await store.write(lambda connection: journals.merge(connection, NAME, 24))
+    assert await rows(store) == 5
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -103,5 +103,5 @@ async def test_whatever_was_appended_is_read(store: Store, appended: list[list[b
         expected |= dict(enumerate(records, start=first))
         await written(store, Batch(first, records))
     assert await everything(store) == expected
-    await store.write(lambda connection: journals.merge(connection, NAME))
+    await store.write(lambda connection: journals.merge(connection, NAME, len(expected)))
     assert await everything(store) == expected
