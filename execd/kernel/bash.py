@@ -31,6 +31,7 @@ from execd.kernel.request import Emit, ExecuteRequest, Followed, PendingRequest
 from execd.kernel.shell import CODE, STATE, STDERR, STDOUT, VARIABLES, MemoryFile, Shell, ShellHooks, ShellSpec
 from execd.kernel.trace import BashTrace
 from execd.kernel.tree import kill_marked
+from execd.waiting import Occasion
 
 ENAME = "CommandExecError"
 # What shells have these as; `told` says which run was told last, and is none of theirs.
@@ -57,7 +58,7 @@ class BashProcess:
     """The session's present shell, as contexts see it: `dead` only when its state is lost."""
 
     def __init__(self, marker: str) -> None:
-        self.dead = anyio.Event()
+        self.dead = Occasion()
         self.exit_code: int | None = None
         self.oom = False
         self.shells: list[Shell] = []

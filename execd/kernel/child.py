@@ -15,10 +15,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 
-import anyio
-
 from execd.isolation.launch import Exit, Launch, Launcher, Started, launch_first
 from execd.kernel.tree import MARKER, kill_marked
+from execd.waiting import Occasion
 
 _CHUNK = 256 * 1024
 _CHATTY = 64 * 1024
@@ -68,7 +67,7 @@ class ChildProcess:
     ) -> None:
         """`streams` are the descriptors to be read, by what they are; they are closed with it. What is kept for one
         that is `lasting` is kept until `close`, otherwise until it has ended and is silent."""
-        self.exited = anyio.Event()
+        self.exited = Occasion()
         self.exit: Exit | None = None
         self.marker = marker
         self.pid = started.pid

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-import anyio
-
 from execd.kernel.kernelspec import KernelSpec
 from execd.kernel.request import Emit, ExecuteRequest, PendingRequest
 from execd.kernel.trace import Trace
+from execd.waiting import Occasion
 
 
 class InterpreterProcess(Protocol):
     """The process in which the state lives. `oom`: it was killed since the sandbox had no memory left."""
 
-    dead: anyio.Event
+    dead: Occasion
     exit_code: int | None
     oom: bool
 

@@ -23,7 +23,7 @@ from execd.kernel.messages import Message
 from execd.kernel.process import KernelProcess
 from execd.kernel.request import Emit, ExecuteRequest, Followed, PendingRequest
 from execd.kernel.trace import KernelTrace
-from execd.waiting import first_of
+from execd.waiting import Occasion, first_of
 
 log = structlog.get_logger(__name__)
 
@@ -64,7 +64,7 @@ class Kernel:
         self._connection = connection
         self._channels = Channels(context, connection, self._receive)
         self._requests: OrderedDict[str, PendingRequest] = OrderedDict()
-        self._heard = anyio.Event()
+        self._heard = Occasion()
         self._entering: Callable[[bool], None] | None = None
         self._followed: Followed | None = None
         self._inquiry: Inquiry | None = None
@@ -183,7 +183,7 @@ class Kernel:
     async def enter(self, cwd: PurePath, *, warm: bool = False) -> bool:
         """Take a kernel of ours that has run nothing to another folder; with `warm`, have it run something that nobody
         sees. Returns whether it is there, and what a new one would be."""
-        answered, entered = anyio.Event(), False
+        answered, entered = Occasion(), False
 
         def answer(told: bool) -> None:
             nonlocal entered

@@ -18,7 +18,7 @@ from execd.kernel.adopting import Adopted, close_all
 from execd.kernel.connection import Connection
 from execd.kernel.kernelspec import KernelSpec
 from execd.kernel.provisioner import PROVISIONER_NAME, LauncherProvisioner
-from execd.waiting import first_of
+from execd.waiting import Occasion, first_of
 
 # Where a kernel of ours writes a byte once it has bound its sockets, and the variable that tells it so.
 _ANNOUNCING_FD = 3
@@ -101,7 +101,7 @@ class KernelProcess:
         """`announcement` is the read end of a pipe that the kernel writes to when it has bound its sockets, -1 where
         it does not do that."""
         self.pid = started.pid
-        self.dead = anyio.Event()
+        self.dead = Occasion()
         self.exit_code: int | None = None
         self.oom = False
         self._started = started
@@ -141,7 +141,7 @@ class KernelProcess:
     async def bound(self, connection: Connection) -> None:
         """Return once the kernel has bound its sockets, or is dead."""
         if self._announcement >= 0:
-            announced = anyio.Event()
+            announced = Occasion()
             loop = asyncio.get_running_loop()
             loop.add_reader(self._announcement, announced.set)
             try:

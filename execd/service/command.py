@@ -21,7 +21,7 @@ from execd.service.context import SERVICE_ENDED
 from execd.service.execution import Execution
 from execd.service.input_pipe import InputPipe
 from execd.service.run import OUT_OF_MEMORY, Ending
-from execd.waiting import first_of
+from execd.waiting import Occasion, first_of
 
 log = structlog.get_logger(__name__)
 
@@ -66,9 +66,9 @@ class Command:
         self.alone = bool(execution.origin.detail.get(ALONE))
         """Whether what it leaves running ends with it, and it is not asked before it is killed."""
         self._rung: Rung | None = None
-        self._leaving = anyio.Event()
+        self._leaving = Occasion()
         self._left = anyio.Event()
-        self._closing = anyio.Event()
+        self._closing = Occasion()
         self._ending = SERVICE_ENDED
 
     @classmethod

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
-
-import anyio
 
 from execd.events import (
     Complete,
@@ -26,6 +24,7 @@ from execd.service.budget import OutputBudget
 from execd.service.failures import shortened
 from execd.service.journal import MEMORY_BYTES, Journal, Slice
 from execd.service.tail import EVENT_OVERHEAD, byte_size
+from execd.waiting import Occasion
 
 DEFAULT_SANDBOX = "default"
 DEFAULT_TENANT = "default"
@@ -173,9 +172,9 @@ class Execution:
         """Is told of each event of the running code before it is journaled, and of the end before that is."""
         self.clock_changed: Callable[[], None] = _nothing
         """Is called when its time stands still, and when that goes on."""
-        self.cancel_requested = anyio.Event()
-        self.ended = anyio.Event()
-        self.parked = anyio.Event()
+        self.cancel_requested = Occasion()
+        self.ended = Occasion()
+        self.parked = Occasion()
         """Set while it waits until somebody has approved."""
         self._budget = budget
         self._on_end = on_end
@@ -245,7 +244,7 @@ class Execution:
         self._become(Status.QUEUED if self.started_at is None else Status.RUNNING)
         self._parked_ms, self._parked_at = self.parked_ms(), None
         self.origin.detail[_PARKED] = [self._parked_ms, None]
-        self.parked = anyio.Event()
+        self.parked = Occasion()
         self.journal.append(StatusChanged(self.status.value))
         self.clock_changed()
 
@@ -339,7 +338,7 @@ class Execution:
             self.journal.note()
         self.cancel_requested.set()
 
-    def follow(self, after: int = 0) -> AsyncIterator[Slice]:
+    def follow(self, after: int = 0) -> AsyncGenerator[Slice, None]:
         """The journal's records after the seq `after`, as they come."""
         return self.journal.follow(after)
 

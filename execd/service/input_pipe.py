@@ -9,7 +9,7 @@ from collections.abc import Callable
 import anyio
 
 from execd.errors import InputClosed
-from execd.waiting import first_of
+from execd.waiting import Occasion, first_of
 
 
 class InputPipe:
@@ -23,7 +23,7 @@ class InputPipe:
         os.set_blocking(self._fd, False)
         self.on_close: Callable[[], None] = lambda: None
         self._turn = anyio.Lock()
-        self._closed = anyio.Event()
+        self._closed = Occasion()
 
     @property
     def ours(self) -> int:
@@ -66,7 +66,7 @@ class InputPipe:
 
     async def _writable(self) -> None:
         loop = asyncio.get_running_loop()
-        ready = anyio.Event()
+        ready = Occasion()
         loop.add_writer(self._fd, ready.set)
         try:
             await first_of(ready, self._closed)

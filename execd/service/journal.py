@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -193,7 +193,7 @@ class Journal:
                 return until(found, told)
         return until(self._in_memory(after, most), told)
 
-    async def follow(self, after: int = 0) -> AsyncIterator[Slice]:
+    async def follow(self, after: int = 0) -> AsyncGenerator[Slice, None]:
         """Records after `after` as they come, until the terminal one; from that one on, the late ones so far. Ends
         early where what should be there has been removed."""
         late_only = self._over(after)

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-import anyio
 from anyio import to_thread
 
 from execd.errors import FreezeUnavailable, NotOffered
@@ -32,6 +31,7 @@ from execd.service.packages import SHARED_PACKAGES
 from execd.service.proxy import machine_socket
 from execd.service.record import SandboxRecord
 from execd.settings import Settings
+from execd.waiting import Occasion
 from execd.warden.client import Enclosure
 from execd.warden.keeper import Keeper
 
@@ -55,7 +55,7 @@ class Place(Protocol):
         """Starts processes in the sandbox."""
 
     @property
-    def lost(self) -> anyio.Event:
+    def lost(self) -> Occasion:
         """Set when it has ended without being closed, and everything in it."""
 
     @property
@@ -125,7 +125,7 @@ class MachinePlace:
         return self.enclosure
 
     @property
-    def lost(self) -> anyio.Event:
+    def lost(self) -> Occasion:
         """Set when the warden has ended."""
         return self.enclosure.lost
 

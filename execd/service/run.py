@@ -151,10 +151,8 @@ class Run:
         with anyio.move_on_after(_KNOWN_SECONDS):
             while not (self._request.known or self._kernel.process.dead.is_set()):
                 self._wake.clear()
-                async with anyio.create_task_group() as group:
-                    group.start_soon(self._wake_when, self._kernel.process.dead)
+                with self._kernel.process.dead.telling(self._wake.set):
                     await self._wake.wait()
-                    group.cancel_scope.cancel()
         if self._request.never:
             return False
         if self._execution.journal.ended:
@@ -168,12 +166,9 @@ class Run:
         return True
 
     async def _see_through(self, cpu_before: float | None) -> None:
-        self._execution.clock_changed = self._wake.set
-        async with anyio.create_task_group() as group:
-            group.start_soon(self._wake_when, self._kernel.process.dead)
-            group.start_soon(self._wake_when, self._execution.cancel_requested)
+        wake = self._execution.clock_changed = self._wake.set
+        with self._kernel.process.dead.telling(wake), self._execution.cancel_requested.telling(wake):
             await self._until_over()
-            group.cancel_scope.cancel()
         self._execution.number((self._request.reply or {}).get("execution_count"))
         await self._finish(cpu_before)
 
@@ -220,10 +215,6 @@ class Run:
         pause = None if until is None else max(until - time.monotonic(), 0)
         with anyio.move_on_after(pause):
             await self._wake.wait()
-
-    async def _wake_when(self, event: anyio.Event) -> None:
-        await event.wait()
-        self._wake.set()
 
     async def _climb(self, cause: Cause) -> None:
         self._cause = cause

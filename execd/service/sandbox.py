@@ -46,6 +46,7 @@ from execd.service.warm import WarmKernels
 from execd.service.watch import Watches
 from execd.service.workspace import Workspace
 from execd.settings import Settings
+from execd.waiting import Occasion
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ class Sandbox:
     registry: Registry
     mark: str
     part_uploads: PartUploads = field(default_factory=PartUploads)
-    gone: anyio.Event = field(default_factory=anyio.Event)
+    gone: Occasion = field(default_factory=Occasion)
     _touched_at: int = field(default_factory=now_ms)
     _visitors: int = 0
     _keyed: anyio.Lock = field(default_factory=anyio.Lock)

@@ -45,6 +45,7 @@ from execd.service.users import Users
 from execd.service.walls import Walls
 from execd.service.watchdog import Watchdog, Watched
 from execd.settings import Settings
+from execd.waiting import Occasion
 from execd.warden.client import Enclosure
 from execd.warden.keeper import Keeper
 
@@ -78,7 +79,7 @@ class WalledPlace:
         return self.enclosure
 
     @property
-    def lost(self) -> anyio.Event:
+    def lost(self) -> Occasion:
         """Set when it has ended without being closed."""
         return self.enclosure.lost
 

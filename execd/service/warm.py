@@ -19,7 +19,7 @@ import structlog
 from execd.errors import KernelStartFailed
 from execd.kernel.kernel import Kernel
 from execd.kernel.kernelspec import KernelSpec
-from execd.waiting import first_of
+from execd.waiting import Occasion, first_of
 
 log = structlog.get_logger(__name__)
 
@@ -53,7 +53,7 @@ class WarmKernels:
         self._tasks = tasks
         self._quiet = quiet
         self._like: Like | None = None
-        self._asked = anyio.Event()
+        self._asked = Occasion()
         self._scope: anyio.CancelScope | None = None
         self._ended = anyio.Event()
         self._open = most > 0
@@ -101,7 +101,7 @@ class WarmKernels:
         await first_of(self._asked, *(kernel.process.dead for kernel in self.waiting))
         asked = True
         while asked:
-            self._asked = anyio.Event()
+            self._asked = Occasion()
             with anyio.move_on_after(self._quiet):
                 await self._asked.wait()
             asked = self._asked.is_set()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
@@ -47,7 +47,7 @@ class Watches:
     def __len__(self) -> int:
         return len(self._open)
 
-    async def start(self, folder: PurePath, recursive: bool) -> AsyncIterator[Slice]:
+    async def start(self, folder: PurePath, recursive: bool) -> AsyncGenerator[Slice, None]:
         """Watch a folder; when this returns, no later change is missed. The records are encoded events: `init`, then
         the changes. They end when the folder is gone, or with `close`.
 
@@ -109,7 +109,7 @@ class Watches:
         return self._root.is_there(PurePath(path))
 
 
-async def _chained(first: Slice, rest: AsyncGenerator[Slice, None]) -> AsyncIterator[Slice]:
+async def _chained(first: Slice, rest: AsyncGenerator[Slice, None]) -> AsyncGenerator[Slice, None]:
     async with aclosing(rest):
         yield first
         async for found in rest:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, Select, bindparam, delete, false, func, insert, select, update
@@ -83,15 +83,12 @@ class Removed:
 
 def add(connection: Connection, row: ExecutionRow) -> None:
     """Insert a new one."""
-    values = asdict(row)
-    del values["number"]
-    connection.execute(_INSERT, values)
+    connection.execute(_INSERT, {name: getattr(row, name) for name in _GIVEN})
 
 
 def change(connection: Connection, execution_id: str, values: Mapping[str, Any]) -> bool:
     """Set columns of one; False where there is none any more."""
-    done = connection.execute(update(executions).where(executions.c.id == execution_id).values(**values))
-    return done.rowcount > 0
+    return connection.execute(_UPDATE, {"wanted": execution_id, **values}).rowcount > 0
 
 
 def check(connection: Connection) -> None:
@@ -196,5 +193,8 @@ def row_of(found: RowMapping) -> ExecutionRow:
 
 _AT_ONCE = 500
 _FIELDS = tuple(column.name for column in fields(ExecutionRow))
+_GIVEN = tuple(name for name in _FIELDS if name != "number")
+# Made once: making a statement takes longer than carrying it out.
 _INSERT = insert(executions)
+_UPDATE = update(executions).where(executions.c.id == bindparam("wanted"))
 _GET = select(executions).where(executions.c.id == bindparam("wanted"))

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Select, delete, func, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, delete, func, insert, select, update
 
 from execd.store.tables import keys, tenants, usage
 
@@ -102,8 +102,7 @@ def any_key(connection: Connection) -> bool:
 
 def spend(connection: Connection, tenant: str, day: str, cpu_ms: int) -> None:
     """Add to what a tenant has used on a day."""
-    mine = (usage.c.tenant == tenant) & (usage.c.day == day)
-    if not connection.execute(update(usage).where(mine).values(cpu_ms=usage.c.cpu_ms + cpu_ms)).rowcount:
+    if not connection.execute(_SPEND, {"whose": tenant, "when": day, "more": cpu_ms}).rowcount:
         connection.execute(insert(usage).values(tenant=tenant, day=day, cpu_ms=cpu_ms))
 
 
@@ -130,3 +129,8 @@ def _held() -> Select[Any]:
 
 
 _HELD = _held()
+_SPEND = (
+    update(usage)
+    .where(usage.c.tenant == bindparam("whose"), usage.c.day == bindparam("when"))
+    .values(cpu_ms=usage.c.cpu_ms + bindparam("more"))
+)

@@ -33,6 +33,7 @@ from execd.isolation.launch import Exit, Launch
 from execd.isolation.plan import Mode, Plan
 from execd.isolation.probe import Facts
 from execd.isolation.usage import Usage
+from execd.waiting import Occasion
 from execd.warden.enclosures import plan_of
 from execd.warden.line import Line, connect, exit_of, fds_of, request_of, result_of
 from execd.warden.protocol import VERSION, Message, close_all, receive, send
@@ -118,7 +119,7 @@ class Enclosure:
     def __init__(self, warden: Warden, plan: Plan, root: int, children: Sequence[Child] = ()) -> None:
         self.plan = plan
         self.root = root
-        self.lost = anyio.Event()
+        self.lost = Occasion()
         self.children = list(children)
         """What an earlier client had started in it and still ran, or was held, when it was adopted."""
         self._warden = warden
@@ -193,7 +194,7 @@ class Warden:
     pid namespace, what its children had started themselves has not: the service kills that by its marks."""
 
     def __init__(self, folder: Path, listening: socket.socket, line: Line) -> None:
-        self.lost = anyio.Event()
+        self.lost = Occasion()
         self.pid = 0
         self.enclosures: dict[str, Enclosure] = {}
         """The sandboxes that are open, those that were adopted too, by their ids."""

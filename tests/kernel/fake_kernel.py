@@ -18,6 +18,7 @@ from execd.kernel.kernelspec import KernelSpec
 from execd.kernel.messages import Message
 from execd.kernel.request import Emit, ExecuteRequest, PendingRequest
 from execd.kernel.trace import KernelTrace, Trace
+from execd.waiting import Occasion
 
 SPEC = KernelSpec("python", "Python", ("python",), (), Path("/nowhere"))
 
@@ -70,7 +71,7 @@ class FakeProcess:
     """The process of a fake kernel."""
 
     def __init__(self) -> None:
-        self.dead = anyio.Event()
+        self.dead = Occasion()
         self.exit_code: int | None = None
         self.oom = False
 

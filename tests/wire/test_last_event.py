@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 import anyio
 import anyio.lowlevel
@@ -36,7 +36,7 @@ class WatchedPings(ServerSentEvents):
             await anyio.lowlevel.checkpoint()
 
 
-async def _records(*slices: Slice) -> AsyncIterator[Slice]:
+async def _records(*slices: Slice) -> AsyncGenerator[Slice, None]:
     for found in slices:
         yield found
 
@@ -50,7 +50,7 @@ async def _never() -> Message:
 @pytest.mark.parametrize("slices", [(INIT, OUTPUT, END), (END,)], ids=["whole", "resumed"])
 async def test_no_ping_follows_the_terminal_event(slices: tuple[Slice, ...]) -> None:
     framing = WatchedPings()
-    response = event_stream(_records(*slices), framing, 0.001, 0, {})
+    response = event_stream(_records(*slices), framing, 0.001, {})
     sent: list[bytes] = []
 
     async def send(message: Message) -> None:
@@ -66,7 +66,7 @@ async def test_no_ping_follows_the_terminal_event(slices: tuple[Slice, ...]) -> 
 @pytest.mark.anyio
 async def test_the_terminal_event_does_not_overtake_a_ping_that_waits_for_a_slow_client() -> None:
     framing = WatchedPings()
-    response = event_stream(_records(INIT, OUTPUT, END), framing, 0.001, 0, {})
+    response = event_stream(_records(INIT, OUTPUT, END), framing, 0.001, {})
     written: list[bytes] = []
     writable = anyio.Event()
 

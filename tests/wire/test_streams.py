@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from typing import Any
 
 import anyio
@@ -46,12 +46,12 @@ def slices_of(records: list[bytes], size: int) -> list[Slice]:
 async def stream(slices: list[Slice], framing: Framing) -> AsyncIterator[bytes]:
     """The bytes of an answer, chunk by chunk, as a server would send them."""
 
-    async def records() -> AsyncIterator[Slice]:
+    async def records() -> AsyncGenerator[Slice, None]:
         for found in slices:
             yield found
 
     sent: list[Message] = []
-    answer = event_stream(records(), framing, 1000, 0, {})
+    answer = event_stream(records(), framing, 1000, {})
 
     async def receive() -> Message:
         await anyio.sleep_forever()
@@ -152,7 +152,7 @@ async def test_pings_go_on_while_nothing_happens() -> None:
     pinged = anyio.Event()
     pings = 0
 
-    async def records() -> AsyncIterator[Slice]:
+    async def records() -> AsyncGenerator[Slice, None]:
         yield Slice(1, records_of([Stdout("a")]))
         await pinged.wait()
 
@@ -167,7 +167,7 @@ async def test_pings_go_on_while_nothing_happens() -> None:
             pinged.set()
 
     with anyio.fail_after(20):
-        await event_stream(records(), ServerSentEvents(), 0.01, 0, {})(SCOPE, receive, send)
+        await event_stream(records(), ServerSentEvents(), 0.01, {})(SCOPE, receive, send)
     assert pings >= 4
 
 
@@ -175,7 +175,7 @@ async def test_a_client_that_leaves_ends_the_stream_and_nothing_else() -> None:
     left = anyio.Event()
     closed = anyio.Event()
 
-    async def records() -> AsyncIterator[Slice]:
+    async def records() -> AsyncGenerator[Slice, None]:
         try:
             yield Slice(1, records_of([Stdout("a")]))
             await anyio.sleep_forever()
@@ -191,17 +191,17 @@ async def test_a_client_that_leaves_ends_the_stream_and_nothing_else() -> None:
             left.set()
 
     with anyio.fail_after(20):
-        await event_stream(records(), ServerSentEvents(), 1000, 0, {})(SCOPE, receive, send)
+        await event_stream(records(), ServerSentEvents(), 1000, {})(SCOPE, receive, send)
         await closed.wait()
 
 
 def test_the_headers_keep_proxies_from_holding_it_back() -> None:
-    async def nothing() -> AsyncIterator[Slice]:
+    async def nothing() -> AsyncGenerator[Slice, None]:
         return
         yield
 
     async def headers() -> dict[str, str]:
-        return dict(event_stream(nothing(), ServerSentEvents(), 1, 0, {"EXECD-EXECUTION-ID": "run_1"}).headers)
+        return dict(event_stream(nothing(), ServerSentEvents(), 1, {"EXECD-EXECUTION-ID": "run_1"}).headers)
 
     found = anyio.run(headers)
     assert found["content-type"].startswith("text/event-stream")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -55,8 +55,8 @@ def _framing(request: Request) -> Framing:
     return framing_for(request.headers.get("user-agent", ""))
 
 
-def _stream(request: Request, execution: Execution, records: AsyncIterator[Slice], framing: Framing) -> Response:
+def _stream(request: Request, execution: Execution, records: AsyncGenerator[Slice, None], framing: Framing) -> Response:
     settings = sandbox_of(request).settings
     headers = {EXECUTION_HEADER: execution.id}
-    grace, journal = settings.shutdown_grace, execution.journal
-    return event_stream(records, framing, settings.ping_interval, grace, headers, lambda: journal.left)
+    journal = execution.journal
+    return event_stream(records, framing, settings.ping_interval, headers, lambda: journal.left)

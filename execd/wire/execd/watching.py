@@ -21,7 +21,7 @@ async def watch_files(request: Request) -> Response:
     records = await sandbox.watches.start(folder, recursive)
     framing = framing_for(request.headers.get("user-agent", ""))
     settings = sandbox.settings
-    return event_stream(records, framing, settings.ping_interval, settings.shutdown_grace, {})
+    return event_stream(records, framing, settings.ping_interval, {})
 
 
 def _flag(given: str) -> bool:

@@ -65,9 +65,7 @@ def _stream(request: Request, execution: Execution, after: int = 0) -> Response:
     settings = sandboxes_of(request).settings
     framing = CodeFrames(execution, dress_of(request, execution))
     pause = keepalive_pause(settings.ping_interval)
-    return event_stream(
-        in_pieces(execution.follow(after)), framing, pause, settings.shutdown_grace, {RUN_HEADER: execution.id}
-    )
+    return event_stream(in_pieces(execution.follow(after)), framing, pause, {RUN_HEADER: execution.id})
 
 
 _ONE = "/{sandbox_id}/code"

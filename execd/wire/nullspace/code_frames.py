@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Any
 
 from anyio.lowlevel import checkpoint
@@ -37,12 +38,13 @@ def keepalive_pause(ping_interval: float) -> float:
     return min(ping_interval, LONGEST_PAUSE)
 
 
-async def in_pieces(slices: AsyncIterator[Slice]) -> AsyncIterator[Slice]:
+async def in_pieces(slices: AsyncGenerator[Slice, None]) -> AsyncGenerator[Slice, None]:
     """The same records, few at a time: making frames of them takes a while, and others have their turns in between."""
-    async for found in slices:
-        for start in range(0, len(found.records), _PIECE):
-            yield Slice(found.first + start, found.records[start : start + _PIECE])
-            await checkpoint()
+    async with aclosing(slices):
+        async for found in slices:
+            for start in range(0, len(found.records), _PIECE):
+                yield Slice(found.first + start, found.records[start : start + _PIECE])
+                await checkpoint()
 
 
 class CodeFrames:

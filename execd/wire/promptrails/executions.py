@@ -108,7 +108,7 @@ async def promptrails_stream(request: Request) -> Response:
         return whole_stream(frame(*end_of(execution)), {})
     settings = sandboxes_of(request).settings
     framing = ExecutionFrames(execution, newer=newer_of(request))
-    return event_stream(execution.follow(), framing, settings.ping_interval, settings.shutdown_grace, {})
+    return event_stream(execution.follow(), framing, settings.ping_interval, {})
 
 
 async def _decide(request: Request, *, approve: bool) -> Response:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
@@ -163,7 +163,7 @@ def test_comments_keep_it_alive(execution: Execution) -> None:
 async def test_many_records_leave_in_pieces_and_none_is_lost() -> None:
     records = [b"%d" % number for number in range(1, 1202)]
 
-    async def slices() -> AsyncIterator[Slice]:
+    async def slices() -> AsyncGenerator[Slice, None]:
         yield Slice(1, records[:1200])
         yield Slice(1201, records[1200:])
 
