@@ -10,9 +10,11 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, ClassVar
+
+from pydantic_core import to_json
 
 
 class Status(StrEnum):
@@ -109,9 +111,11 @@ class ServiceRestarted(Event):
 
 @dataclass(frozen=True, slots=True)
 class Output(Event):
-    """Text on one of the two streams, as the kernel sent it."""
+    """Text on one of the two streams, as the kernel sent it. `literal` is the text as JSON has it between quotes, in
+    ASCII, where it came so."""
 
     text: str
+    literal: bytes | None = field(default=None, compare=False, repr=False)
 
     def payload(self) -> dict[str, Any]:
         return {"text": self.text}
@@ -371,10 +375,26 @@ _encoder = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), allow_nan=
 
 def encode(event: Event, seq: int, timestamp: int) -> bytes:
     """The event as one line of ASCII JSON, without a line end. NaN and the infinities become null."""
+    if isinstance(event, Output) and event.literal is not None and not event.late:
+        head = b'{"type":"%b","seq":%d,"timestamp":%d,"text":"' % (event.type.encode(), seq, timestamp)
+        return b"".join((head, event.literal, b'"}'))
     fields: dict[str, Any] = {"type": event.type, "seq": seq, "timestamp": timestamp}
     if event.late:
         fields["late"] = True
     fields |= event.payload()
+    return _quickly(fields) or _in_ascii(fields)
+
+
+def _quickly(fields: dict[str, Any]) -> bytes | None:
+    # A quarter of the time of json, but not in ASCII where there is anything else.
+    try:
+        record = to_json(fields, inf_nan_mode="null")
+    except ValueError:
+        return None
+    return record if record.isascii() else None
+
+
+def _in_ascii(fields: dict[str, Any]) -> bytes:
     try:
         return _encoder.encode(fields).encode("ascii")
     except ValueError:

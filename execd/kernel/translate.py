@@ -6,7 +6,7 @@ User code can make its kernel say anything, so nothing is taken to have the type
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from execd.events import (
@@ -25,6 +25,7 @@ from execd.events import (
     Stdout,
 )
 from execd.kernel.messages import MalformedMessage, Message
+from execd.kernel.passing import passed_on
 
 Fields = dict[str, Any]
 
@@ -37,14 +38,20 @@ _CHECKPOINT = "\0execd_checkpoint:"
 
 def events_of(message: Message) -> list[Event]:
     """The events that a message stands for, in order; none for what clients need not know. Raises MalformedMessage."""
+    if message.type == "stream":
+        return list(_printed(message))
     translate = _TRANSLATIONS.get(message.type)
     return translate(message.content) if translate else []
 
 
-def _stream(content: Fields) -> list[Event]:
-    text = str(content.get("text", ""))
-    stream = Stderr if content.get("name") == "stderr" else Stdout
-    return [stream(text[start : start + _OUTPUT_PIECE]) for start in range(0, len(text), _OUTPUT_PIECE)]
+def _printed(message: Message) -> Iterable[Event]:
+    passed = passed_on(message.content_frame, _OUTPUT_PIECE)
+    if passed is not None:
+        stream = Stderr if passed.name == "stderr" else Stdout
+        return (stream(text, literal) for text, literal in passed.pieces)
+    text = str(message.content.get("text", ""))
+    stream = Stderr if message.content.get("name") == "stderr" else Stdout
+    return (stream(text[start : start + _OUTPUT_PIECE]) for start in range(0, len(text), _OUTPUT_PIECE))
 
 
 def _execute_result(content: Fields) -> list[Event]:
@@ -112,7 +119,6 @@ def _report(content: Fields) -> list[Event]:
 
 
 _TRANSLATIONS: dict[str, Callable[[Fields], list[Event]]] = {
-    "stream": _stream,
     "execute_result": _execute_result,
     "display_data": _display_data,
     "update_display_data": _update_display_data,
