@@ -224,6 +224,16 @@ class BashKernel:
         finally:
             shell.child.signal_leader(signal.SIGCONT)
 
+    def hold(self) -> None:
+        """Read no more of what the code writes until `go_on`."""
+        for shell in self.process.shells:
+            shell.child.hold()
+
+    def go_on(self) -> None:
+        """Read what it writes."""
+        for shell in self.process.shells:
+            shell.child.go_on()
+
     def nudge(self) -> None:
         """Nothing: a shell notices a signal as soon as what it waits for has ended."""
 

@@ -40,6 +40,7 @@ class Channel:
         self._held = held
         self._codec = codec
         self._deliver = deliver
+        self._on_hold = False
         self._loop = asyncio.get_running_loop()
         self._fd: int = socket.FD
         self._loop.add_reader(self._fd, self.drain)
@@ -58,7 +59,7 @@ class Channel:
     def drain(self) -> bool:
         """Deliver what has arrived, up to a bound a turn. Returns whether there was anything."""
         for count in range(_MESSAGES_PER_TURN):
-            if self._socket.closed:
+            if self._socket.closed or self._on_hold:
                 return False
             try:
                 frames = self._socket.recv_multipart(zmq.NOBLOCK)
@@ -67,6 +68,19 @@ class Channel:
             self._deliver_frames(frames)
         self._loop.call_soon(self.drain)
         return True
+
+    def hold(self) -> None:
+        """Deliver nothing until `go_on`: who sends must wait once the socket's queues are full."""
+        if not (self._on_hold or self._socket.closed):
+            self._on_hold = True
+            self._loop.remove_reader(self._fd)
+
+    def go_on(self) -> None:
+        """Deliver again, from the loop's next turn on."""
+        if self._on_hold and not self._socket.closed:
+            self._loop.add_reader(self._fd, self.drain)
+            self._loop.call_soon(self.drain)
+        self._on_hold = False
 
     def close(self) -> None:
         """Close the socket; nothing is delivered after. Safe to call twice."""

@@ -134,6 +134,16 @@ class ChildProcess:
         self.signal_group(signal.SIGKILL)
         kill_marked(self.marker)
 
+    def hold(self) -> None:
+        """Read no more of its output until `go_on`: it waits, once its pipes are full."""
+        for fd in self._streams:
+            self._loop.remove_reader(fd)
+
+    def go_on(self) -> None:
+        """Read its output. Nothing where it is not held."""
+        for fd in self._streams:
+            self._loop.add_reader(fd, self._pump, fd)
+
     def drop(self, *names: str) -> None:
         """Have these of the descriptors that are kept for it closed."""
         self._started.drop(*names)

@@ -60,6 +60,12 @@ class Interpreter(Protocol):
         """Run code; the pending request tells what becomes of it. `request` is what it is called, and what it can be
         asked for by a later service; "" makes a name."""
 
+    def hold(self) -> None:
+        """Read no more of what the code says until `go_on`: it waits, once what is between us is full."""
+
+    def go_on(self) -> None:
+        """Read what it says. Nothing where it is not held."""
+
     async def interrupt(self) -> None:
         """Ask the running code to stop; a second time, insist."""
 

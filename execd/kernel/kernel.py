@@ -173,6 +173,14 @@ class Kernel:
         assert self._followed is not None
         return self._followed.handed_to(emit, changed)
 
+    def hold(self) -> None:
+        """Read no more of what the code says until `go_on`."""
+        self._channels.iopub.hold()
+
+    def go_on(self) -> None:
+        """Read what it says."""
+        self._channels.iopub.go_on()
+
     async def interrupt(self) -> None:
         """Interrupt what runs, in the way that the kernelspec asks for."""
         if self.spec.interrupt_mode == "message":
@@ -207,6 +215,7 @@ class Kernel:
 
     async def last_words(self) -> None:
         """After the process died: wait until what it had still sent has been delivered, for half a second at most."""
+        self.go_on()
         deadline = anyio.current_time() + _LAST_WORDS_SECONDS
         heard = True
         while heard and anyio.current_time() < deadline:
@@ -215,6 +224,7 @@ class Kernel:
 
     def leave(self) -> None:
         """Listen to it no more, and leave it to a later service. What it says from then on it keeps for that one."""
+        self.go_on()
         drains = _LAST_DRAINS
         while drains and self._channels.drain():
             drains -= 1

@@ -252,6 +252,8 @@ class Command:
     def _emit(self, stream: str, text: str) -> None:
         if text:
             self.execution.emit(Stdout(text) if stream == "stdout" else Stderr(text))
+            if self._child is not None:
+                self.execution.pace(self._child)
 
 
 def _signal_name(number: int) -> str:

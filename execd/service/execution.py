@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 from execd.events import (
     Complete,
@@ -82,6 +82,16 @@ def _nothing() -> None:
 def monotonic_ms() -> int:
     """Milliseconds of a clock that nobody sets."""
     return time.monotonic_ns() // 1_000_000
+
+
+class Source(Protocol):
+    """Where events come from."""
+
+    def hold(self) -> None:
+        """Take no more from there until `go_on`. Safe to call twice."""
+
+    def go_on(self) -> None:
+        """Take what comes. Nothing where it is not held."""
 
 
 class IllegalTransition(Exception):
@@ -265,6 +275,12 @@ class Execution:
             self.journal.append(admitted)
         if self.journal.storage_failed and self.journal.in_memory > MEMORY_BYTES and not self._budget.exhausted:
             self._budget.exhaust()
+
+    def pace(self, source: Source) -> None:
+        """Let the source of its events wait while the journal is full."""
+        if self.journal.full:
+            source.hold()
+            self.journal.when_room(source.go_on)
 
     def finish(self, complete: Complete, made: Sequence[Event] = ()) -> None:
         """The one end. Journals what the budget kept of the tail and the error, what was made of the run since, then

@@ -5,8 +5,8 @@
                     └───────────── follow(after=seq) ─────────────────────┘
 
 A record is one encoded event (see execd.events). Memory stays bounded whatever is appended and however slowly it is
-read. Readers are independent of each other and of the writer; each keeps only its cursor, the seq of the last record
-that it has seen.
+read or kept: who writes is to wait while the journal is `full`. Readers are independent of each other and of the
+writer; each keeps only its cursor, the seq of the last record that it has seen.
 
 Three things are told to nobody before they are kept: that the execution exists (the first record), how it ended (the
 terminal one and what follows), and a seq beyond those that are reserved. A service that takes over after a sudden end
@@ -29,6 +29,8 @@ SEGMENT_BYTES = 256 * 1024
 MEMORY_BYTES = 1024 * 1024
 ENDED_MEMORY_BYTES = 16 * 1024
 PRESSING_BYTES = 1024 * 1024
+FULL_BYTES = 4 * PRESSING_BYTES
+OVERFULL_BYTES = 4 * FULL_BYTES
 RESERVED = 65536
 """How many seqs beyond those that are kept may be told to readers."""
 
@@ -101,6 +103,8 @@ class Journal:
         self._kept_seq = 0
         self._taken_seq = 0
         self._untaken_bytes = 0
+        self._taken_bytes = 0
+        self._room: list[Callable[[], None]] = []
         self._news: anyio.Event | None = None
 
     @classmethod
@@ -119,8 +123,26 @@ class Journal:
 
     @property
     def pressing(self) -> bool:
-        """Whether more waits to be taken than should."""
+        """Whether so much waits to be taken that it should be now."""
         return self._untaken_bytes > PRESSING_BYTES
+
+    @property
+    def full(self) -> bool:
+        """Whether so much is not kept yet that nothing more should come."""
+        return self._unkept_bytes > FULL_BYTES
+
+    @property
+    def overfull(self) -> bool:
+        """Whether more has come all the same."""
+        return self._unkept_bytes > OVERFULL_BYTES
+
+    @property
+    def _unkept_bytes(self) -> int:
+        return 0 if self._shelf is None or self.storage_failed else self._untaken_bytes + self._taken_bytes
+
+    def when_room(self, call: Callable[[], None]) -> None:
+        """Call this, once, when it is not full any more, or cannot be kept anyway."""
+        self._room.append(call)
 
     @property
     def safe_seq(self) -> int:
@@ -164,21 +186,27 @@ class Journal:
             if segment.end > first:
                 records += segment.records[max(first - segment.first, 0) :]
         self._taken_seq = self.last_seq
+        self._taken_bytes += self._untaken_bytes
         self._untaken_bytes = 0
         return Slice(self.last_seq + 1 - len(records), records)
 
     def kept(self, seq: int) -> None:
         """The records up to this one are kept now."""
         self._kept_seq = max(seq, self._kept_seq)
+        if self._kept_seq >= self._taken_seq:
+            self._taken_bytes = 0
         self.storage_failed = False
         self._drop()
         self._tell()
+        self._tell_of_room()
 
     def not_kept(self) -> None:
         """What was taken is not kept; it is to be taken again."""
         self._taken_seq = self._kept_seq
+        self._taken_bytes = 0
         self.storage_failed = True
         self._tell()
+        self._tell_of_room()
 
     async def read(self, after: int, most: int = MEMORY_BYTES) -> Slice:
         """Records after the seq `after`, cut after about `most` bytes but never empty if there are any, and they have
@@ -257,6 +285,12 @@ class Journal:
         room, least = (ENDED_MEMORY_BYTES, 0) if over else (MEMORY_BYTES, 2)
         while len(self._segments) > least and self.in_memory > room and self._segments[0].end - 1 <= self._kept_seq:
             self.in_memory -= self._segments.popleft().size
+
+    def _tell_of_room(self) -> None:
+        if not self.full:
+            calls, self._room = self._room, []
+            for call in calls:
+                call()
 
     def _tell(self) -> None:
         if self._news is not None:

@@ -85,7 +85,7 @@ class ExecutionShelf:
         if self.execution is None:
             return
         self._recorder.note(self.execution)
-        if self.execution.journal.pressing:
+        if self.execution.journal.overfull:
             self._recorder.catch_up()
 
     async def read(self, after: int, most: int) -> Slice:
@@ -127,7 +127,7 @@ class Recorder:
         """There is something new of it."""
         self._dirty[execution.id] = execution
         self._wake.set()
-        if execution.journal.ended:
+        if execution.journal.ended or execution.journal.pressing:
             self._urgent.set()
 
     async def run(self) -> None:
@@ -161,8 +161,8 @@ class Recorder:
             self._kept(load, announced)
 
     def catch_up(self) -> None:
-        """Bring all that is noted before anything else happens: more comes than would be brought in time, and memory
-        is to stay bounded."""
+        """Bring all that is noted before anything else happens: more comes than would be brought in time, from who does
+        not wait, and memory is to stay bounded."""
         if self._flying is not None and self._flying.exception() is not None:
             return
         load = self._take()

@@ -192,7 +192,7 @@ class Run:
 
     def _facts(self) -> Facts:
         now = time.monotonic()
-        if self._request.half_ended and self._half_ended_since is None:
+        if self._request.half_ended and self._half_ended_since is None and not self._execution.journal.full:
             self._half_ended_since = now
         return Facts(
             now=now,
@@ -243,6 +243,17 @@ class Run:
         self._execution.emit(event)
         if self._execution.journal.last_seq > before:
             self._harvest.see(event, self._execution.journal.last_seq)
+        self._execution.pace(self)
+
+    def hold(self) -> None:
+        """Let the kernel's output wait. That its end is behind that is no reason to give up on it."""
+        self._kernel.hold()
+        self._half_ended_since = None
+
+    def go_on(self) -> None:
+        """Take it again."""
+        self._kernel.go_on()
+        self._wake.set()
 
     async def _finish(self, cpu_before: float | None) -> None:
         ending = self._ending()

@@ -147,6 +147,12 @@ class FakeKernel:
         self.request.emit, self.request.changed = emit, changed
         return self.request
 
+    def hold(self) -> None:
+        self.heard.append("hold")
+
+    def go_on(self) -> None:
+        self.heard.append("go_on")
+
     def nudge(self) -> None:
         self.stimulate("nudge")
 

@@ -90,3 +90,31 @@ async def test_what_is_sent_has_an_id_and_is_signed(wire: Wire) -> None:
         "kernel_info_request",
         {"a": 1},
     )
+
+
+async def test_while_it_is_held_nothing_is_delivered_and_then_everything(wire: Wire) -> None:
+    texts: list[str] = []
+
+    def deliver(message: Message) -> None:
+        texts.append(message.content["text"])
+        if texts[-1] == "hold":
+            channel.hold()
+            channel.hold()
+
+    channel = Channel(wire.ours, Codec(KEY), deliver)
+    for text in ("hold", "1", "2"):
+        wire.say(text)
+    await anyio.sleep(0.05)
+    assert not channel.drain()
+    assert texts == ["hold"]
+    channel.go_on()
+    channel.go_on()
+    with anyio.fail_after(20):
+        while texts != ["hold", "1", "2"]:  # noqa: ASYNC110 - the channel tells of no such moment
+            await anyio.sleep(0.001)
+    wire.say("hold")
+    with anyio.fail_after(20):
+        while texts[-1] != "hold":  # noqa: ASYNC110 - the same
+            await anyio.sleep(0.001)
+    channel.close()
+    channel.go_on()

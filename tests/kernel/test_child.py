@@ -114,6 +114,20 @@ def descriptors() -> list[str]:
     return sorted(entry.name for entry in Path("/proc/self/fd").iterdir())
 
 
+async def test_output_that_is_held_is_read_later_and_whole(start: Starter) -> None:
+    child = start.python("import sys; print('first', flush=True); sys.stdout.write('x' * 3_000_000); print('last')")
+    await start.heard.until(b"first\n")
+    child.hold()
+    child.hold()
+    so_far = len(start.heard.stdout)
+    await anyio.sleep(0.05)
+    assert len(start.heard.stdout) == so_far
+    assert not child.exited.is_set()
+    child.go_on()
+    await start.heard.until_ended()
+    assert start.heard.stdout == b"first\n" + b"x" * 3_000_000 + b"last\n"
+
+
 class TestTheEnd:
     @pytest.mark.parametrize("code", [0, 1, 77, 255])
     async def test_the_exit_code(self, start: Starter, code: int) -> None:

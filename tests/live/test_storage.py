@@ -6,7 +6,7 @@ import os
 import sqlite3
 import subprocess
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import httpx
@@ -138,3 +138,26 @@ def test_a_disk_that_becomes_read_only(small_disk: Path) -> None:
         refused = client.post("/code", json=body_of("1"))
         assert refused.status_code == 507, refused.text
         assert fetch(client, first[0]["execution_id"])[-1]["status"] == "succeeded"
+
+
+LOUD = """
+input()
+for number in range(300):
+    print(f"{number:_>100000}", flush=True)
+"""
+
+
+def test_output_waits_for_a_store_that_is_slow_and_nobody_else_does(tmp_path: Path) -> None:
+    with running_service(tmp_path) as service, service.client() as client:
+        with running(client, LOUD, allow_stdin=True) as stream:
+            stream.until(is_a("input_request"))
+            with closing(sqlite3.connect(service.data_dir / FILE, isolation_level=None)) as other:
+                other.execute("BEGIN IMMEDIATE")
+                client.post(f"/code/executions/{stream.execution_id}/input", json={"value": ""}).raise_for_status()
+                stream.until(lambda event: "_30" in event.get("text", ""))
+                for _ in range(20):
+                    assert client.get("/ping", timeout=4).status_code == 200
+                other.execute("ROLLBACK")
+            events = stream.rest()
+        assert text_of(events) == "".join(f"{number:_>100000}\n" for number in range(300))
+        assert end_of([event for event in events if event["type"] != "ping"]) == SUCCEEDED

@@ -34,6 +34,15 @@ def _bounds() -> Iterator[None]:
 
 
 @pytest.fixture
+def full_at_once() -> Iterator[None]:
+    """A journal is full with a record or two."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "FULL_BYTES", 300)
+        patch.setattr(module, "OVERFULL_BYTES", 1000)
+        yield
+
+
+@pytest.fixture
 def journal() -> Journal:
     """One without a store."""
     return Journal()
@@ -326,3 +335,40 @@ class TestMemory:
             shelf.take(journal)
             journal.append(late(SEGMENT // 2))
         assert seqs(Slice(1, read_all(journal))) == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.usefixtures("full_at_once")
+def test_it_is_full_until_what_it_has_is_kept() -> None:
+    journal, told = Journal(MemoryShelf()), []
+    journal.append(text(200))
+    assert not journal.full
+    journal.append(text(200))
+    assert (journal.full, journal.overfull) == (True, False)
+    journal.when_room(lambda: told.append("room"))
+    taken = journal.unkept()
+    journal.append(text(200))
+    journal.kept(taken.last - 1)
+    assert (journal.full, told) == (True, [])
+    journal.kept(taken.last)
+    assert (journal.full, told) == (False, ["room"])
+    journal.kept(taken.last)
+    assert told == ["room"]
+
+
+@pytest.mark.usefixtures("full_at_once")
+def test_nobody_waits_for_a_store_that_takes_nothing() -> None:
+    journal, told = Journal(MemoryShelf()), []
+    journal.append(text(1000))
+    assert journal.overfull
+    journal.when_room(lambda: told.append("room"))
+    journal.unkept()
+    journal.not_kept()
+    assert (journal.full, told) == (False, ["room"])
+    journal.append(text(1000))
+    assert not journal.full
+
+
+@pytest.mark.usefixtures("full_at_once")
+def test_one_without_a_store_is_never_full(journal: Journal) -> None:
+    journal.append(text(1000))
+    assert not journal.full
