@@ -75,6 +75,9 @@ class Launcher(Protocol):
         name is searched for on the PATH of `env`. Raises OSError with the errno of what failed: ENOENT for a program
         or a folder that is not there, EACCES, EAGAIN for too many processes."""
 
+    async def begin(self, wanted: Launch) -> Started:
+        """The same, while others go on."""
+
     async def fork_kernel(self, wanted: Launch) -> Started:
         """Start a Python kernel, whose `argv` is a Python, the kernel's script and its arguments, as a fork of the
         zygote that has this Python. Raises OSError."""
@@ -89,6 +92,17 @@ def launch_first(launcher: Launcher, ways: Iterable[Launch]) -> Started:
         except FileNotFoundError:
             continue
     return launcher.launch(last)
+
+
+async def begin_first(launcher: Launcher, ways: Iterable[Launch]) -> Started:
+    """The same, while others go on."""
+    *others, last = ways
+    for wanted in others:
+        try:
+            return await launcher.begin(wanted)
+        except FileNotFoundError:
+            continue
+    return await launcher.begin(last)
 
 
 def what_failed(error: OSError) -> str:

@@ -11,11 +11,11 @@ import contextlib
 import fcntl
 import os
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 
-from execd.isolation.launch import Exit, Launch, Launcher, Started, launch_first
+from execd.isolation.launch import Exit, Launch, Launcher, Started, begin_first, launch_first
 from execd.kernel.tree import MARKER, kill_marked
 from execd.waiting import Occasion
 
@@ -91,8 +91,24 @@ class ChildProcess:
         *,
         lasting: bool = False,
     ) -> ChildProcess:
-        """Start one, in a session of its own. Raises OSError."""
-        started, streams = _launch(launcher, spec)
+        """Start one, in a session of its own; others wait meanwhile. Raises OSError."""
+        with _laid_out(spec) as (ways, streams):
+            started = launch_first(launcher, ways)
+        return cls(started, streams, spec.marker, on_output, on_exit, lasting=lasting)
+
+    @classmethod
+    async def begin(
+        cls,
+        launcher: Launcher,
+        spec: ChildSpec,
+        on_output: OnOutput,
+        on_exit: Callable[[], None] | None = None,
+        *,
+        lasting: bool = False,
+    ) -> ChildProcess:
+        """The same, while others go on. Raises OSError."""
+        with _laid_out(spec) as (ways, streams):
+            started = await begin_first(launcher, ways)
         return cls(started, streams, spec.marker, on_output, on_exit, lasting=lasting)
 
     @classmethod
@@ -207,13 +223,15 @@ class ChildProcess:
         self._release_if_over()
 
 
-def _launch(launcher: Launcher, spec: ChildSpec) -> tuple[Started, dict[int, str]]:
+@contextlib.contextmanager
+def _laid_out(spec: ChildSpec) -> Iterator[tuple[list[Launch], dict[int, str]]]:
+    """The ways to launch it, and the ends of its output, which are the caller's when the block has ended well."""
     stdout, stdout_end = _pipe()
     stderr, stderr_end = (stdout, stdout_end) if spec.merge_stderr else _pipe()
     streams = {stdout: "stdout"} if spec.merge_stderr else {stdout: "stdout", stderr: "stderr"}
     stdin = spec.stdin if isinstance(spec.stdin, int) else _given(spec.stdin)
     try:
-        started = _start(launcher, spec, {0: stdin, 1: stdout_end, 2: stderr_end}, streams)
+        yield _ways(spec, {0: stdin, 1: stdout_end, 2: stderr_end}, streams), streams
     except BaseException:
         for fd in streams:
             os.close(fd)
@@ -221,10 +239,9 @@ def _launch(launcher: Launcher, spec: ChildSpec) -> tuple[Started, dict[int, str
     finally:
         for fd in {stdout_end, stderr_end, stdin} - {spec.stdin}:
             os.close(fd)
-    return started, streams
 
 
-def _start(launcher: Launcher, spec: ChildSpec, fds: Mapping[int, int], streams: Mapping[int, str]) -> Started:
+def _ways(spec: ChildSpec, fds: Mapping[int, int], streams: Mapping[int, str]) -> list[Launch]:
     wanted = Launch(
         tuple(spec.argv),
         str(spec.cwd),
@@ -235,7 +252,7 @@ def _start(launcher: Launcher, spec: ChildSpec, fds: Mapping[int, int], streams:
         keep={**{stream: fd for fd, stream in streams.items()}, **spec.keep},
         label=spec.marker,
     )
-    return launch_first(launcher, [wanted, *(replace(wanted, argv=tuple(argv)) for argv in spec.instead)])
+    return [wanted, *(replace(wanted, argv=tuple(argv)) for argv in spec.instead)]
 
 
 def _pipe() -> tuple[int, int]:

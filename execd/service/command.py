@@ -117,10 +117,10 @@ class Command:
     async def _carry_out(self) -> None:
         if self.execution.status is Status.QUEUED:
             self.execution.start()
-        child = self._child or self._started()
-        if child is None:
-            return
         with anyio.CancelScope(shield=True):
+            child = self._child or await self._started()
+            if child is None:
+                return
             await self._until_over(child)
             if self._leaving.is_set():
                 self._leave(child)
@@ -128,7 +128,7 @@ class Command:
             self._close_input()
             # Once its end is kept, nobody has to be told again how it ended.
             await self.execution.ended.wait()
-        child.settle()
+            child.settle()
 
     async def close(self, ending: Ending = SERVICE_ENDED) -> None:
         """Kill it, which is how it ends, and listen no more to what it left running."""
@@ -147,9 +147,9 @@ class Command:
             self.input.on_close = lambda: None
             self.input.close()
 
-    def _started(self) -> ChildProcess | None:
+    async def _started(self) -> ChildProcess | None:
         try:
-            self._child = self._spawn()
+            self._child = await self._spawn()
         except OSError as error:
             self._close_input()
             self._fail(Reason.ERROR, what_failed(error))
@@ -157,13 +157,13 @@ class Command:
             self.spawned.set()
         return self._child
 
-    def _spawn(self) -> ChildProcess:
+    async def _spawn(self) -> ChildProcess:
         if not self._with_input:
-            return ChildProcess.start(self._launcher, self._spec, self._output, lasting=True)
+            return await ChildProcess.begin(self._launcher, self._spec, self._output, lasting=True)
         self.input = InputPipe()
         try:
             spec = replace(self._spec, stdin=self.input.theirs, keep={"stdin": self.input.ours})
-            child = ChildProcess.start(self._launcher, spec, self._output, lasting=True)
+            child = await ChildProcess.begin(self._launcher, spec, self._output, lasting=True)
             self.input.on_close = partial(child.drop, "stdin")
             return child
         finally:

@@ -128,6 +128,10 @@ class Enclosure:
         """Start a process; returns when it executes its program. Raises OSError."""
         return self._warden.launch(request_of("launch", self.plan.id, wanted), fds_of(wanted))
 
+    async def begin(self, wanted: Launch) -> Child:
+        """The same, while others go on. Raises OSError."""
+        return await self._warden.begin(request_of("launch", self.plan.id, wanted), fds_of(wanted))
+
     async def fork_kernel(self, wanted: Launch) -> Child:
         """Start a kernel as a fork of the zygote; returns when it is about to open its sockets. Raises OSError."""
         return await self._warden.fork(request_of("fork_kernel", self.plan.id, wanted), fds_of(wanted))
@@ -275,14 +279,18 @@ class Warden:
         result, _ = self.call(request, fds)
         return self._child(result, held=request["held"], kept=request.get("keep") or None)
 
+    async def begin(self, request: Message, fds: Sequence[int]) -> Child:
+        """For `Enclosure`."""
+        result, _ = await self.ask(request, fds)
+        return self._child(result, held=request["held"], kept=request.get("keep") or None)
+
     async def fork(self, request: Message, fds: Sequence[int]) -> Child:
         """For `Enclosure`."""
         try:
-            result, _ = await self.ask(request, fds)
+            return await self.begin(request, fds)
         except ChildProcessError:
             # The zygote has ended with the request unread. There is another one now.
-            result, _ = await self.ask(request, fds)
-        return self._child(result, held=request["held"], kept=request.get("keep") or None)
+            return await self.begin(request, fds)
 
     def tell(self, request: Message) -> None:
         """Ask for something that there is no answer to, not even that the warden has ended."""

@@ -63,6 +63,10 @@ class LineLauncher:
         """Start a process. Raises OSError."""
         return self._start("launch", wanted)
 
+    async def begin(self, wanted: Launch) -> LineStarted:
+        """The same. Raises OSError."""
+        return self.launch(wanted)
+
     async def fork_kernel(self, wanted: Launch) -> LineStarted:
         """Start a kernel as a fork of the zygote. Raises OSError."""
         try:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import psutil
 import pytest
 
@@ -68,10 +69,13 @@ class Starter:
     def __call__(
         self, *argv: str, merge_stderr: bool = False, uid: int | None = None, gid: int | None = None
     ) -> ChildProcess:
-        env = {"PATH": os.environ["PATH"]}
         return ChildProcess.start(
-            self.launcher, ChildSpec(argv, self.folder, env, self.mark, uid, gid, merge_stderr), self.heard
+            self.launcher, self.spec(*argv, merge_stderr=merge_stderr, uid=uid, gid=gid), self.heard
         )
+
+    def spec(self, *argv: str, merge_stderr: bool = False, uid: int | None = None, gid: int | None = None) -> ChildSpec:
+        """What is started."""
+        return ChildSpec(argv, self.folder, {"PATH": os.environ["PATH"]}, self.mark, uid, gid, merge_stderr)
 
     def shell(self, line: str, merge_stderr: bool = False) -> ChildProcess:
         """A shell line."""
@@ -304,7 +308,27 @@ class TestStarting:
         before = descriptors()
         with pytest.raises(error):
             start(*argv)
+        with pytest.raises(error):
+            await ChildProcess.begin(start.launcher, start.spec(*argv), start.heard)
         assert descriptors() == before
+
+    async def test_one_that_is_begun_while_others_go_on(self, start: Starter) -> None:
+        child = await ChildProcess.begin(start.launcher, start.spec("sh", "-c", "echo begun; exit 3"), start.heard)
+        await start.heard.until_ended()
+        await child.exited.wait()
+        assert (start.heard.stdout, child.exit_code) == (b"begun\n", 3)
+
+    async def test_of_one_that_nobody_waits_for_any_more_nothing_is_left(self, start: Starter) -> None:
+        async with anyio.create_task_group() as group:
+            group.start_soon(ChildProcess.begin, start.launcher, start.spec("sleep", "600"), start.heard)
+            await anyio.lowlevel.checkpoint()
+            await anyio.lowlevel.checkpoint()
+            group.cancel_scope.cancel()
+        # The warden answers in order: what it was asked before has been started by then.
+        await (await ChildProcess.begin(start.launcher, start.spec("true"), start.heard)).exited.wait()
+        with anyio.fail_after(30):
+            while left(start.mark):  # noqa: ASYNC110 - other processes tell nothing
+                await anyio.sleep(0.01)
 
     async def test_a_folder_that_is_gone(self, start: Starter) -> None:
         start.folder /= "gone"
