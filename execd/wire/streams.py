@@ -125,14 +125,23 @@ class _EventStream(EventSourceResponse):
         if scope["method"] == "HEAD":
             await super().__call__(scope, receive, send)
             return
+        failure: Exception | None = None
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._attend, receive, send, tasks.cancel_scope)
-            async with aclosing(self._batches) as batches:
-                async for batch in batches:
-                    await self._send(send, batch)
-            if not self._over:
-                await self._send(send, Batch(b"", last=True))
+            try:
+                await self._stream(send)
+            except Exception as error:  # noqa: BLE001 - raised below, where no group is made of it
+                failure = error
             tasks.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
+
+    async def _stream(self, send: Send) -> None:
+        async with aclosing(self._batches) as batches:
+            async for batch in batches:
+                await self._send(send, batch)
+        if not self._over:
+            await self._send(send, Batch(b"", last=True))
 
     async def _attend(self, receive: Receive, send: Send, stream: anyio.CancelScope) -> None:
         """Send pings until the client goes, and end the stream with that."""

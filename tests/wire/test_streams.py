@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.types import Message
 
+from execd.errors import StorageFull
 from execd.events import Complete, Display, Event, Status, Stderr, Stdout, encode
 from execd.service.journal import Slice
 from execd.wire.streams import BareJson, Framing, ServerSentEvents, event_stream, framing_for
@@ -193,6 +194,65 @@ async def test_a_client_that_leaves_ends_the_stream_and_nothing_else() -> None:
     with anyio.fail_after(20):
         await event_stream(records(), ServerSentEvents(), 1000, {})(SCOPE, receive, send)
         await closed.wait()
+
+
+async def test_what_fails_before_the_first_record_is_answered_and_no_stream() -> None:
+    sent: list[Message] = []
+
+    async def records() -> AsyncGenerator[Slice, None]:
+        if not sent:
+            raise StorageFull("it cannot be read")
+        yield Slice(1, [])
+
+    async def receive() -> Message:
+        await anyio.sleep_forever()
+        raise AssertionError("unreachable")
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    with anyio.fail_after(20), pytest.raises(StorageFull):
+        await event_stream(records(), ServerSentEvents(), 1000, {})(SCOPE, receive, send)
+    assert sent == []
+
+
+async def test_a_stream_that_has_ended_is_complete_with_its_last_record() -> None:
+    sent: list[Message] = []
+
+    async def records() -> AsyncGenerator[Slice, None]:
+        yield Slice(1, records_of([Stdout("a")]))
+        yield Slice(2, records_of([Complete(Status.SUCCEEDED)]))
+
+    async def receive() -> Message:
+        await anyio.sleep_forever()
+        raise AssertionError("unreachable")
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    with anyio.fail_after(20):
+        await event_stream(records(), ServerSentEvents(), 1000, {})(SCOPE, receive, send)
+    assert [message.get("more_body") for message in sent] == [None, True, False]
+    assert b"execution_complete" in sent[-1]["body"]
+
+
+async def test_a_head_is_answered_without_a_stream() -> None:
+    sent: list[Message] = []
+
+    async def records() -> AsyncGenerator[Slice, None]:
+        await anyio.sleep_forever()
+        yield Slice(1, [])
+
+    async def receive() -> Message:
+        await anyio.sleep_forever()
+        raise AssertionError("unreachable")
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    with anyio.fail_after(20):
+        await event_stream(records(), ServerSentEvents(), 1000, {})({**SCOPE, "method": "HEAD"}, receive, send)
+    assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
 
 
 def test_the_headers_keep_proxies_from_holding_it_back() -> None:
