@@ -109,8 +109,8 @@ class Commands:
         self._closing: Ending | None = None
 
     async def start(self, request: CommandRequest, origin: Origin | None = None) -> Execution:
-        """Start a command; its execution, which is recorded and has this origin, tells the rest. Raises InvalidRequest,
-        ShuttingDown, StorageFull."""
+        """Start a command, one in the background until it has a process or could not be started; its execution, which
+        is recorded and has this origin, tells the rest. Raises InvalidRequest, ShuttingDown, StorageFull."""
         if self._closed():
             raise ShuttingDown
         origin = origin or Origin(uuid.uuid4().hex, None, LANGUAGE, webhook_url=request.webhook_url)
@@ -125,6 +125,9 @@ class Commands:
         command = Command(self._launcher, execution, spec, request.timeout or None, with_input=request.input)
         self._remember(command)
         self._tasks.start_soon(command.carry_out)
+        if request.background:
+            # Whoever does not wait for its end may ask at once what has become of it.
+            await command.spawned.wait()
         return execution
 
     def adopt(self, started: Adopted, execution: Execution) -> None:
