@@ -9,6 +9,7 @@ import resource
 import secrets
 import signal
 import socket
+from collections.abc import Iterable
 from types import FrameType
 from typing import Any, cast
 
@@ -22,6 +23,7 @@ from execd.app import create_app
 from execd.errors import CannotServe
 from execd.isolation.plan import Mode
 from execd.kernel.kernelspec import Kernelspecs, bundled_kernels
+from execd.service.ceilings import Ceiling, ceilings_here
 from execd.service.folders import Folders
 from execd.service.proxy import MOST_MESSAGE
 from execd.settings import Settings
@@ -84,6 +86,7 @@ def run(settings: Settings) -> None:
     with listen(settings) as listener:
         check(settings)
         settings = with_token(settings)
+        warn(ceilings_here(settings))
         settings = settings.model_copy(update={"port": listener.getsockname()[1]})
         app = create_app(settings)
         grace = math.ceil(settings.shutdown_grace)
@@ -189,6 +192,21 @@ def check(settings: Settings) -> None:
     _check_kernels(settings)
 
 
+def warn(found: Iterable[Ceiling]) -> None:
+    """Say of each bound that would be met before those that the settings set: a line each, with what to do."""
+    for ceiling in found:
+        if ceiling.low:
+            log.warning(
+                "limit_low",
+                of=ceiling.resource,
+                allowed=ceiling.allows,
+                may_need=ceiling.needs,
+                enough_for=ceiling.enough_for,
+                then=ceiling.without,
+                how=f"raise {ceiling.bound} ({ceiling.remedy}), or lower EXECD_MAX_SANDBOXES or EXECD_MAX_CONTEXTS",
+            )
+
+
 def _check_folders(settings: Settings) -> None:
     try:
         with Folders.claim(settings):
@@ -203,7 +221,7 @@ def _check_kernels(settings: Settings) -> None:
 
 
 def _raise_descriptor_limit() -> None:
-    # A kernel takes about six descriptors; the usual soft limit of 1024 would be met at some 150 contexts.
+    # A context takes thirteen descriptors: the usual soft limit of 1024 would be met at some 70 of them.
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
