@@ -82,13 +82,13 @@ class Server(uvicorn.Server):
 
 def run(settings: Settings) -> None:
     """Serve until a signal says stop. Raises CannotServe where nothing could be started."""
-    prepare_process()
+    ordinary_files = prepare_process()
     with listen(settings) as listener:
         check(settings)
         settings = with_token(settings)
         warn(ceilings_here(settings))
         settings = settings.model_copy(update={"port": listener.getsockname()[1]})
-        app = create_app(settings)
+        app = create_app(settings, ordinary_files)
         grace = math.ceil(settings.shutdown_grace)
         config = uvicorn.Config(
             with_peer(without_traceback(app)),
@@ -180,10 +180,10 @@ def url_of(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def prepare_process() -> None:
-    """Have this process be one that can serve."""
-    _raise_descriptor_limit()
+def prepare_process() -> int:
+    """Have this process be one that can serve. Returns the soft limit of open files that it had."""
     _pass_no_ignored_signals_on()
+    return _raise_descriptor_limit()
 
 
 def check(settings: Settings) -> None:
@@ -220,11 +220,12 @@ def _check_kernels(settings: Settings) -> None:
     Kernelspecs.read(settings.kernels_dir or bundled_kernels(), settings.kernel_python)
 
 
-def _raise_descriptor_limit() -> None:
+def _raise_descriptor_limit() -> int:
     # A context takes thirteen descriptors: the usual soft limit of 1024 would be met at some 70 of them.
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return soft
 
 
 def _pass_no_ignored_signals_on() -> None:

@@ -85,6 +85,7 @@ EXPECTED = {
     "ScopeMissing": (403, "FORBIDDEN"),
     "TooManySandboxes": (429, "LIMIT_REACHED"),
     "TooManyTerminals": (429, "LIMIT_REACHED"),
+    "TooFewDescriptors": (429, "LIMIT_REACHED"),
     "KernelFailed": (500, "RUNTIME_ERROR"),
     "KernelStartFailed": (500, "RUNTIME_ERROR"),
     "WorkingFolderUnusable": (500, "RUNTIME_ERROR"),

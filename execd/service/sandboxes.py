@@ -43,6 +43,7 @@ from execd.service.keeping import SandboxTrace
 from execd.service.keyring import Keyring
 from execd.service.network import check_change, choose_network
 from execd.service.place import Place, Places
+from execd.service.descriptors import check_descriptors
 from execd.service.quotas import check_count
 from execd.service.readiness import lacking
 from execd.service.record import EndReason, Network, SandboxRecord, SandboxRequest, SandboxStatus, TimeoutAction
@@ -333,6 +334,7 @@ class Sandboxes:
     def _check_room(self, record: SandboxRecord) -> None:
         if not self._open:
             raise ShuttingDown
+        check_descriptors()
         if not is_default(record.id):
             if len(self._records.all()) >= self.settings.max_sandboxes:
                 raise TooManySandboxes(self.settings.max_sandboxes)
@@ -340,8 +342,12 @@ class Sandboxes:
         if record.timeout_action is TimeoutAction.PAUSE and not self.capabilities.freeze:
             raise FreezeUnavailable
 
+    def _admit_context(self) -> None:
+        check_descriptors()
+        check_count("contexts", self._count_contexts)
+
     def _admitting(self, sandbox: Sandbox) -> Sandbox:
-        sandbox.contexts.admit = sandbox.sessions.admit = partial(check_count, "contexts", self._count_contexts)
+        sandbox.contexts.admit = sandbox.sessions.admit = self._admit_context
         return sandbox
 
     def _count_contexts(self, owner: str) -> int:
