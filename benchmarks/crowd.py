@@ -102,7 +102,7 @@ def room_for(descriptors: int) -> Iterator[None]:
     """Let this process have as many. The services that it starts before have the limit that it was started with."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < descriptors:
-        raise NotMeasured(f"the hard limit of open files is {hard}, and {descriptors} are needed: raise it (ulimit -Hn)")
+        raise NotMeasured(f"it takes {descriptors} open files, and the hard limit is {hard}: raise it (ulimit -Hn)")
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, descriptors), hard))
     try:
         yield

@@ -66,6 +66,7 @@
     │   ├── QuotaExceeded         a tenant has used up what it may have
     │   ├── TooManyWebhooks       a tenant has as many as it may
     │   ├── TooManyWatches        too many folders are being watched
+    │   ├── NoWatchLeft           the machine lets no more folders be watched
     │   ├── TooManyTerminals
     │   └── TooFewDescriptors     what runs needs the last files that the service may open
     ├── KernelFailed
@@ -550,6 +551,16 @@ class TooManyWatches(LimitReached):
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"{limit} folders are being watched already; end a watch that is not needed, then try again")
+
+
+class NoWatchLeft(LimitReached):
+    """The machine lets the service's user watch no more folders."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the machine lets no more folders be watched; end a watch that is not needed, then try again, or have "
+            "fs.inotify.max_user_instances and fs.inotify.max_user_watches raised"
+        )
 
 
 class TooManyTerminals(LimitReached):

@@ -77,6 +77,7 @@ EXPECTED = {
     "IsolationUnavailable": (503, "SERVICE_UNAVAILABLE"),
     "TooManyWebhooks": (429, "LIMIT_REACHED"),
     "TooManyWatches": (429, "LIMIT_REACHED"),
+    "NoWatchLeft": (429, "LIMIT_REACHED"),
     "NotRunning": (409, "CONFLICT"),
     "LimitReached": (429, "LIMIT_REACHED"),
     "QueueFull": (429, "LIMIT_REACHED"),

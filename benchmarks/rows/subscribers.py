@@ -20,6 +20,7 @@ from benchmarks.workbench import Workbench
 _SUBSCRIBERS = 1000
 _PRINTS = 2000
 _SECONDS = 300.0
+_REST_SECONDS = 6.0
 # It is in no journal: each stream has its own.
 _PING = re.compile(rb'data: \{"type":"ping"[^\n]*\n\n')
 
@@ -40,13 +41,15 @@ def _followed(service: Service, interpreter: Interpreter, count: int) -> Samples
         author.send("POST", [("/code", interpreter.order(code))])
         author.read_until_all(begun, _SECONDS)
         path = f"/code/executions/{author.members[0].answer().header('execd-execution-id')}/events"
-        before, cpu_before = rss(service.pid), cpu_seconds(service.pid)
+        before = rss(service.pid)
         forget_peak(service.pid)
         asked = time.perf_counter()
         followers.send("GET", [(path, None)] * count)
         followers.read_until_all(begun, _SECONDS)
         connected = time.perf_counter()
+        waiting = _cpu_at_rest(service)
         open_files, open_threads = descriptors(service.pid), threads(service.pid)
+        cpu_before = cpu_seconds(service.pid)
         gate.open()
         opened = time.perf_counter()
         followers.read_until_all(ended, _SECONDS)
@@ -57,10 +60,18 @@ def _followed(service: Service, interpreter: Interpreter, count: int) -> Samples
             "last has the end": [max(member.ended for member in followers.members) - opened],
             "first has the end": [min(member.ended for member in followers.members) - opened],
             "server CPU for an event of one": [(cpu_seconds(service.pid) - cpu_before) / count / _PRINTS],
+            "server while they wait": [waiting],
             "growth of the server": [peak_rss(service.pid) - before],
             "descriptors of the server": [open_files],
             "threads of the server": [open_threads],
         }
+
+
+def _cpu_at_rest(service: Service) -> float:
+    # Nothing but pings: one every three seconds to each.
+    before, started = cpu_seconds(service.pid), time.perf_counter()
+    time.sleep(_REST_SECONDS)
+    return (cpu_seconds(service.pid) - before) / (time.perf_counter() - started)
 
 
 def _check(author: Member, followers: Crowd) -> None:
@@ -78,13 +89,14 @@ def _check(author: Member, followers: Crowd) -> None:
 ROWS = (
     Row(
         "1000-subscribers",
-        f"how late the last of {_SUBSCRIBERS:,} that follow one run has all of it: {_PRINTS:,} flushed prints, each to each",
+        f"how late the last of {_SUBSCRIBERS:,} that follow one run has all of its {_PRINTS:,} flushed prints",
         "s",
         (
             Claim("all connected"),
             Claim("last has the end", "one subscriber"),
             Claim("first has the end", "one subscriber"),
             Claim("server CPU for an event of one", unit="us"),
+            Claim("server while they wait", unit="%"),
             Claim("growth of the server", unit="MB"),
             Claim("descriptors of the server", unit="n"),
             Claim("threads of the server", unit="n"),

@@ -3,8 +3,8 @@ what is new."""
 
 from __future__ import annotations
 
-import os
 import resource
+from pathlib import Path
 
 from execd.errors import TooFewDescriptors
 
@@ -13,13 +13,13 @@ FOR_WHAT_ENDS = 64
 """How many must be left for a new context or sandbox, and how many for a command, which ends by itself."""
 
 _SHARE = 4 * FOR_WHAT_LASTS
-_OPEN = "/proc/self/fd"
+_OPEN = Path("/proc/self/fd")
 
 
 def count_open() -> int:
     """How many are open."""
     # Since Linux 6.2 the folder's size says it (proc(5)); before, it is empty.
-    return os.stat(_OPEN).st_size or len(os.listdir(_OPEN))
+    return _OPEN.stat().st_size or len(list(_OPEN.iterdir()))
 
 
 def enough(left: int, limit: int, kept: int) -> bool:

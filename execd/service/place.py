@@ -188,9 +188,7 @@ class MachinePlaces:
         packages=SHARED_PACKAGES,
     )
 
-    def __init__(
-        self, settings: Settings, folders: Folders, keeper: Keeper, ordinary_files: int | None = None
-    ) -> None:
+    def __init__(self, settings: Settings, folders: Folders, keeper: Keeper, ordinary_files: int | None = None) -> None:
         """`ordinary_files` is the soft limit of open files that is to hold for what runs there, where the service's own
         is another."""
         self._limits = Limits(open_files=ordinary_files)

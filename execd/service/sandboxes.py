@@ -36,6 +36,7 @@ from execd.service.caller import default_sandbox, is_default, may_see, tenant
 from execd.service.capabilities import Capabilities
 from execd.service.context import SANDBOX_DELETED, SANDBOX_EXPIRED, SANDBOX_LOST, SERVICE_ENDED
 from execd.service.copying import copy_tree
+from execd.service.descriptors import check_descriptors
 from execd.service.executions import SandboxExecutions
 from execd.service.expiry import bounded, expires_at
 from execd.service.journal import now_ms
@@ -43,7 +44,6 @@ from execd.service.keeping import SandboxTrace
 from execd.service.keyring import Keyring
 from execd.service.network import check_change, choose_network
 from execd.service.place import Place, Places
-from execd.service.descriptors import check_descriptors
 from execd.service.quotas import check_count
 from execd.service.readiness import lacking
 from execd.service.record import EndReason, Network, SandboxRecord, SandboxRequest, SandboxStatus, TimeoutAction

@@ -88,13 +88,16 @@ def test_what_a_machine_says(tmp_path: Path) -> None:
     (tmp_path / "mount" / "app" / "pids.max").write_text("777\n")
     group = ControlGroup(tmp_path / "membership", tmp_path / "mount")
     found = {bound.name: bound.allows for bound in bounds_here(settings(), tmp_path, group)}
-    assert found.items() >= {
-        "fs.inotify.max_user_instances": 128,
-        "fs.inotify.max_user_watches": 8192,
-        "kernel.pid_max": 32768,
-        "the control group's pids.max": 777,
-        "EXECD_SANDBOX_PROCESSES": 4096,
-    }.items()
+    assert (
+        found.items()
+        >= {
+            "fs.inotify.max_user_instances": 128,
+            "fs.inotify.max_user_watches": 8192,
+            "kernel.pid_max": 32768,
+            "the control group's pids.max": 777,
+            "EXECD_SANDBOX_PROCESSES": 4096,
+        }.items()
+    )
     assert "kernel.threads-max" not in found
 
 
