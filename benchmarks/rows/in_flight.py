@@ -43,7 +43,7 @@ def _in_flight(service: Service, contexts: Sequence[Interpreter]) -> Samples:
         begins = [member.began - asked for member in everybody.members]
         _wait_for_all(service)
         running = time.perf_counter() - asked
-        used = {
+        used: dict[str, Sequence[float]] = {
             "server": [pss(service.pid)],
             "a kernel": [sum(map(pss, service.others())) / _RUNS],
             "descriptors of the server": [descriptors(service.pid)],
