@@ -29,9 +29,11 @@ class News:
     announcements: tuple[Announcement, ...]
 
 
-def announce(connection: Connection, news: News, node: str) -> None:
-    """Make deliveries of news, which are this node's."""
-    deliveries.add(connection, deliveries_of(news, webhooks.enabled(connection, news.tenant), node))
+def announce(connection: Connection, news: News, node: str) -> bool:
+    """Make deliveries of news, which are this node's. Returns whether there are any: nearly always nobody listens."""
+    made = deliveries_of(news, webhooks.enabled(connection, news.tenant), node)
+    deliveries.add(connection, made)
+    return bool(made)
 
 
 def deliveries_of(news: News, known: Iterable[WebhookRow], node: str) -> list[DeliveryRow]:

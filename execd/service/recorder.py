@@ -101,14 +101,14 @@ class Recorder:
         self.end_kept: Callable[[Execution], None] = lambda _: None
         """Called when the end of an execution is kept."""
         self.announced: Callable[[], None] = lambda: None
-        """Called when something that webhooks are to be told is kept."""
+        """Called when there is something new to be delivered to webhooks."""
         self.quotas = Quotas(store)
         self._dirty: dict[str, Execution] = {}
         self._known: dict[str, dict[str, Any]] = {}
         self._wake = asyncio.Event()
         self._urgent = asyncio.Event()
         self._turn = anyio.Lock()
-        self._flying: Future[None] | None = None
+        self._flying: Future[bool] | None = None
 
     async def add(self, execution: Execution) -> None:
         """Keep a new execution with its first records; returns when that is committed. Raises StorageFull."""
@@ -154,11 +154,11 @@ class Recorder:
             self._flying = self._send(load)
             try:
                 with anyio.CancelScope(shield=True):
-                    await asyncio.wrap_future(self._flying)
+                    to_be_told = await asyncio.wrap_future(self._flying)
             except StorageFull:
                 self._missed(load)
                 raise
-            self._kept(load)
+            self._kept(load, to_be_told)
 
     def catch_up(self) -> None:
         """Bring all that is noted before anything else happens: more comes than would be brought in time, and memory
@@ -167,11 +167,11 @@ class Recorder:
             return
         load = self._take()
         try:
-            self._send(load).result()
+            to_be_told = self._send(load).result()
         except StorageFull:
             self._missed(load)
         else:
-            self._kept(load)
+            self._kept(load, to_be_told)
 
     async def read(self, execution_id: str, after: int, most: int) -> Slice:
         """Records of an execution, from the store."""
@@ -190,7 +190,7 @@ class Recorder:
         changes = [self._change(execution) for execution in dirty.values()]
         return _Load(changes, self.quotas.take() if changes else Counter())
 
-    def _send(self, load: _Load) -> Future[None]:
+    def _send(self, load: _Load) -> Future[bool]:
         return self.store.submit(partial(_keep, load, self.store.node))
 
     def _change(self, execution: Execution) -> _Change:
@@ -200,9 +200,11 @@ class Recorder:
         last_seq, ended = execution.journal.last_seq, execution.journal.ended
         return _Change(execution, records, columns, last_seq, ended, _news_of(execution))
 
-    def _kept(self, load: _Load) -> None:
+    def _kept(self, load: _Load, to_be_told: bool) -> None:
         for change in load.changes:
             self._kept_one(change)
+        if to_be_told:
+            self.announced()
 
     def _kept_one(self, change: _Change) -> None:
         execution = change.execution
@@ -214,8 +216,6 @@ class Recorder:
         execution.told()
         if change.ended:
             self.end_kept(execution)
-        if change.news is not None:
-            self.announced()
 
     def _missed(self, load: _Load) -> None:
         self.quotas.put_back(load.spent)
@@ -237,8 +237,10 @@ def _news_of(execution: Execution) -> News | None:
     return News(execution.id, execution.origin.tenant, execution.origin.webhook_url, told)
 
 
-def _keep(load: _Load, node: str, connection: Connection) -> None:
+def _keep(load: _Load, node: str, connection: Connection) -> bool:
+    """Returns whether there is something to be delivered to webhooks."""
     keep(connection, load.spent)
+    to_be_told = False
     for change in load.changes:
         execution_id = change.execution.id
         if change.columns and not executions.change(connection, execution_id, change.columns):
@@ -248,4 +250,5 @@ def _keep(load: _Load, node: str, connection: Connection) -> None:
         if change.ended:
             journals.merge(connection, execution_id)
         if change.news is not None:
-            announce(connection, change.news, node)
+            to_be_told = announce(connection, change.news, node) or to_be_told
+    return to_be_told
