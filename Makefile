@@ -1,9 +1,10 @@
 # The project's commands. `make help` lists them; each prepares .venv itself, once, and again when pins change.
 #   PYTHON=…  the Python to make .venv with, where the newest suitable one found is not wanted
 #   ARGS=…    further arguments: make serve ARGS="--port 8080", make test ARGS="-k journal"
+#   ROW=… ROUNDS=…  rows of the bench, and how often each is measured: make bench ROW="1+1 new-context" ROUNDS=9
 
 .DEFAULT_GOAL := help
-.PHONY: help serve demo test check lint types layers format bench pins clean serving development
+.PHONY: help serve demo test check lint types layers format bench bench-compare pins clean serving development
 MAKEFLAGS += --no-print-directory
 
 ARGS ?=
@@ -13,7 +14,7 @@ CODE := $(wildcard execd kernels tests benchmarks scripts)
 SETUP = python="$$(scripts/find-python)" && "$$python" scripts/environment.py
 
 help:  ## Show this list
-	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1@\2/p' Makefile | column -t -s @ 2>/dev/null
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1@\2/p' Makefile | column -t -s @ 2>/dev/null
 
 serve: serving  ## Run the service on 127.0.0.1:44772
 	@exec $(BIN)/execd serve $(ARGS)
@@ -41,7 +42,18 @@ format: development  ## Put the code into its one format, and mend what ruff can
 	@$(BIN)/ruff format .
 
 bench: development  ## Measure the service against the raw floor, in one run
-	@exec $(BIN)/python -m benchmarks $(ARGS)
+	@exec $(BIN)/python -m benchmarks $(ROW:%=--row %) $(ROUNDS:%=--rounds %) $(ARGS)
+
+bench-compare: development  ## Set two of its files side by side: make bench-compare a.json b.json
+	@exec $(BIN)/python -m benchmarks compare $(or $(strip $(A) $(B)),$(COMPARED)) $(ARGS)
+
+# To make, the two files are goals besides: of such there is nothing to be made.
+ifeq ($(firstword $(MAKECMDGOALS)),bench-compare)
+COMPARED := $(wordlist 2,$(words $(MAKECMDGOALS)),$(MAKECMDGOALS))
+.PHONY: $(COMPARED)
+$(COMPARED):
+	@:
+endif
 
 pins:  ## Choose the versions in requirements/ anew (pip, Python 3.11; the same index gives the same files)
 	@PYTHON="$${PYTHON:-python3.11}"; export PYTHON; python="$$(scripts/find-python)" && "$$python" scripts/pins.py

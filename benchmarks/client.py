@@ -16,7 +16,7 @@ _READ = 256 * 1024
 # Servers close connections that nobody used for a while (uvicorn after five seconds); clients must not trust old ones.
 _TRUSTED_SECONDS = 2.0
 # Inside an event stream there is no CR, so this can only be the end of it; an empty stream is none of ours.
-_LAST_CHUNK = b"\r\n0\r\n\r\n"
+LAST_CHUNK = b"\r\n0\r\n\r\n"
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,10 @@ class HttpClient:
     def __exit__(self, *_: object) -> None:
         self._socket.close()
 
+    def fileno(self) -> int:
+        """The descriptor of the connection, for who waits for many of them."""
+        return self._socket.fileno()
+
     def refresh(self) -> None:
         """Connect anew if the connection was long unused. Called before the clock runs."""
         if time.monotonic() - self._used > _TRUSTED_SECONDS:
@@ -107,11 +111,11 @@ class HttpClient:
     def read_chunks(self, start: bytes) -> list[bytes]:
         """A chunked body of which `start` has been read, in pieces."""
         pieces = [start]
-        end = start[-len(_LAST_CHUNK) :]
-        while end != _LAST_CHUNK:
+        end = start[-len(LAST_CHUNK) :]
+        while end != LAST_CHUNK:
             data = self.receive()
             pieces.append(data)
-            end = data[-len(_LAST_CHUNK) :] if len(data) >= len(_LAST_CHUNK) else (end + data)[-len(_LAST_CHUNK) :]
+            end = data[-len(LAST_CHUNK) :] if len(data) >= len(LAST_CHUNK) else (end + data)[-len(LAST_CHUNK) :]
         return pieces
 
     def _connect(self) -> socket.socket:

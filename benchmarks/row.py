@@ -46,7 +46,8 @@ class Claim:
     """One line below a row: a subject against a floor, or by itself where `floor` is None.
 
     The goal bounds the ratio where there is a floor, the subject's own value where there is none. `share` is the
-    percentile of a round's samples that is looked at. `note` says what the line is about, beyond its floor.
+    percentile of a round's samples that is looked at. `note` says what the line is about, beyond its floor. `unit` is
+    one of results.UNITS, where it is another than the row's.
     """
 
     subject: str
@@ -54,13 +55,14 @@ class Claim:
     goal: Goal | None = None
     share: float = 0.5
     note: str = ""
+    unit: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
     """Something that a user feels. `open` gives the takes of one round while its block is entered.
 
-    `unit` is one of table.UNITS. `rounds` caps the rounds of a row that takes long and varies little.
+    `unit` is one of results.UNITS. `rounds` caps the rounds of a row that takes long and varies little.
     """
 
     name: str

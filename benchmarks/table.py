@@ -16,7 +16,14 @@ def table(report: Report) -> str:
     lines = [f"{name}: {value}" for name, value in report.machine.items()]
     lines += [f"setting: {name}={value}" for name, value in report.settings.items()]
     cells = [_HEAD, *(cell for row in report.rows for cell in _row_cells(row))]
-    return "\n".join([*lines, "", *_aligned(cells)])
+    return "\n".join([*lines, "", *_aligned(cells), "", *_summary(report)])
+
+
+def _summary(report: Report) -> Iterator[str]:
+    missed = [goal for goal, met in report.goals if not met]
+    yield f"{len(report.goals) - len(missed)} of {len(report.goals)} goals met, {len(missed)} NOT met"
+    yield from (f"  NOT met: {goal}" for goal in missed)
+    yield from (f"  no numbers: {name}" for name in report.unmeasured)
 
 
 def comparison(before: Report, after: Report) -> str:
@@ -25,7 +32,7 @@ def comparison(before: Report, after: Report) -> str:
     cells: list[tuple[str, ...]] = [("", before.started, after.started, "change", "", "")]
     for row in after.rows:
         cells.append((f"{row.name}: {row.feels}",))
-        cells += [_compared(old.get((row.name, line.title)), line, row.unit) for line in row.lines]
+        cells += [_compared(old.get((row.name, line.title)), line) for line in row.lines]
         cells += _without_numbers(row)
     return "\n".join(_aligned(cells))
 
@@ -34,12 +41,12 @@ def _row_cells(row: RowResult) -> Iterator[tuple[str, ...]]:
     yield (f"{row.name}: {row.feels}",)
     yield from _without_numbers(row)
     for line in row.lines:
-        floor = "" if line.floor is None else quantity(line.floor.median, row.unit)
+        floor = "" if line.floor is None else quantity(line.floor.median, line.unit)
         yield (
             f"  {line.title}",
-            quantity(line.value.median, row.unit),
+            quantity(line.value.median, line.unit),
             floor,
-            _with_spread(line.counted, "" if line.floor is None else "x", row.unit),
+            _with_spread(line.counted, "" if line.floor is None else "x", line.unit),
             line.goal,
             _MET[line.met],
         )
@@ -52,15 +59,15 @@ def _without_numbers(row: RowResult) -> Iterator[tuple[str, ...]]:
         yield (f"  not measured: {row.lack}",)
 
 
-def _compared(before: Line | None, after: Line, unit: str) -> tuple[str, ...]:
-    shown = _counted(after, unit)
+def _compared(before: Line | None, after: Line) -> tuple[str, ...]:
+    shown = _counted(after)
     if before is None:
         return (f"  {after.title}", "", shown, "new", "", "")
     change = after.counted.median / before.counted.median if before.counted.median else float("nan")
     apart = after.counted.low > before.counted.high or after.counted.high < before.counted.low
     return (
         f"  {after.title}",
-        _counted(before, unit),
+        _counted(before),
         shown,
         f"{change:.2f}x",
         "" if apart else "within the spread",
@@ -68,8 +75,8 @@ def _compared(before: Line | None, after: Line, unit: str) -> tuple[str, ...]:
     )
 
 
-def _counted(line: Line, unit: str) -> str:
-    return quantity(line.counted.median, unit) if line.floor is None else f"{line.counted.median:.2f}x"
+def _counted(line: Line) -> str:
+    return quantity(line.counted.median, line.unit) if line.floor is None else f"{line.counted.median:.2f}x"
 
 
 def _with_spread(figure: Figure, sign: str, unit: str) -> str:

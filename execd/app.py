@@ -151,16 +151,17 @@ class State(TypedDict):
     webhooks: Webhooks
 
 
-def create_app(settings: Settings) -> Starlette:
+def create_app(settings: Settings, ordinary_files: int | None = None) -> Starlette:
     """The service as an ASGI application. Its lifespan makes and ends the sandboxes; `app.state.sandboxes` are they, or
-    `app.state.refusal` is why there can be none."""
+    `app.state.refusal` is why there can be none. `ordinary_files` is the soft limit of open files before the process
+    raised it."""
     meters = Meters()
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[State]:
         try:
             async with (
-                open_sandboxes(settings, meters, renderings(settings)) as sandboxes,
+                open_sandboxes(settings, meters, renderings(settings), ordinary_files) as sandboxes,
                 open_programs(sandboxes) as programs,
                 open_webhooks(sandboxes) as hooks,
                 open_gateway(sandboxes, programs) as gateway,

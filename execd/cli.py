@@ -147,8 +147,7 @@ def _mcp(*, url: str | None, key: str | None, **options: Any) -> None:
         if url is not None:
             stdio.serve_bridged(url, key)
             return
-        prepare_process()
-        stdio.serve_embedded(settings, check)
+        stdio.serve_embedded(settings, check, prepare_process())
     except ExecdError as error:
         raise click.ClickException(str(error)) from None
 

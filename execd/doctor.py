@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from textwrap import fill
 
+from execd.service.ceilings import Ceiling
 from execd.service.examination import Examination, ModeFound, examine, in_use
 from execd.settings import Settings
 
@@ -34,9 +35,26 @@ def _lines(found: Examination) -> Iterator[str]:
     yield _row("kernel Python", f"{found.kernel_python} ({found.kernel_python_version or 'does not run'})")
     yield _row("its libraries", ", ".join(f"{name} {version}" for name, version in found.libraries.items()) or "none")
     yield _row("data folder", found.data_dir + (" (a service uses it)" if in_use(Path(found.data_dir)) else ""))
+    yield ""
+    yield from (_ceiling(ceiling) for ceiling in found.ceilings)
+    for ceiling in found.ceilings:
+        if ceiling.low:
+            yield ""
+            yield fill(f"Warning: {_warning(ceiling)}", _WIDTH, subsequent_indent="  ")
     for problem in found.problems:
         yield ""
         yield fill(f"Problem: {problem}", _WIDTH, subsequent_indent="  ")
+
+
+def _ceiling(ceiling: Ceiling) -> str:
+    return _row(ceiling.resource, f"{ceiling.allows:,} ({ceiling.bound}); {ceiling.needs:,} may be needed")
+
+
+def _warning(ceiling: Ceiling) -> str:
+    return (
+        f"{ceiling.bound} is {ceiling.allows:,}: enough for {ceiling.enough_for}, and the settings allow more. Beyond "
+        f"that {ceiling.without}. To raise it: {ceiling.remedy}"
+    )
 
 
 def _verdict(found: Examination) -> str:

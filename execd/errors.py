@@ -66,7 +66,9 @@
     │   ├── QuotaExceeded         a tenant has used up what it may have
     │   ├── TooManyWebhooks       a tenant has as many as it may
     │   ├── TooManyWatches        too many folders are being watched
-    │   └── TooManyTerminals
+    │   ├── NoWatchLeft           the machine lets no more folders be watched
+    │   ├── TooManyTerminals
+    │   └── TooFewDescriptors     what runs needs the last files that the service may open
     ├── KernelFailed
     │   ├── KernelStartFailed     the kernel did not come up
     │   └── WorkingFolderUnusable the `cwd` cannot be made or entered
@@ -551,11 +553,31 @@ class TooManyWatches(LimitReached):
         super().__init__(f"{limit} folders are being watched already; end a watch that is not needed, then try again")
 
 
+class NoWatchLeft(LimitReached):
+    """The machine lets the service's user watch no more folders."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the machine lets no more folders be watched; end a watch that is not needed, then try again, or have "
+            "fs.inotify.max_user_instances and fs.inotify.max_user_watches raised"
+        )
+
+
 class TooManyTerminals(LimitReached):
     """The service already keeps as many terminals as it may."""
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"there are already {limit} terminals; delete one that is not needed, then try again")
+
+
+class TooFewDescriptors(LimitReached):
+    """The process may open so few files yet that nothing new is begun."""
+
+    def __init__(self, left: int, limit: int) -> None:
+        super().__init__(
+            f"of the {limit} files that the service may have open {left} are left, for what runs; delete contexts or "
+            "sandboxes that are not needed, then try again, or have the limit of open files raised"
+        )
 
 
 class KernelFailed(ExecdError):

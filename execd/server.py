@@ -9,6 +9,7 @@ import resource
 import secrets
 import signal
 import socket
+from collections.abc import Iterable
 from types import FrameType
 from typing import Any, cast
 
@@ -22,6 +23,7 @@ from execd.app import create_app
 from execd.errors import CannotServe
 from execd.isolation.plan import Mode
 from execd.kernel.kernelspec import Kernelspecs, bundled_kernels
+from execd.service.ceilings import Ceiling, ceilings_here
 from execd.service.folders import Folders
 from execd.service.proxy import MOST_MESSAGE
 from execd.settings import Settings
@@ -80,12 +82,13 @@ class Server(uvicorn.Server):
 
 def run(settings: Settings) -> None:
     """Serve until a signal says stop. Raises CannotServe where nothing could be started."""
-    prepare_process()
+    ordinary_files = prepare_process()
     with listen(settings) as listener:
         check(settings)
         settings = with_token(settings)
+        warn(ceilings_here(settings))
         settings = settings.model_copy(update={"port": listener.getsockname()[1]})
-        app = create_app(settings)
+        app = create_app(settings, ordinary_files)
         grace = math.ceil(settings.shutdown_grace)
         config = uvicorn.Config(
             with_peer(without_traceback(app)),
@@ -177,16 +180,31 @@ def url_of(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def prepare_process() -> None:
-    """Have this process be one that can serve."""
-    _raise_descriptor_limit()
+def prepare_process() -> int:
+    """Have this process be one that can serve. Returns the soft limit of open files that it had."""
     _pass_no_ignored_signals_on()
+    return _raise_descriptor_limit()
 
 
 def check(settings: Settings) -> None:
     """Raise CannotServe for what would keep a service from starting, FolderInUse where another one works."""
     _check_folders(settings)
     _check_kernels(settings)
+
+
+def warn(found: Iterable[Ceiling]) -> None:
+    """Say of each bound that would be met before those that the settings set: a line each, with what to do."""
+    for ceiling in found:
+        if ceiling.low:
+            log.warning(
+                "limit_low",
+                of=ceiling.resource,
+                allowed=ceiling.allows,
+                may_need=ceiling.needs,
+                enough_for=ceiling.enough_for,
+                then=ceiling.without,
+                how=f"raise {ceiling.bound} ({ceiling.remedy}), or lower EXECD_MAX_SANDBOXES or EXECD_MAX_CONTEXTS",
+            )
 
 
 def _check_folders(settings: Settings) -> None:
@@ -202,11 +220,12 @@ def _check_kernels(settings: Settings) -> None:
     Kernelspecs.read(settings.kernels_dir or bundled_kernels(), settings.kernel_python)
 
 
-def _raise_descriptor_limit() -> None:
-    # A kernel takes about six descriptors; the usual soft limit of 1024 would be met at some 150 contexts.
+def _raise_descriptor_limit() -> int:
+    # A context takes thirteen descriptors: the usual soft limit of 1024 would be met at some 70 of them.
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return soft
 
 
 def _pass_no_ignored_signals_on() -> None:

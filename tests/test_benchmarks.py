@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import email
 import email.policy
+import json
+import resource
+import shutil
+import socket
 import subprocess
 import sys
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Self
 
 import pytest
 
 from benchmarks.bench import measure
-from benchmarks.client import Answer, dechunked, events
+from benchmarks.client import Answer, HttpClient, dechunked, events
+from benchmarks.crowd import Crowd, Member, ended, room_for
 from benchmarks.errors import NotMeasured, RowFailed
 from benchmarks.measure import Figure, Samples, figure, interleave, percentile
 from benchmarks.results import UNITS, Report, RowResult, read, row_result, write
@@ -21,6 +28,8 @@ from benchmarks.rows import ROWS
 from benchmarks.table import comparison, quantity, table
 from benchmarks.transfer import MULTIPART, multipart
 from benchmarks.workbench import Workbench
+
+ROOT = Path(__file__).parent.parent
 
 
 def _raise(_: Workbench) -> None:
@@ -120,6 +129,116 @@ def test_a_row_that_this_machine_cannot_measure_says_what_it_lacks_and_fails_not
     assert not result.lines
     assert not report(result).failed
     assert "  not measured: apt-get install nginx" in table(report(result)).splitlines()
+
+
+def test_the_table_ends_with_how_many_goals_are_met_and_which_are_not() -> None:
+    found = report(row_result(ROW, ROUNDS), RowResult("broken", "nothing", "MB", failure="lost"))
+    assert found.goals == [("answer: execd / floor, p50 <= 1.5x", False), ("answer: execd >= 500 ms", False)]
+    lines = table(found).splitlines()
+    assert lines[lines.index("0 of 2 goals met, 2 NOT met") + 1 :] == [
+        "  NOT met: answer: execd / floor, p50 <= 1.5x",
+        "  NOT met: answer: execd >= 500 ms",
+        "  no numbers: broken",
+    ]
+
+
+def test_a_claim_may_have_a_unit_of_its_own() -> None:
+    row = replace(ROW, claims=(Claim("execd", None, AtMost(0.25), unit="%"), Claim("execd")))
+    share, time = row_result(row, ROUNDS).lines
+    assert (share.unit, share.goal, time.unit) == ("%", "<= 25 %", "s")
+    shown = table(report(row_result(row, ROUNDS)))
+    assert "(20.0 % - 40.0 %)" in shown
+    assert "(200 ms - 400 ms)" in shown
+
+
+def test_files_from_before_lines_had_units_are_read(tmp_path: Path) -> None:
+    written = report(row_result(ROW, ROUNDS))
+    write(written, tmp_path / "old.json")
+    found = json.loads((tmp_path / "old.json").read_text())
+    for line in found["rows"][0]["lines"]:
+        del line["unit"]
+    (tmp_path / "old.json").write_text(json.dumps(found))
+    assert read(tmp_path / "old.json") == written
+
+
+MAKE = pytest.mark.skipif(shutil.which("make") is None, reason="there is no make")
+
+
+@MAKE
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (["bench"], "-m benchmarks"),
+        (["bench", "ROW=1+1"], "-m benchmarks --row 1+1"),
+        (["bench", "ROW=1+1 new-context", "ROUNDS=3"], "-m benchmarks --row 1+1 --row new-context --rounds 3"),
+        (["bench", "ARGS=--list"], "-m benchmarks --list"),
+        (["bench-compare", "a.json", "b.json"], "-m benchmarks compare a.json b.json"),
+        (["bench-compare", "A=a.json", "B=b.json"], "-m benchmarks compare a.json b.json"),
+        (["bench-compare", "ARGS=a.json b.json"], "-m benchmarks compare a.json b.json"),
+    ],
+)
+def test_what_make_does(given: list[str], expected: str) -> None:
+    command = ["make", "--dry-run", "--no-print-directory", "--file", str(ROOT / "Makefile"), *given]
+    said = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    [done] = [line for line in said.splitlines() if "-m benchmarks" in line]
+    assert done.split("python ", 1)[1].split() == expected.split()
+
+
+class Peer:
+    """The other end of a client's connection, which has not been asked anything yet."""
+
+    def __init__(self, listener: socket.socket) -> None:
+        self._connection, _ = listener.accept()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+    def answer(self, *pieces: bytes) -> None:
+        """Send what a service would."""
+        assert self._connection.recv(65536)
+        head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+        self._connection.sendall(head + b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces))
+        self._connection.sendall(b"0\r\n\r\n")
+
+    def refuse(self) -> None:
+        """Send an error, which has no chunks and so no last one."""
+        self._connection.sendall(b"HTTP/1.1 429 Too Many Requests\r\ncontent-length: 4\r\n\r\nfull")
+
+
+def test_a_crowd_reads_until_every_stream_has_ended() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, ExitStack() as stack:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        gathered = Crowd([Member(stack.enter_context(HttpClient(url))) for _ in range(2)])
+        one, other = stack.enter_context(Peer(listener)), stack.enter_context(Peer(listener))
+        gathered.send("GET", [("/", None)] * 2)
+        one.answer(b"data: 1\n\n", b"data: 2\n\n")
+        other.answer(b"data: 3\n\n")
+        gathered.read_until_all(ended, 10)
+        gathered.close()
+        assert [member.answer().body for member in gathered.members] == [b"data: 1\n\ndata: 2\n\n", b"data: 3\n\n"]
+        assert all(member.ended >= member.began > 0 for member in gathered.members)
+
+
+def test_a_crowd_does_not_wait_for_who_is_refused() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        with HttpClient(url) as client, Peer(listener) as peer:
+            gathered = Crowd([Member(client)])
+            peer.refuse()
+            gathered.send("GET", [("/", None)])
+            with pytest.raises(RowFailed, match="429"):
+                gathered.read_until_all(ended, 10)
+            gathered.close()
+
+
+def test_more_descriptors_than_there_may_be_are_a_lack() -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with pytest.raises(NotMeasured, match="raise it"), room_for(2**40):
+        pass
+    assert resource.getrlimit(resource.RLIMIT_NOFILE) == before
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,15 @@ def doctor(data_dir: Path, *options: str, path: Path | None = None) -> subproces
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
 
 
+def low_on_files(data_dir: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """What it says where few files may be open."""
+    script = 'ulimit -n 600; exec "$0" -m execd doctor "$@"'
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("EXECD_")}
+    environment["EXECD_DATA_DIR"] = str(data_dir)
+    command = ["bash", "-c", script, sys.executable, *options]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+
 def told(data_dir: Path, *options: str, path: Path | None = None) -> dict[str, Any]:
     ended = doctor(data_dir, "--json", *options, path=path)
     assert ended.stderr == ""
@@ -63,6 +72,23 @@ class TestHere:
         assert ended.stdout.startswith("EXECD_ISOLATION=auto takes bwrap.\n")
         assert "\nbwrap: yes, taken\n" in ended.stdout
         assert max(map(len, ended.stdout.splitlines())) <= 110
+
+    def test_limits_that_are_too_low(self, tmp_path: Path) -> None:
+        ended = low_on_files(tmp_path / "data", "--sandbox-processes", "100")
+        # It can serve, only less than it is told to.
+        assert ended.returncode == 0
+        said = " ".join(ended.stdout.split())
+        assert "Warning: the hard limit of open files is 600: enough for about 28 contexts" in said
+        assert "LimitNOFILE=" in said
+        assert "Warning: EXECD_SANDBOX_PROCESSES is 100: enough for about 16 contexts" in said
+        assert max(map(len, ended.stdout.splitlines())) <= 110
+
+    def test_limits_for_machines(self, tmp_path: Path) -> None:
+        found = json.loads(low_on_files(tmp_path / "data", "--json").stdout)
+        assert found["problems"] == []
+        [files] = [ceiling for ceiling in found["ceilings"] if ceiling["resource"] == "open files"]
+        assert (files["allows"], files["bound"]) == (600, "the hard limit of open files")
+        assert files["needs"] > 600
 
 
 class TestMissing:

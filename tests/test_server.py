@@ -11,7 +11,8 @@ from structlog.testing import capture_logs
 
 from execd import app
 from execd.errors import CannotServe, FolderInUse
-from execd.server import is_loopback, listen, run, url_of, with_token
+from execd.server import is_loopback, listen, run, url_of, warn, with_token
+from execd.service.ceilings import Ceiling
 from execd.service.folders import Folders
 from execd.service.sandboxes import Sandboxes
 from execd.settings import Settings
@@ -95,3 +96,16 @@ def test_it_says_that_it_serves_only_once_it_does(tmp_path: Path, monkeypatch: p
     with capture_logs() as lines, pytest.raises(SystemExit):
         run(settings(tmp_path))
     assert [line["event"] for line in lines if line["event"] == "serving"] == []
+
+
+def ceiling(allows: int) -> Ceiling:
+    return Ceiling("open files", "the hard limit", allows, 100, "about 7 contexts", "no more are started", "ulimit -Hn")
+
+
+def test_a_limit_that_is_too_low_is_said_with_what_to_do() -> None:
+    with capture_logs() as logs:
+        warn([ceiling(99), ceiling(100)])
+    [said] = logs
+    assert (said["log_level"], said["event"], said["allowed"], said["may_need"]) == ("warning", "limit_low", 99, 100)
+    assert said["enough_for"] == "about 7 contexts"
+    assert said["how"].startswith("raise the hard limit (ulimit -Hn), or lower EXECD_MAX_SANDBOXES")

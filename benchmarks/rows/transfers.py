@@ -15,6 +15,7 @@ from urllib.parse import quote, urlsplit
 
 from benchmarks.errors import RowFailed
 from benchmarks.floors.nginx import nginx
+from benchmarks.floors.sink import poured, sink
 from benchmarks.measure import Samples, Take
 from benchmarks.processes import forget_peak, peak_rss, rss
 from benchmarks.row import AtMost, Claim, Row
@@ -28,7 +29,11 @@ _Address = tuple[str, int]
 
 @contextmanager
 def _open_download(workbench: Workbench) -> Iterator[list[Take]]:
-    with _source(workbench) as source, nginx(source.parent) as floor, workbench.service() as service:
+    with (
+        _source(workbench) as source,
+        nginx(source.parent) as floor,
+        workbench.service(workspace=str(source.parent)) as service,
+    ):
         _compare(_address(service), source)
         yield [
             lambda: {"execd": [_downloaded(_address(service), _path(source), source)]},
@@ -38,7 +43,24 @@ def _open_download(workbench: Workbench) -> Iterator[list[Take]]:
 
 @contextmanager
 def _open_upload(workbench: Workbench) -> Iterator[list[Take]]:
-    with _source(workbench) as source, nginx(source.parent) as floor, workbench.service() as service:
+    with (
+        _source(workbench) as source,
+        sink(_target_of(source)) as floor,
+        workbench.service(workspace=str(source.parent)) as service,
+    ):
+        yield [
+            lambda: {"execd": [_uploaded(_address(service), source)]},
+            lambda: {"socket to file": [_poured(floor, source)]},
+        ]
+
+
+@contextmanager
+def _open_upload_beside_nginx(workbench: Workbench) -> Iterator[list[Take]]:
+    with (
+        _source(workbench) as source,
+        nginx(source.parent) as floor,
+        workbench.service(workspace=str(source.parent)) as service,
+    ):
         yield [
             lambda: {"execd": [_uploaded(_address(service), source)]},
             lambda: _put(floor, source),
@@ -47,7 +69,7 @@ def _open_upload(workbench: Workbench) -> Iterator[list[Take]]:
 
 @contextmanager
 def _open_memory(workbench: Workbench) -> Iterator[list[Take]]:
-    with _source(workbench) as source, workbench.service() as service:
+    with _source(workbench) as source, workbench.service(workspace=str(source.parent)) as service:
         address = _address(service)
         yield [
             lambda: {"download": [_growth(service, lambda: _downloaded(address, _path(source), source))]},
@@ -74,7 +96,8 @@ def _address(service: Service) -> _Address:
 
 
 def _path(source: Path) -> str:
-    return f"/files/download?path={quote(str(source))}"
+    # Its folder is the workspace, wherever that is for the sandbox.
+    return f"/files/download?path={quote(source.name)}"
 
 
 def _compare(address: _Address, source: Path) -> None:
@@ -94,7 +117,7 @@ def _downloaded(address: _Address, path: str, source: Path) -> float:
 
 def _uploaded(address: _Address, source: Path) -> float:
     with _target(source) as target:
-        body = multipart(json.dumps({"path": str(target)}), pieces(source))
+        body = multipart(json.dumps({"path": target.name}), pieces(source))
         return upload(address, "POST", "/files/upload", body, MULTIPART)
 
 
@@ -102,6 +125,11 @@ def _put(address: _Address, source: Path) -> Samples:
     with _target(source) as target:
         seconds = upload(address, "PUT", f"/{target.name}", pieces(source))
         return {"nginx": [seconds], "nginx, and fsync": [seconds + _synced(target)]}
+
+
+def _poured(address: _Address, source: Path) -> float:
+    with _target(source):
+        return poured(address, pieces(source))
 
 
 def _synced(file: Path) -> float:
@@ -113,10 +141,14 @@ def _synced(file: Path) -> float:
     return seconds
 
 
+def _target_of(source: Path) -> Path:
+    return source.with_name("target")
+
+
 @contextmanager
 def _target(source: Path) -> Iterator[Path]:
     """Where the file is to be uploaded to: nothing is there before, and afterwards the file must be, and goes again."""
-    target = source.with_name("target")
+    target = _target_of(source)
     yield target
     if not filecmp.cmp(source, target, shallow=False):
         raise RowFailed("what was uploaded is not what is in the file")
@@ -142,8 +174,15 @@ ROWS = (
         "upload",
         "how soon a large file has been uploaded",
         "s",
-        (Claim("execd", "nginx", AtMost(1.3)), Claim("execd", "nginx, and fsync")),
+        (Claim("execd", "socket to file", AtMost(1.3)),),
         _open_upload,
+    ),
+    Row(
+        "upload-nginx",
+        "the same beside a web server",
+        "s",
+        (Claim("execd", "nginx", AtMost(1.3)), Claim("execd", "nginx, and fsync")),
+        _open_upload_beside_nginx,
     ),
     Row(
         "transfer-memory",

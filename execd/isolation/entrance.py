@@ -163,7 +163,8 @@ def _limit(how: Entrance) -> None:
             if value is not None:
                 hard = resource.getrlimit(limit)[1]
                 least = value if hard == resource.RLIM_INFINITY else min(value, hard)
-                resource.setrlimit(limit, (least, least))
+                # Without walls no limit could hold: it is what a login would have set.
+                resource.setrlimit(limit, (least, hard if how.mode == PROCESS else least))
 
 
 def _offer_to_oom_killer() -> None:

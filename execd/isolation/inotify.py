@@ -52,11 +52,13 @@ class Inotify:
     """One queue of notices, of any number of folders. `fd` is readable when there is something to read."""
 
     def __init__(self) -> None:
+        """Raises OSError: EMFILE where the user may have no more of them, or the process no more descriptors."""
+        self.fd = -1
         self.fd = _checked(_libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK))
 
     def add(self, folder: int, wanted: Happened = _WANTED) -> int:
         """Watch the folder that a descriptor is open on, which may be closed then; the watch's number. Raises
-        OSError."""
+        OSError: ENOSPC where the user may have no more of them."""
         mask = ctypes.c_uint32(wanted | _FOLDERS_ONLY)
         return _checked(_libc.inotify_add_watch(self.fd, b"/proc/self/fd/%d" % folder, mask))
 

@@ -17,10 +17,12 @@ Number = TypeVar("Number", int, float)
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a control group allows: CPUs (as a fraction of time) and bytes, None where it sets no bound."""
+    """What a control group allows: CPUs (as a fraction of time), bytes, and processes and threads together; None where
+    it sets no bound."""
 
     cpus: float | None = None
     memory: int | None = None
+    tasks: int | None = None
 
 
 class ControlGroup:
@@ -34,8 +36,8 @@ class ControlGroup:
     def limits(self) -> Limits:
         """What bounds the service."""
         if self._unified.exists():
-            return Limits(self._least("", _cpus_v2), self._least("", _memory_v2))
-        return Limits(self._least("cpu", _cpus_v1), self._least("memory", _memory_v1))
+            return Limits(self._least("", _cpus_v2), self._least("", _memory_v2), self._least("", _tasks))
+        return Limits(self._least("cpu", _cpus_v1), self._least("memory", _memory_v1), self._least("pids", _tasks))
 
     def memory_used(self) -> int | None:
         """Bytes in use, without the page cache that the kernel could drop at once; None when it does not say."""
@@ -104,6 +106,10 @@ def _memory_v2(folder: Path) -> int | None:
 
 def _memory_v1(folder: Path) -> int | None:
     return _number(folder / "memory.limit_in_bytes")
+
+
+def _tasks(folder: Path) -> int | None:
+    return _number(folder / "pids.max")
 
 
 def _text(path: Path) -> str:

@@ -32,6 +32,7 @@ from execd.kernel.request import ExecuteRequest
 from execd.kernel.tree import kill_marked
 from execd.service.command import ALONE, Command
 from execd.service.context import SERVICE_ENDED
+from execd.service.descriptors import FOR_WHAT_ENDS, check_descriptors
 from execd.service.environment import Environment, expand_path
 from execd.service.execution import Execution, Origin
 from execd.service.executions import SandboxExecutions
@@ -110,9 +111,11 @@ class Commands:
 
     async def start(self, request: CommandRequest, origin: Origin | None = None) -> Execution:
         """Start a command, one in the background until it has a process or could not be started; its execution, which
-        is recorded and has this origin, tells the rest. Raises InvalidRequest, ShuttingDown, StorageFull."""
+        is recorded and has this origin, tells the rest. Raises InvalidRequest, LimitReached, ShuttingDown,
+        StorageFull."""
         if self._closed():
             raise ShuttingDown
+        check_descriptors(FOR_WHAT_ENDS)
         origin = origin or Origin(uuid.uuid4().hex, None, LANGUAGE, webhook_url=request.webhook_url)
         spec = self._spec(request, self._family + origin.execution_id)
         alone = {ALONE: True} if request.alone else {}

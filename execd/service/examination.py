@@ -14,6 +14,7 @@ from execd.isolation import bubblewrap
 from execd.isolation.guarantees import REMEDIES
 from execd.isolation.plan import Mode
 from execd.isolation.probe import AUTO, Facts, Refused, choose, probe
+from execd.service.ceilings import Ceiling, ceilings_here
 from execd.service.egress_policy import Policy
 from execd.service.packages import describe_python
 from execd.service.preflight import check_network, check_places, check_python, sandbox_user
@@ -48,7 +49,8 @@ class ModeFound:
 @dataclass(frozen=True, slots=True)
 class Examination:
     """All of it. `auto` is the mode that EXECD_ISOLATION=auto takes, `chosen` the one that the settings ask for; None
-    for none. `problems` keep the service from serving as the settings want it."""
+    for none. `problems` keep the service from serving as the settings want it; `ceilings` that are low let it serve
+    less than they allow."""
 
     auto: str | None
     isolation: str
@@ -64,6 +66,7 @@ class Examination:
     kernel_python_version: str | None
     libraries: dict[str, str]
     data_dir: str
+    ceilings: list[Ceiling]
     problems: list[str]
 
     @property
@@ -92,6 +95,7 @@ def examine(settings: Settings) -> Examination:
         kernel_python_version=_version(python),
         libraries=_libraries(python),
         data_dir=str(settings.data_dir.absolute()),
+        ceilings=ceilings_here(settings),
         problems=_problems(settings, facts, chosen),
     )
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import IntEnum
 from pathlib import PurePath
 
+from execd.errors import NoWatchLeft
 from execd.isolation.entry import identity, reopen_folder
 from execd.isolation.inotify import Happened, Inotify, Notice
 from execd.isolation.root import Root
@@ -19,6 +22,17 @@ _ARRIVED = Happened.CREATED | Happened.MOVED_HERE
 _GONE = Happened.DELETED | Happened.MOVED_AWAY
 _CHANGED = Happened.MODIFIED | Happened.ATTRIBUTES
 _ENDED = Happened.SELF_DELETED | Happened.SELF_MOVED | Happened.ENDED
+
+
+@contextmanager
+def _limits_told() -> Iterator[None]:
+    # What elsewhere would be a full disk, or too many open files, is here that the user has too many watches.
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOSPC):
+            raise NoWatchLeft from error
+        raise
 
 
 class Change(IntEnum):
@@ -39,13 +53,14 @@ Changes = set[tuple[Change, str]]
 
 class FolderWatch:
     """A watch of one folder. `begin`, then `read` whenever `fd` is readable; `close` at the end. `ended` once the
-    folder is gone. All but the last block, and raise the file errors of `execd.errors`."""
+    folder is gone. All but the last block, and raise the file errors of `execd.errors`. Raises NoWatchLeft."""
 
     def __init__(self, root: Root, folder: PurePath, recursive: bool) -> None:
         self._root = root
         self._folder = folder
         self._recursive = recursive
-        self._inotify = Inotify()
+        with _limits_told():
+            self._inotify = Inotify()
         self._watched: dict[int, str] = {}
         self._identity = (0, 0)
         self.ended = False
@@ -61,7 +76,8 @@ class FolderWatch:
             self._identity = identity(found)
             tree = Tree(reopen_folder(found, self._folder))
             try:
-                self._watched[self._inotify.add(tree.folder(""))] = ""
+                with _limits_told():
+                    self._watched[self._inotify.add(tree.folder(""))] = ""
                 if self._recursive:
                     for name in [name for name, is_folder in tree.entries("") if is_folder]:
                         self._watch_tree(tree, name)

@@ -47,11 +47,12 @@ log = structlog.get_logger(__name__)
 
 @asynccontextmanager
 async def open_sandboxes(
-    settings: Settings, meters: Meters, renderings: Renderings | None = None
+    settings: Settings, meters: Meters, renderings: Renderings | None = None, ordinary_files: int | None = None
 ) -> AsyncIterator[Sandboxes]:
     """The service's sandboxes while the block runs, those that an earlier service has left among them. Afterwards every
     kernel and folder of their making is gone, unless they are `keeping`: then the next service finds them. What happens
-    in them is counted by `meters`, and shown to webhooks by `renderings`.
+    in them is counted by `meters`, and shown to webhooks by `renderings`. Without walls, what runs in them has
+    `ordinary_files` as its soft limit of open files, where the service has raised its own.
 
     Raises CannotServe, or OSError when the data folder cannot be used.
     """
@@ -69,7 +70,7 @@ async def open_sandboxes(
                 artifacts = Artifacts(store, Blobs(folders.data / "artifacts"), settings)
                 links = Links(lasting_key(folders.data / "links.key"))
                 common = Common(settings, kernelspecs, executions, artifacts, links, meters, zmq, registry, tasks)
-                places = _places(settings, folders, keeper, walls, tasks)
+                places = _places(settings, folders, keeper, walls, tasks, ordinary_files)
                 sandboxes = Sandboxes(common, Keyring(store, settings), places)
                 await Adoption(sandboxes, executions, registry, folders).carry_out(await keeper.warden())
                 tasks.start_soon(executions.retain)
@@ -104,10 +105,15 @@ async def _prepare(keeper: Keeper, kernelspecs: Kernelspecs) -> None:
 
 
 def _places(
-    settings: Settings, folders: Folders, keeper: Keeper, walls: Walls | None, tasks: anyio.abc.TaskGroup
+    settings: Settings,
+    folders: Folders,
+    keeper: Keeper,
+    walls: Walls | None,
+    tasks: anyio.abc.TaskGroup,
+    ordinary_files: int | None,
 ) -> MachinePlaces | WalledPlaces:
     if walls is None:
-        return MachinePlaces(settings, folders, keeper)
+        return MachinePlaces(settings, folders, keeper, ordinary_files)
     egress = partial(Egress, Policy.parse(settings.egress_allow, settings.port), Resolver())
     watchdog = Watchdog()
     tasks.start_soon(watchdog.run)

@@ -18,7 +18,7 @@ from anyio import to_thread
 from execd.errors import FreezeUnavailable, NotOffered
 from execd.isolation.guarantees import enforcement, guarantees
 from execd.isolation.launch import Launcher
-from execd.isolation.plan import Mode, Plan
+from execd.isolation.plan import Limits, Mode, Plan
 from execd.isolation.root import Root
 from execd.isolation.trees import wipe
 from execd.kernel.connection import Runtime
@@ -188,7 +188,10 @@ class MachinePlaces:
         packages=SHARED_PACKAGES,
     )
 
-    def __init__(self, settings: Settings, folders: Folders, keeper: Keeper) -> None:
+    def __init__(self, settings: Settings, folders: Folders, keeper: Keeper, ordinary_files: int | None = None) -> None:
+        """`ordinary_files` is the soft limit of open files that is to hold for what runs there, where the service's own
+        is another."""
+        self._limits = Limits(open_files=ordinary_files)
         self._settings = settings
         self._folders = folders
         self._keeper = keeper
@@ -204,14 +207,14 @@ class MachinePlaces:
         warden = await self._keeper.warden()
         if record.id == DEFAULT_SANDBOX:
             home = os.environ.get("HOME", str(self._folders.workspace))
-            enclosure = await warden.open(Plan(record.id, Mode.PROCESS, None, str(self._folders.workspace), home))
+            enclosure = await warden.open(self._plan(record, self._folders.workspace, Path(home)))
             return self._place(enclosure, self._folders.env_file, self._folders.runtime)
         folder = self._folders.sandboxes / record.id
         runtime = self._folders.runtime / record.id
         for made in (folder, folder / "workspace", folder / "home", runtime):
             made.mkdir(mode=0o700)
         (folder / "envs").touch(mode=0o600)
-        plan = Plan(record.id, Mode.PROCESS, None, str(folder / "workspace"), str(folder / "home"))
+        plan = self._plan(record, folder / "workspace", folder / "home")
         return self._place(await warden.open(plan), folder / "envs", runtime, folder)
 
     async def adopt(self, record: SandboxRecord, enclosure: Enclosure) -> Place:
@@ -223,6 +226,9 @@ class MachinePlaces:
             return self._place(enclosure, self._folders.env_file, self._folders.runtime)
         folder = self._folders.sandboxes / record.id
         return self._place(enclosure, folder / "envs", self._folders.runtime / record.id, folder)
+
+    def _plan(self, record: SandboxRecord, workspace: Path, home: Path) -> Plan:
+        return Plan(record.id, Mode.PROCESS, None, str(workspace), str(home), limits=self._limits)
 
     def _place(self, enclosure: Enclosure, env_file: Path, runtime: Path, removed: Path | None = None) -> MachinePlace:
         programs = f"{self._settings.kernel_python.parent}:{os.environ.get('PATH', os.defpath)}"

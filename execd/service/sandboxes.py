@@ -36,6 +36,7 @@ from execd.service.caller import default_sandbox, is_default, may_see, tenant
 from execd.service.capabilities import Capabilities
 from execd.service.context import SANDBOX_DELETED, SANDBOX_EXPIRED, SANDBOX_LOST, SERVICE_ENDED
 from execd.service.copying import copy_tree
+from execd.service.descriptors import check_descriptors
 from execd.service.executions import SandboxExecutions
 from execd.service.expiry import bounded, expires_at
 from execd.service.journal import now_ms
@@ -333,6 +334,7 @@ class Sandboxes:
     def _check_room(self, record: SandboxRecord) -> None:
         if not self._open:
             raise ShuttingDown
+        check_descriptors()
         if not is_default(record.id):
             if len(self._records.all()) >= self.settings.max_sandboxes:
                 raise TooManySandboxes(self.settings.max_sandboxes)
@@ -340,8 +342,12 @@ class Sandboxes:
         if record.timeout_action is TimeoutAction.PAUSE and not self.capabilities.freeze:
             raise FreezeUnavailable
 
+    def _admit_context(self) -> None:
+        check_descriptors()
+        check_count("contexts", self._count_contexts)
+
     def _admitting(self, sandbox: Sandbox) -> Sandbox:
-        sandbox.contexts.admit = sandbox.sessions.admit = partial(check_count, "contexts", self._count_contexts)
+        sandbox.contexts.admit = sandbox.sessions.admit = self._admit_context
         return sandbox
 
     def _count_contexts(self, owner: str) -> int:

@@ -13,6 +13,7 @@ from execd.errors import ShuttingDown, TerminalNotFound, TooManyTerminals
 from execd.identifiers import new_id
 from execd.isolation.launch import Launcher
 from execd.isolation.pseudoterminal import open_pair
+from execd.service.descriptors import check_descriptors
 from execd.service.environment import Environment, expand_path
 from execd.service.line import Mode
 from execd.service.shell import ShellCommand
@@ -48,11 +49,12 @@ class Terminals:
 
     def create(self, cwd: str | None = None, command: str = "") -> Terminal:
         """A new terminal, whose shell starts in `cwd`, made when missing, once a client attaches; it runs `command`
-        where there is one. Raises TooManyTerminals, WorkingFolderUnusable, InvalidRequest, ShuttingDown."""
+        where there is one. Raises LimitReached, WorkingFolderUnusable, InvalidRequest, ShuttingDown."""
         if not self._open:
             raise ShuttingDown
         if len(self._all) >= self._most:
             raise TooManyTerminals(self._most)
+        check_descriptors()
         expanded = expand_path(cwd, self._environment.lasting(), "cwd") if cwd else None
         folder = self._workspace.usable(expanded)
         terminal_id = new_id(MARKS.removesuffix("_"))

@@ -51,7 +51,7 @@ class Watches:
         """Watch a folder; when this returns, no later change is missed. The records are encoded events: `init`, then
         the changes. They end when the folder is gone, or with `close`.
 
-        Raises FileNotFound, NotADirectory, TooManyWatches and the other file errors.
+        Raises FileNotFound, NotADirectory, TooManyWatches, NoWatchLeft and the other file errors.
         """
         records = self._records(folder, recursive)
         # Begun here, so that it is also ended here when nobody ever reads it.

@@ -124,6 +124,26 @@ async def test_every_state_that_is_told_of_is_told_once(store: Store) -> None:
     assert [(row.type, row.body) for row in await rows(store)] == [awaiting, awaiting, ("execution.failed", None)]
 
 
+async def test_what_nobody_is_told_wakes_nobody(store: Store) -> None:
+    await store.write(lambda connection: webhooks.add(connection, hook("other", "execution.rejected")))
+    async with recording(store) as recorder:
+        executions = Executions(Settings(), recorder, Meters())
+        told: list[str] = []
+        executions.when_announced(lambda: told.append("something"))
+        execution = await new(executions, url=None)
+        execution.start()
+        execution.finish(Complete(Status.SUCCEEDED))
+        await execution.ended.wait()
+        await recorder.flush()
+        assert told == []
+        heard = await new(executions, "run_2")
+        heard.start()
+        heard.finish(Complete(Status.SUCCEEDED))
+        await heard.ended.wait()
+        await recorder.flush()
+        assert told == ["something"]
+
+
 async def test_a_tenant_s_webhooks_are_told_of_all_that_is_its_own(store: Store) -> None:
     await store.write(lambda connection: webhooks.add(connection, hook("mine")))
     await store.write(

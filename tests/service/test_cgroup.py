@@ -26,8 +26,10 @@ V2: Tree = {
     "cpu.stat": "usage_usec 1",
     "pod/cpu.max": "150000 100000",
     "pod/memory.max": "1000",
+    "pod/pids.max": "max",
     "pod/app/cpu.max": "max 100000",
     "pod/app/memory.max": "5000",
+    "pod/app/pids.max": "300",
     "pod/app/memory.current": "700",
     "pod/app/memory.stat": "anon 100\ninactive_file 300",
     "pod/app/cpu.stat": "usage_usec 2500000\nuser_usec 1",
@@ -39,10 +41,12 @@ V1: Tree = {
     "cpu/pod/app/cpu.cfs_period_us": "100000",
     "cpuacct/pod/app/cpuacct.usage": "2500000000",
     "memory/pod/app/memory.limit_in_bytes": "5000",
+    "pids/pod/pids.max": "300",
+    "pids/pod/app/pids.max": "max",
     "memory/pod/app/memory.usage_in_bytes": "700",
     "memory/pod/app/memory.stat": "cache 1\ntotal_inactive_file 300",
 }
-V1_MEMBERSHIP = "5:cpu,cpuacct:/pod/app\n4:memory:/pod/app\n1:name=systemd:/x:y\n0::/\n"
+V1_MEMBERSHIP = "6:pids:/pod/app\n5:cpu,cpuacct:/pod/app\n4:memory:/pod/app\n1:name=systemd:/x:y\n0::/\n"
 
 
 @pytest.mark.parametrize(
@@ -52,7 +56,7 @@ def test_the_least_limit_on_the_way_up_counts(
     tmp_path: Path, membership: str, tree: Tree, cpus: float, memory: int
 ) -> None:
     found = group(tmp_path, membership, tree)
-    assert found.limits() == Limits(cpus, memory)
+    assert found.limits() == Limits(cpus, memory, tasks=300)
     assert found.cpu_seconds() == 2.5
     assert found.memory_used() == 400
 

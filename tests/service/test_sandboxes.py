@@ -63,8 +63,8 @@ class FreezablePlaces(MachinePlaces):
     capabilities = replace(MachinePlaces.capabilities, freeze=True)
     failure: OSError | None = None
 
-    def __init__(self, settings: Settings, folders: Folders, keeper: Keeper) -> None:
-        super().__init__(settings, folders, keeper)
+    def __init__(self, settings: Settings, folders: Folders, keeper: Keeper, ordinary_files: int | None) -> None:
+        super().__init__(settings, folders, keeper, ordinary_files)
         self.made: list[FreezablePlace] = []
         newest.places = self
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from execd.service.journal import Slice
 from execd.service.landing import PendingFile, Syncing
 from execd.service.ownership import Permission
 from execd.service.watch import FileChange, Watches, in_order
+from tests.isolation.walls import NAMESPACES
 from tests.machine import MACHINE
 
 pytestmark = pytest.mark.anyio
@@ -173,6 +176,29 @@ async def test_what_is_no_folder_is_not_watched(
     with pytest.raises(error):
         await watches.start(tmp_path / name, recursive=True)
     assert len(watches) == 0
+
+
+_WITHOUT = """
+import sys
+from pathlib import Path
+Path("/proc/sys/user", sys.argv[1]).write_text("0")
+from execd.errors import NoWatchLeft
+from execd.isolation.root import Root
+from execd.service.folder_watch import FolderWatch
+try:
+    FolderWatch(Root.machine(), Path(sys.argv[2]), False).begin()
+except NoWatchLeft as refused:
+    print(refused)
+"""
+
+
+@NAMESPACES
+@pytest.mark.parametrize("limit", ["max_inotify_instances", "max_inotify_watches"])
+def test_the_machine_lets_no_more_be_watched(limit: str, tmp_path: Path) -> None:
+    command = ["unshare", "--user", "--map-root-user", sys.executable, "-c", _WITHOUT, limit, str(tmp_path)]
+    told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert told.stdout.startswith("the machine lets no more folders be watched")
+    assert told.stderr == ""
 
 
 ADDED, MODIFIED, DELETED = 1, 2, 3

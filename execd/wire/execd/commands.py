@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from execd.errors import CommandNotFound, InvalidRequest, MissingQuery, NotRunning
+from execd.errors import CommandNotFound, InvalidRequest, LimitReached, MissingQuery, NotRunning
 from execd.events import Complete
 from execd.service.command import KILLED
 from execd.service.commands import CommandRequest
@@ -104,7 +104,7 @@ OPERATIONS = (
         RUN_ERRORS,
         Answer("Its events; execution_complete for exit code 0, else error", media_type="text/event-stream"),
         body=RunCommand,
-        errors=(InvalidRequest,),
+        errors=(InvalidRequest, LimitReached),
         headers={EXECUTION_HEADER: "The command's id."},
     ),
     Operation(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
-from execd.errors import FileNotFound, InvalidRequest, MissingQuery, NotADirectory, TooManyWatches
+from execd.errors import FileNotFound, InvalidRequest, MissingQuery, NotADirectory, NoWatchLeft, TooManyWatches
 from execd.wire.execd.acting import Acting
 from execd.wire.execd.errors import EXECD_ERRORS
 from execd.wire.operation import Answer, Operation, Parameter
@@ -47,6 +47,6 @@ OPERATIONS = (
             Parameter("path", "A folder.", required=True),
             Parameter("recursive", "Whether to watch the folders in it, too.", type="boolean"),
         ),
-        errors=(InvalidRequest, MissingQuery, FileNotFound, NotADirectory, TooManyWatches),
+        errors=(InvalidRequest, MissingQuery, FileNotFound, NotADirectory, TooManyWatches, NoWatchLeft),
     ),
 )

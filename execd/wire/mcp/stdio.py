@@ -29,14 +29,18 @@ log = structlog.get_logger(__name__)
 _CONNECT_SECONDS = 30.0
 
 
-def serve_embedded(settings: Settings, check: Callable[[Settings], None]) -> None:
-    """Serve with sandboxes of its own, which end with the input, unless `check` raises. Raises CannotServe."""
+def serve_embedded(settings: Settings, check: Callable[[Settings], None], ordinary_files: int) -> None:
+    """Serve with sandboxes of its own, which end with the input, unless `check` raises. `ordinary_files` is the soft
+    limit of open files before the process raised it. Raises CannotServe."""
 
     # Nobody is to go on with what this one leaves.
     settings = settings.model_copy(update={"on_sigterm": "end"})
 
     async def serve(wire: tuple[int, int]) -> None:
-        async with open_sandboxes(settings, Meters()) as sandboxes, open_programs(sandboxes) as programs:
+        async with (
+            open_sandboxes(settings, Meters(), ordinary_files=ordinary_files) as sandboxes,
+            open_programs(sandboxes) as programs,
+        ):
             log.info("serving_mcp", data_dir=str(settings.data_dir), isolation=sandboxes.capabilities.mode.value)
             try:
                 with calling(sandboxes.keyring.operator):

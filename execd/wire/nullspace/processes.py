@@ -12,6 +12,7 @@ from execd.errors import (
     CommandTimedOut,
     InputClosed,
     InvalidRequest,
+    LimitReached,
     NotRunning,
     ProcessNotFound,
     SandboxExpired,
@@ -141,7 +142,7 @@ OPERATIONS = (
         SANDBOX_ERRORS,
         Answer("How it ended; of one in the background its pid", model=ExecResult),
         body=ExecBody,
-        errors=(InvalidRequest, CommandFailed, CommandTimedOut, *_SANDBOX),
+        errors=(InvalidRequest, LimitReached, CommandFailed, CommandTimedOut, *_SANDBOX),
         enters=True,
     ),
     Operation(
