@@ -9,7 +9,7 @@ MAKEFLAGS += --no-print-directory
 ARGS ?=
 export PYTHON
 BIN := .venv/bin
-CODE := $(wildcard execd kernels tests benchmarks scripts)
+CODE := $(wildcard execd kernels tests benchmarks soak scripts)
 SETUP = python="$$(scripts/find-python)" && "$$python" scripts/environment.py
 
 help:  ## Show this list
