@@ -1,12 +1,14 @@
 # The project's commands. `make help` lists them; each prepares .venv itself, once, and again when pins change.
 #   PYTHON=…  the Python to make .venv with, where the newest suitable one found is not wanted
+#   MINUTES=… how long `make soak` takes, fractions too; 10 if not given
 #   ARGS=…    further arguments: make serve ARGS="--port 8080", make test ARGS="-k journal"
 
 .DEFAULT_GOAL := help
-.PHONY: help serve demo test check lint types layers format bench pins clean serving development
+.PHONY: help serve demo test check lint types layers format bench soak pins clean serving development
 MAKEFLAGS += --no-print-directory
 
 ARGS ?=
+MINUTES ?= 10
 export PYTHON
 BIN := .venv/bin
 CODE := $(wildcard execd kernels tests benchmarks soak scripts)
@@ -42,6 +44,9 @@ format: development  ## Put the code into its one format, and mend what ruff can
 
 bench: development  ## Measure the service against the raw floor, in one run
 	@exec $(BIN)/python -m benchmarks $(ARGS)
+
+soak: development  ## Use the service in every way for MINUTES, and fail on any leak or wrong answer
+	@exec $(BIN)/python -m soak --minutes $(MINUTES) $(ARGS)
 
 pins:  ## Choose the versions in requirements/ anew (pip, Python 3.11; the same index gives the same files)
 	@PYTHON="$${PYTHON:-python3.11}"; export PYTHON; python="$$(scripts/find-python)" && "$$python" scripts/pins.py

@@ -26,7 +26,7 @@ def _list(context: click.Context, _: click.Parameter, wanted: bool) -> None:
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--minutes", default=10.0, show_default=True, type=click.FloatRange(0.05), help="How long it takes.")
 @click.option("--seed", type=int, help="What chance begins with; chosen and printed if not given.")
-@click.option("--clients", default=5, show_default=True, type=click.IntRange(1), help="Clients at once.")
+@click.option("--clients", default=4, show_default=True, type=click.IntRange(1), help="Clients at once.")
 @click.option("--only", "names", multiple=True, metavar="NAME", help="Only these activities, or modules of them.")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="A setting of the service.")
 @click.option("--json", "path", type=click.Path(path_type=Path), help="Where the numbers go.")
@@ -41,8 +41,9 @@ def main(
     if not chosen:
         raise click.UsageError(f"there is no activity {names[0]}; --list shows them")
     seed = secrets.randbelow(2**32) if seed is None else seed
-    # As `timeout` ends it: it is to leave nothing then either.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # As `timeout` ends it, and also where a shell has started it in the background: it is to leave nothing then either.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     progress = Progress()
     progress.tell(f"a soak of {minutes:g} minutes with {clients} clients and the seed {seed}")
     pairs = [setting.partition("=") for setting in settings]

@@ -8,8 +8,6 @@ import time
 import traceback
 from collections.abc import Sequence
 
-import httpx
-
 from soak.activities import Activity
 from soak.caller import Caller
 from soak.gate import Gate
@@ -38,18 +36,18 @@ class Client(threading.Thread):
 
     def run(self) -> None:
         """Work until the gate says that it is over."""
-        caller: Caller | None = None
-        while self._gate.passed(caller.hang_up if caller else _nothing):
-            try:
-                caller = caller or Caller(self._service, self.number, self._chance)
-            except (AssertionError, httpx.HTTPError) as error:
-                self._tell("client", error)
-                time.sleep(1)
-                continue
+        self.doing = "arriving"
+        try:
+            caller = Caller(self._service, self.number, self._chance)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is told
+            self._tell("arriving", error)
+            self._gate.leave()
+            return
+        self.doing = ""
+        while self._gate.passed(caller.hang_up):
             [activity] = self._chance.choices(self._activities, self._weights)
             self._do(activity, caller)
-        if caller:
-            caller.http.close()
+        caller.http.close()
 
     def _do(self, activity: Activity, caller: Caller) -> None:
         self.doing = activity.name
@@ -66,7 +64,3 @@ class Client(threading.Thread):
     def _tell(self, where: str, error: Exception) -> None:
         said = "".join(traceback.format_exception(error))[-_SHOWN:]
         self._tally.wrong(Failure(where, self.number, time.monotonic() - self._began, said))
-
-
-def _nothing() -> None:
-    pass

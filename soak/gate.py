@@ -29,6 +29,12 @@ class Gate:
             self._waiting -= 1
             return not self._over
 
+    def leave(self) -> None:
+        """Called by a client that will not come again."""
+        with self._changed:
+            self._count -= 1
+            self._changed.notify_all()
+
     def open(self) -> None:
         """Let clients pass."""
         with self._changed:

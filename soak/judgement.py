@@ -10,7 +10,7 @@ from itertools import combinations, pairwise
 from soak.bounds import Bound, Count, Memory
 
 _RISES = 3
-"""A count that never falls and rises at so many looks grows, however little."""
+"""A count that never falls and rises at so many looks grows, however little; once there was time enough for that."""
 
 _POINTS, _SECONDS = 6, 240.0
 """A slope of fewer points, or over less time, says nothing."""
@@ -27,8 +27,8 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What became of one resource. `slope` is a robust one in units an hour, None where there is too little to tell;
-    `leak` says how it grows too much, empty when it does not."""
+    """What became of one resource. `slope` is that of the last two thirds, in units an hour, None where there is
+    too little to tell; `leak` says how it grows too much, empty when it does not."""
 
     resource: str
     bound: Bound
@@ -48,6 +48,14 @@ def judge(samples: Sequence[Sample], bounds: Mapping[str, Bound]) -> list[Verdic
     return [_verdict(name, bounds[name], samples) for name in seen]
 
 
+def allowed(samples: Sequence[Sample], bounds: Mapping[str, Bound]) -> dict[str, float]:
+    """The most that each count may be after these samples; nothing before the first one."""
+    first = samples[0].values if samples else {}
+    return {
+        name: first[name] + bound.slack for name, bound in bounds.items() if isinstance(bound, Count) and name in first
+    }
+
+
 def long_enough(samples: Sequence[Sample]) -> bool:
     """Whether slopes of these can be judged."""
     return len(samples) >= _POINTS and samples[-1].at - samples[0].at >= _SECONDS
@@ -60,7 +68,8 @@ def slope_of(points: Sequence[tuple[float, float]]) -> float:
 
 def _verdict(name: str, bound: Bound, samples: Sequence[Sample]) -> Verdict:
     values = tuple(sample.values[name] for sample in samples)
-    slope = 3600 * slope_of([(s.at, s.values[name]) for s in samples]) if long_enough(samples) else None
+    points = [(sample.at, sample.values[name]) for sample in samples]
+    slope = 3600 * slope_of(points[len(points) // 3 :]) if long_enough(samples) else None
     return Verdict(name, bound, values, slope, _leak(bound, values, slope))
 
 
@@ -69,7 +78,7 @@ def _leak(bound: Bound, values: Sequence[float], slope: float | None) -> str:
     match bound:
         case Count(slack) if growth > slack:
             return f"{growth:.0f} more"
-        case Count() if _always_grows(values):
+        case Count() if slope is not None and _always_grows(values):
             return "grows at every look"
         case Memory(most) if growth > most:
             return "too much more"

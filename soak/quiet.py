@@ -11,16 +11,16 @@ _PAUSE = 0.25
 _ALIKE = 4
 
 
-def settled(look: Callable[[], Counts], wanted: Counts | None, patience: float) -> Counts:
-    """The counts once they stand still and none is above `wanted`; after `patience` seconds as they are then."""
+def settled(look: Callable[[], Counts], allowed: Counts, patience: float) -> Counts:
+    """The counts once they stand still, none above what is `allowed`; after `patience` seconds as they are then."""
     deadline = time.monotonic() + patience
     seen, alike = look(), 1
-    while time.monotonic() < deadline and not (alike >= _ALIKE and _fit(seen, wanted)):
+    while time.monotonic() < deadline and not (alike >= _ALIKE and _fit(seen, allowed)):
         time.sleep(_PAUSE)
         last, seen = seen, look()
         alike = alike + 1 if seen == last else 1
     return seen
 
 
-def _fit(seen: Counts, wanted: Counts | None) -> bool:
-    return wanted is None or all(value <= wanted.get(name, value) for name, value in seen.items())
+def _fit(seen: Counts, allowed: Counts) -> bool:
+    return all(value <= allowed.get(name, value) for name, value in seen.items())

@@ -21,6 +21,7 @@ _KINDS = {
     "anon_inode:[pidfd]": "pidfds",
     "anon_inode:inotify": "inotifies",
 }
+_STORE, _OTHER = "store files", "other descriptors"
 _NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid", "user", "uts")
 
 
@@ -42,7 +43,7 @@ class ServiceState:
         kinds = descriptor_kinds(self.service.process.pid)
         return {
             "service descriptors": sum(kinds.values()),
-            **{f"service {kind}": kinds[kind] for kind in (*_KINDS.values(), "other descriptors")},
+            **{f"service {kind}": kinds[kind] for kind in (*_KINDS.values(), _STORE, _OTHER)},
             "service threads": threads(self.service.process.pid),
             "warden descriptors": descriptors(self.warden),
             "warden threads": threads(self.warden),
@@ -112,13 +113,19 @@ class ServiceState:
 
 
 def descriptor_kinds(pid: int) -> Counter[str]:
-    """How many descriptors of each kind a process has open; what is none of _KINDS is "other descriptors"."""
+    """How many descriptors of each kind a process has open; in the words of the bounds."""
     found: Counter[str] = Counter()
     for entry in _files(Path(f"/proc/{pid}/fd")):
         with suppress(OSError):
             target = str(entry.readlink())
-            found[_KINDS.get(target) or _KINDS.get(target.partition(":")[0], "other descriptors")] += 1
+            found[_kind(target)] += 1
     return found
+
+
+def _kind(target: str) -> str:
+    if "/execd.db" in target:
+        return _STORE
+    return _KINDS.get(target) or _KINDS.get(target.partition(":")[0], _OTHER)
 
 
 def _namespaces(pid: int) -> Iterator[str]:

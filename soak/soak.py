@@ -14,7 +14,7 @@ from soak.activities import ACTIVITIES, Activity
 from soak.bounds import BOUNDS
 from soak.client import Client
 from soak.gate import Gate
-from soak.judgement import Sample, judge
+from soak.judgement import Sample, allowed, judge
 from soak.progress import Progress
 from soak.quiet import settled
 from soak.remains import complaints, end
@@ -30,6 +30,9 @@ SETTINGS: Mapping[str, str] = {"isolation": "auto", "keep_executions": "300", "k
 _PATIENCE = 150.0
 """No activity takes so long in seconds; one that does hangs."""
 
+_SETTLING = 20.0
+"""Seconds that the service may take to come to rest."""
+
 _MANY = 50
 """So many failures are enough to look at."""
 
@@ -40,7 +43,7 @@ class Order:
 
     minutes: float
     seed: int
-    clients: int = 5
+    clients: int = 4
     settings: Mapping[str, str] = field(default_factory=dict)
     activities: Sequence[Activity] = ACTIVITIES
 
@@ -95,6 +98,8 @@ class Soak:
         ]
         for client in clients:
             client.start()
+        if not self._all_wait(clients):
+            return
         self._progress.tell(f"warming up for {self._schedule.warm_up:.0f} s")
         length = self._schedule.warm_up
         while self._round(clients, service, length) and self._now() < self._schedule.until:
@@ -104,10 +109,7 @@ class Soak:
         """Let clients work and look then; whether it makes sense to go on."""
         self._gate.open()
         self._wait(seconds, service)
-        if not self._gate.close(_PATIENCE):
-            for client in clients:
-                if client.doing:
-                    self._fail(client.doing, client.number, f"has not ended after {_PATIENCE:.0f} s")
+        if not self._all_wait(clients):
             return False
         if service.process.poll() is not None:
             self._fail("the service", -1, f"ended by itself with {service.process.returncode}")
@@ -115,14 +117,21 @@ class Soak:
         self._look(ServiceState.of(service))
         return self.tally.errors < _MANY
 
+    def _all_wait(self, clients: Sequence[Client]) -> bool:
+        if self._gate.close(_PATIENCE):
+            return True
+        for client in clients:
+            if client.doing:
+                self._fail(client.doing, client.number, f"has not ended after {_PATIENCE:.0f} s")
+        return False
+
     def _wait(self, seconds: float, service: RunningService) -> None:
         until = time.monotonic() + seconds
         while time.monotonic() < until and self.tally.errors < _MANY and service.process.poll() is None:
             time.sleep(min(1, max(until - time.monotonic(), 0)))
 
     def _look(self, state: ServiceState) -> None:
-        first = self.samples[0].values if self.samples else None
-        counts = settled(state.counts, first, self._schedule.settling)
+        counts = settled(state.counts, allowed(self.samples, BOUNDS), _SETTLING)
         sample = Sample(self._now(), self.tally.operations, {**counts, **state.memory()})
         self.samples.append(sample)
         self._progress.sample(sample, self.tally)

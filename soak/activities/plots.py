@@ -6,7 +6,7 @@ import base64
 
 from soak.answers import holds, same
 from soak.caller import Caller
-from tests.live.reading import SUCCEEDED, end_of, of_type
+from tests.live.reading import SUCCEEDED, end_of, of_type, text_of
 
 _CHART = "application/vnd.execd.chart+json"
 _TABLE = "application/vnd.dataresource+json"
@@ -26,7 +26,7 @@ def figure(caller: Caller) -> None:
     image = base64.b64decode(shown["image/png"])
     holds(image.startswith(_PNG) and image[-8:-4] == b"IEND", "a figure is no whole PNG", image[:16])
     same([element["y"] for element in shown[_CHART]["elements"]], points, "the points of a chart")
-    same([event["text"] for event in of_type(events, "stdout")], ["0\n"], "figures left open")
+    same(text_of(events), "0\n", "figures left open")
 
 
 def frame(caller: Caller) -> None:
