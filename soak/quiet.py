@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 Counts = Mapping[str, float]
 
 _PAUSE = 0.25
-_ALIKE = 4
 
 
-def settled(look: Callable[[], Counts], allowed: Counts, patience: float) -> Counts:
-    """The counts once they stand still, none above what is `allowed`; after `patience` seconds as they are then."""
-    deadline = time.monotonic() + patience
-    seen, alike = look(), 1
-    while time.monotonic() < deadline and not (alike >= _ALIKE and _fit(seen, allowed)):
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """In seconds: for how long counts must be alike, and how long that may take. A kernel that waits for the next
+    context is started a second after the last was taken, and is to be seen at each look."""
+
+    still: float = 3.0
+    patience: float = 20.0
+
+
+def settled(look: Callable[[], Counts], allowed: Counts, rest: Rest) -> Counts:
+    """The counts once they stand still, none above what is `allowed`; when patience is over as they are then."""
+    began = time.monotonic()
+    since, seen = began, look()
+    while (now := time.monotonic()) - began < rest.patience and not (now - since >= rest.still and _fit(seen, allowed)):
         time.sleep(_PAUSE)
         last, seen = seen, look()
-        alike = alike + 1 if seen == last else 1
+        since = since if seen == last else time.monotonic()
     return seen
 
 

@@ -28,3 +28,7 @@ class Schedule:
         until = seconds * (1 - _SHARE_OF_THE_END)
         length = min(max((until - warm_up) / _ROUNDS, _SHORTEST_ROUND), _LONGEST_ROUND)
         return cls(warm_up, length, until)
+
+    def next_round(self, now: float) -> float:
+        """How long the next round is, which begins at this time."""
+        return min(self.round, max(self.until - now, _SHORTEST_ROUND))

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from benchmarks.errors import RowFailed
 from benchmarks.machine import describe
 from soak.activities import ACTIVITIES, Activity
 from soak.bounds import BOUNDS
@@ -16,7 +17,7 @@ from soak.client import Client
 from soak.gate import Gate
 from soak.judgement import Sample, allowed, judge
 from soak.progress import Progress
-from soak.quiet import settled
+from soak.quiet import Rest, settled
 from soak.remains import complaints, end
 from soak.report import Report
 from soak.schedule import Schedule
@@ -30,8 +31,11 @@ SETTINGS: Mapping[str, str] = {"isolation": "auto", "keep_executions": "300", "k
 _PATIENCE = 150.0
 """No activity takes so long in seconds; one that does hangs."""
 
-_SETTLING = 20.0
-"""Seconds that the service may take to come to rest."""
+_PATIENCE_OF_USERS = 10.0
+"""Seconds that activities may take to end when somebody wants no more."""
+
+_LEAST_LOOKS = 3
+"""However slowly a service has started, something can be compared."""
 
 _MANY = 50
 """So many failures are enough to look at."""
@@ -46,6 +50,7 @@ class Order:
     clients: int = 4
     settings: Mapping[str, str] = field(default_factory=dict)
     activities: Sequence[Activity] = ACTIVITIES
+    rest: Rest = field(default_factory=Rest)
 
 
 class Soak:
@@ -73,9 +78,8 @@ class Soak:
                     self._work(service)
                 except KeyboardInterrupt:
                     early = True
-                self._progress.tell("the end")
-                self._gate.end()
-                self._remains += [*end(ServiceState.of(service)), *complaints(service)]
+                    self._gate.close(_PATIENCE_OF_USERS)
+                self._end(service)
         return Report(
             started,
             machine,
@@ -90,6 +94,16 @@ class Soak:
             tuple(self._remains),
         )
 
+    def _end(self, service: RunningService) -> None:
+        self._progress.tell("the end")
+        self.tally.close()
+        self._gate.end()
+        try:
+            self._remains += end(ServiceState.of(service))
+        except RowFailed as failure:
+            self._remains.append(str(failure))
+        self._remains += complaints(service)
+
     def _work(self, service: RunningService) -> None:
         order = self._order
         clients = [
@@ -102,8 +116,8 @@ class Soak:
             return
         self._progress.tell(f"warming up for {self._schedule.warm_up:.0f} s")
         length = self._schedule.warm_up
-        while self._round(clients, service, length) and self._now() < self._schedule.until:
-            length = min(self._schedule.round, max(self._schedule.until - self._now(), 0))
+        while self._round(clients, service, length) and self._goes_on():
+            length = self._schedule.next_round(self._now())
 
     def _round(self, clients: Sequence[Client], service: RunningService, seconds: float) -> bool:
         """Let clients work and look then; whether it makes sense to go on."""
@@ -131,13 +145,16 @@ class Soak:
             time.sleep(min(1, max(until - time.monotonic(), 0)))
 
     def _look(self, state: ServiceState) -> None:
-        counts = settled(state.counts, allowed(self.samples, BOUNDS), _SETTLING)
+        counts = settled(state.counts, allowed(self.samples, BOUNDS), self._order.rest)
         sample = Sample(self._now(), self.tally.operations, {**counts, **state.memory()})
         self.samples.append(sample)
         self._progress.sample(sample, self.tally)
 
     def _fail(self, where: str, client: int, said: str) -> None:
         self.tally.wrong(Failure(where, client, self._now(), said))
+
+    def _goes_on(self) -> bool:
+        return self._now() < self._schedule.until or len(self.samples) < _LEAST_LOOKS
 
     def _now(self) -> float:
         return time.monotonic() - self._began

@@ -26,6 +26,7 @@ class Tally:
     seconds: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     failed: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     failures: list[Failure] = field(default_factory=list)
+    _closed: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def done(self, activity: str, seconds: float) -> None:
@@ -36,9 +37,16 @@ class Tally:
     def wrong(self, failure: Failure) -> None:
         """It has not."""
         with self._lock:
+            if self._closed:
+                return
             self.failed[failure.where] += 1
             if len(self.failures) < _KEPT:
                 self.failures.append(failure)
+
+    def close(self) -> None:
+        """What goes wrong from now on does so since the service ends."""
+        with self._lock:
+            self._closed = True
 
     @property
     def operations(self) -> int:
