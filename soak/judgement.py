@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations, pairwise
 
 from soak.bounds import Bound, Count, Memory
@@ -18,11 +18,13 @@ _POINTS, _SECONDS = 6, 240.0
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What was seen at one quiet point, `at` seconds after the beginning; `values` by the names of bounds.BOUNDS."""
+    """What was seen at one quiet point, `at` seconds after the beginning; `values` by the names of bounds.BOUNDS.
+    `descriptors` are what the service has open, and how often."""
 
     at: float
     operations: int
     values: Mapping[str, float]
+    descriptors: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -64,6 +65,7 @@ def _lines(report: Report) -> Iterator[str]:
     heads = ("resource", "first", "last", "most", "an hour", "bound", "verdict")
     yield from aligned([heads, *map(_resource, report.verdicts)])
     yield ""
+    yield from _new_descriptors(report)
     yield from _failures(report)
     yield from (f"LEFT: {sentence}" for sentence in report.remains)
     yield from _conclusion(report)
@@ -100,6 +102,14 @@ def bound_of(bound: Bound) -> str:
 
 def _is_bytes(verdict: Verdict) -> bool:
     return isinstance(verdict.bound, Memory) or verdict.resource.endswith(("bytes", "pss"))
+
+
+def _new_descriptors(report: Report) -> Iterator[str]:
+    """What has been opened since the first look, where there is more of something than may be."""
+    if not any(verdict.leak and isinstance(verdict.bound, Count) for verdict in report.verdicts):
+        return
+    new = Counter(report.samples[-1].descriptors) - Counter(report.samples[0].descriptors)
+    yield from (f"NEW DESCRIPTOR of the service: {target} ({count})" for target, count in sorted(new.items()))
 
 
 def _failures(report: Report) -> Iterator[str]:

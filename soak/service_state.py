@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import zlib
 from collections import Counter
@@ -21,6 +22,7 @@ _KINDS = {
     "anon_inode:[pidfd]": "pidfds",
     "anon_inode:inotify": "inotifies",
 }
+_NUMBER = re.compile(r":\[\d+\]$")
 _STORE, _OTHER = "store files", "other descriptors"
 _NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid", "user", "uts")
 
@@ -52,7 +54,7 @@ class ServiceState:
             "namespaces": len({inode for pid in processes for inode in _namespaces(pid)}),
             "mounts": len(self.mounts()),
             "control groups": len(self.control_groups()),
-            "sandbox folders": len(_files(self.service.data_dir / "sandboxes")),
+            "sandbox folders": len(_entries(self.service.data_dir / "sandboxes")),
             "runtime files": sum(1 for _ in self.runtime().rglob("*")),
         }
 
@@ -112,20 +114,27 @@ class ServiceState:
         }
 
 
-def descriptor_kinds(pid: int) -> Counter[str]:
-    """How many descriptors of each kind a process has open; in the words of the bounds."""
+def open_descriptors(pid: int) -> Counter[str]:
+    """What a process has open, and how often: paths, and kinds without the numbers of their inodes."""
     found: Counter[str] = Counter()
-    for entry in _files(Path(f"/proc/{pid}/fd")):
+    for entry in _entries(Path(f"/proc/{pid}/fd")):
         with suppress(OSError):
-            target = str(entry.readlink())
-            found[_kind(target)] += 1
+            found[_NUMBER.sub("", str(entry.readlink()))] += 1
+    return found
+
+
+def descriptor_kinds(pid: int) -> Counter[str]:
+    """How many descriptors of each kind a process has open, in the words of the bounds."""
+    found: Counter[str] = Counter()
+    for target, count in open_descriptors(pid).items():
+        found[_kind(target)] += count
     return found
 
 
 def _kind(target: str) -> str:
     if "/execd.db" in target:
         return _STORE
-    return _KINDS.get(target) or _KINDS.get(target.partition(":")[0], _OTHER)
+    return _KINDS.get(target, _OTHER)
 
 
 def _namespaces(pid: int) -> Iterator[str]:
@@ -134,7 +143,7 @@ def _namespaces(pid: int) -> Iterator[str]:
             yield str(Path(f"/proc/{pid}/ns/{name}").readlink())
 
 
-def _files(folder: Path) -> list[Path]:
+def _entries(folder: Path) -> list[Path]:
     with suppress(OSError):
         return list(folder.iterdir())
     return []

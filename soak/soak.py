@@ -21,7 +21,7 @@ from soak.quiet import Rest, settled
 from soak.remains import complaints, end
 from soak.report import Report
 from soak.schedule import Schedule
-from soak.service_state import ServiceState
+from soak.service_state import ServiceState, open_descriptors
 from soak.tally import Failure, Tally
 from tests.running_service import RunningService, running_service
 
@@ -150,7 +150,8 @@ class Soak:
 
     def _look(self, state: ServiceState) -> None:
         counts = settled(state.counts, allowed(self.samples, BOUNDS), self._order.rest)
-        sample = Sample(self._now(), self.tally.operations, {**counts, **state.memory()})
+        descriptors = open_descriptors(state.service.process.pid)
+        sample = Sample(self._now(), self.tally.operations, {**counts, **state.memory()}, descriptors)
         self.samples.append(sample)
         self._progress.sample(sample, self.tally)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import socket
 import subprocess
 import sys
 import threading
@@ -22,6 +24,7 @@ from soak.progress import Progress
 from soak.quiet import Rest, settled
 from soak.report import Report, bound_of, text, write
 from soak.schedule import Schedule
+from soak.service_state import descriptor_kinds
 from soak.soak import Order, Soak
 from soak.tally import Failure, Tally
 
@@ -184,6 +187,24 @@ def test_a_report_fails_for_a_leak_a_failure_and_what_is_left(tmp_path: Path) ->
     write(failed, tmp_path / "new" / "numbers.json")
     read = json.loads((tmp_path / "new" / "numbers.json").read_text())
     assert (read["passed"], read["seed"], read["operations"]["runs.value"]["failed"]) == (False, 7, 1)
+
+
+def test_a_report_of_a_leak_names_what_was_opened() -> None:
+    first, last = (
+        Sample(at, 0, {"service other descriptors": count}, {"socket": 3, "/x/s-1": count})
+        for at, count in ((1.0, 2), (9.0, 7))
+    )
+    lines = text(report(Tally(), [first, last])).splitlines()
+    assert [line for line in lines if line.startswith("NEW")] == ["NEW DESCRIPTOR of the service: /x/s-1 (5)"]
+    assert "NEW" not in text(report(Tally(), [first, first]))
+
+
+def test_descriptors_are_told_by_what_they_are(tmp_path: Path) -> None:
+    before = descriptor_kinds(os.getpid())
+    (tmp_path / "execd.db").touch()
+    with (tmp_path / "execd.db").open(), socket.socket(), Path("/dev/null").open("rb"):
+        new = descriptor_kinds(os.getpid()) - before
+    assert new == {"store files": 1, "sockets": 1, "other descriptors": 1}
 
 
 def test_an_answer_that_is_wrong_is_shown() -> None:
