@@ -1,16 +1,18 @@
 # The project's commands. `make help` lists them; each prepares .venv itself, once, and again when pins change.
 #   PYTHON=…  the Python to make .venv with, where the newest suitable one found is not wanted
+#   MINUTES=… how long `make soak` takes, fractions too; 10 if not given
 #   ARGS=…    further arguments: make serve ARGS="--port 8080", make test ARGS="-k journal"
 #   ROW=… ROUNDS=…  rows of the bench, and how often each is measured: make bench ROW="1+1 new-context" ROUNDS=9
 
 .DEFAULT_GOAL := help
-.PHONY: help serve demo test check lint types layers format bench bench-compare pins clean serving development
+.PHONY: help serve demo test check lint types layers format bench bench-compare soak pins clean serving development
 MAKEFLAGS += --no-print-directory
 
 ARGS ?=
+MINUTES ?= 10
 export PYTHON
 BIN := .venv/bin
-CODE := $(wildcard execd kernels tests benchmarks scripts)
+CODE := $(wildcard execd kernels tests benchmarks soak scripts)
 SETUP = python="$$(scripts/find-python)" && "$$python" scripts/environment.py
 
 help:  ## Show this list
@@ -54,6 +56,9 @@ COMPARED := $(wordlist 2,$(words $(MAKECMDGOALS)),$(MAKECMDGOALS))
 $(COMPARED):
 	@:
 endif
+
+soak: development  ## Use the service in every way for MINUTES, and fail on any leak or wrong answer
+	@exec $(BIN)/python -m soak --minutes $(MINUTES) $(ARGS)
 
 pins:  ## Choose the versions in requirements/ anew (pip, Python 3.11; the same index gives the same files)
 	@PYTHON="$${PYTHON:-python3.11}"; export PYTHON; python="$$(scripts/find-python)" && "$$python" scripts/pins.py

@@ -20,6 +20,11 @@ def pss(pid: int) -> float:
     return _kib(Path(f"/proc/{pid}/smaps_rollup"), "Pss:") * 1024
 
 
+def anonymous(pid: int) -> float:
+    """That part of it, in bytes, which belongs to no file."""
+    return _kib(Path(f"/proc/{pid}/smaps_rollup"), "Pss_Anon:") * 1024
+
+
 def rss(pid: int) -> float:
     """Resident set size in bytes."""
     return _kib(Path(f"/proc/{pid}/status"), "VmRSS:") * 1024

@@ -16,7 +16,7 @@ def table(report: Report) -> str:
     lines = [f"{name}: {value}" for name, value in report.machine.items()]
     lines += [f"setting: {name}={value}" for name, value in report.settings.items()]
     cells = [_HEAD, *(cell for row in report.rows for cell in _row_cells(row))]
-    return "\n".join([*lines, "", *_aligned(cells), "", *_summary(report)])
+    return "\n".join([*lines, "", *aligned(cells), "", *_summary(report)])
 
 
 def _summary(report: Report) -> Iterator[str]:
@@ -34,7 +34,7 @@ def comparison(before: Report, after: Report) -> str:
         cells.append((f"{row.name}: {row.feels}",))
         cells += [_compared(old.get((row.name, line.title)), line) for line in row.lines]
         cells += _without_numbers(row)
-    return "\n".join(_aligned(cells))
+    return "\n".join(aligned(cells))
 
 
 def _row_cells(row: RowResult) -> Iterator[tuple[str, ...]]:
@@ -93,7 +93,8 @@ def quantity(value: float, unit: str) -> str:
     return f"{shown:,.{digits}f} {name}"
 
 
-def _aligned(cells: Sequence[tuple[str, ...]]) -> Iterator[str]:
+def aligned(cells: Sequence[tuple[str, ...]]) -> Iterator[str]:
+    """Lines in which the columns stand below each other."""
     # A row of one cell is a heading and takes all the room that it wants.
     wide = [row for row in cells if len(row) > 1]
     widths = [max(len(row[column]) for row in wide) for column in range(len(wide[0]))]

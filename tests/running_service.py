@@ -69,7 +69,11 @@ def running_service(
     becoming = [] if user is None else [sys.executable, str(_ANOTHER_USER), str(user)]
     with log_file.open("wb") as log:
         process = subprocess.Popen(
-            [*becoming, sys.executable, *program, "serve"], env=environment, stdout=log, stderr=log
+            [*becoming, sys.executable, *program, "serve"],
+            env=environment,
+            stdout=log,
+            stderr=log,
+            process_group=0,  # Ctrl-C is for who has started it, and ends it then
         )
     try:
         yield RunningService(_wait_for_url(process, log_file), process, folder / "data", log_file)

@@ -62,9 +62,8 @@ class WarmKernels:
         """A kernel that waits and is what a new one would be; it belongs to the caller. None where there is none."""
         for kernel, like in list(self.waiting.items()):
             del self.waiting[kernel]
-            if kernel.alive and like.serves(wanted) and await kernel.enter(wanted.cwd):
+            if await _entered(kernel, like.serves(wanted), wanted.cwd):
                 return kernel
-            await kernel.shutdown()
         return None
 
     def ask(self, like: Like) -> None:
@@ -120,16 +119,27 @@ class WarmKernels:
 
     async def _add(self, like: Like) -> None:
         kernel = await self._start(like.spec, like.cwd, like.env)
-        if await kernel.enter(like.cwd, warm=True):
+        if await _entered(kernel, True, like.cwd, warm=True):
             self.waiting[kernel] = like
             return
-        await kernel.shutdown()
         raise KernelStartFailed(like.spec.language, "it cannot wait for somebody")
 
     async def _end(self, kernels: list[Kernel]) -> None:
         for kernel in kernels:
             self.waiting.pop(kernel, None)
             await kernel.shutdown()
+
+
+async def _entered(kernel: Kernel, serves: bool, cwd: PurePath, *, warm: bool = False) -> bool:
+    """Whether a kernel that lives and `serves` has gone where it is wanted. Any other ends, also when nobody waits for
+    the answer any more: nobody else has it."""
+    entered = False
+    try:
+        entered = serves and kernel.alive and await kernel.enter(cwd, warm=warm)
+    finally:
+        if not entered:
+            await kernel.shutdown()
+    return entered
 
 
 def _elsewhere(env: Mapping[str, str]) -> dict[str, str]:

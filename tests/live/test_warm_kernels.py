@@ -32,11 +32,11 @@ class Stage:
 
     def __init__(self, launcher: Enclosure, folder: Path, context: zmq.Context[zmq.Socket[bytes]]) -> None:
         self.started = 0
-        self._starting = KernelStart(context, launcher, Runtime(folder, folder), 60)
+        self.starting = KernelStart(context, launcher, Runtime(folder, folder), 60)
 
     async def start(self, spec: KernelSpec, cwd: PurePath, env: Mapping[str, str]) -> Kernel:
         self.started += 1
-        return await Kernel.start(self._starting, spec, cwd, env)
+        return await Kernel.start(self.starting, spec, cwd, env)
 
 
 @asynccontextmanager
@@ -133,6 +133,65 @@ async def test_nothing_waits_before_the_first_or_after_the_end(
     assert (len(kernels), stage.started, warm.waiting) == (2, 2, {})
     assert not any(kernel.alive for kernel in kernels)
     assert not list(public_folder.glob("k*"))
+
+
+class Lingering(Kernel):
+    """One that does not answer when it is told to go to another folder, or, `at_once`, to wait for somebody."""
+
+    asked: anyio.Event
+    at_once = False
+
+    async def enter(self, cwd: PurePath, *, warm: bool = False) -> bool:
+        if warm and not self.at_once:
+            return True
+        self.asked.set()
+        await anyio.sleep_forever()
+        return False
+
+
+class LingeringAtOnce(Lingering):
+    at_once = True
+
+
+@asynccontextmanager
+async def lingering(
+    kind: type[Lingering], launcher: Enclosure, folder: Path
+) -> AsyncIterator[tuple[list[Lingering], anyio.Event, WarmKernels]]:
+    asked = anyio.Event()
+    made: list[Lingering] = []
+    async with pool(launcher, folder) as (stage, _), anyio.create_task_group() as tasks:
+
+        async def start(spec: KernelSpec, cwd: PurePath, env: Mapping[str, str]) -> Kernel:
+            kernel = await kind.start(stage.starting, spec, cwd, env)
+            assert isinstance(kernel, kind)
+            kernel.asked = asked
+            made.append(kernel)
+            return kernel
+
+        yield made, asked, WarmKernels(start, 1, tasks, quiet=0)
+
+
+async def test_one_that_is_about_to_wait_ends_with_the_others(
+    launcher: Enclosure, like: Like, public_folder: Path
+) -> None:
+    async with lingering(LingeringAtOnce, launcher, public_folder) as (made, asked, warm):
+        warm.ask(like)
+        await asked.wait()
+        await warm.close()
+        assert [kernel.alive for kernel in made] == [False]
+        assert not list(public_folder.glob("k*"))
+
+
+async def test_one_ends_whose_taker_has_gone(launcher: Enclosure, like: Like, public_folder: Path) -> None:
+    async with lingering(Lingering, launcher, public_folder) as (made, asked, warm):
+        await filled(warm, like)
+        async with anyio.create_task_group() as taking:
+            taking.start_soon(warm.take, like)
+            await asked.wait()
+            taking.cancel_scope.cancel()
+        assert [kernel.alive for kernel in made] == [False]
+        assert not list(public_folder.glob("k*"))
+        await warm.close()
 
 
 async def test_what_cannot_start_is_tried_when_somebody_asks_again(
