@@ -52,8 +52,8 @@ bench-compare: development  ## Set two of its files side by side: make bench-com
 # To make, the two files are goals besides: of such there is nothing to be made.
 ifeq ($(firstword $(MAKECMDGOALS)),bench-compare)
 COMPARED := $(wordlist 2,$(words $(MAKECMDGOALS)),$(MAKECMDGOALS))
-.PHONY: $(COMPARED)
-$(COMPARED):
+.PHONY: $(sort $(COMPARED))
+$(sort $(COMPARED)):
 	@:
 endif
 
