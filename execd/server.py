@@ -61,6 +61,7 @@ class Server(uvicorn.Server):
             mode = self._app.state.sandboxes.capabilities.mode
             if mode is Mode.PROCESS:
                 log.warning("no_walls", why="EXECD_ISOLATION=process: code may do whatever the service's user may do")
+            warn(ceilings_here(self._settings))
             log.info("serving", url=url_of(sockets[0]), data_dir=str(self._settings.data_dir), isolation=mode.value)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
@@ -86,7 +87,6 @@ def run(settings: Settings) -> None:
     with listen(settings) as listener:
         check(settings)
         settings = with_token(settings)
-        warn(ceilings_here(settings))
         settings = settings.model_copy(update={"port": listener.getsockname()[1]})
         app = create_app(settings, ordinary_files)
         grace = math.ceil(settings.shutdown_grace)
