@@ -121,7 +121,9 @@ def _failures(report: Report) -> Iterator[str]:
 def _conclusion(report: Report) -> Iterator[str]:
     if report.early:
         yield "ended early: this is what was found so far"
-    if not long_enough(report.samples):
+    if len(report.samples) < 2:
+        yield "too short to compare anything: there were no two looks"
+    elif not long_enough(report.samples):
         yield "too short to judge how memory grows with each run: counts and the most growth are judged"
     yield "PASSED" if report.passed else "FAILED"
 

@@ -151,7 +151,7 @@ class Soak:
     def _look(self, state: ServiceState) -> None:
         runs = state.runs()
         counts = settled(state.counts, allowed(self.samples, BOUNDS), self._order.rest)
-        descriptors = open_descriptors(state.service.process.pid)
+        descriptors = dict(open_descriptors(state.service.process.pid))
         sample = Sample(self._now(), runs, {**counts, **state.memory()}, descriptors)
         self.samples.append(sample)
         self._progress.sample(sample, self.tally)

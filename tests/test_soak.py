@@ -225,7 +225,7 @@ def soak(*activities: Activity, patience: float) -> Report:
     return Soak(Order(0.05, 1, 2, settings, activities, Rest(0.5, patience)), Progress()).run()
 
 
-def test_a_short_soak_passes() -> None:
+def test_a_short_soak_passes(tmp_path: Path) -> None:
     found = soak(*(activity for activity in ACTIVITIES if activity.name.partition(".")[0] in SHORT), patience=10)
     assert found.passed, text(found)
     assert found.tally.operations > 0
