@@ -6,6 +6,7 @@ import secrets
 import signal
 import sys
 from pathlib import Path
+from types import FrameType
 
 import click
 
@@ -21,6 +22,12 @@ def _list(context: click.Context, _: click.Parameter, wanted: bool) -> None:
     if wanted:
         print("\n".join(f"{activity.name:24} {activity.weight}" for activity in ACTIVITIES))
         context.exit()
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    # `make` passes on what its whole group gets: once is enough.
+    signal.signal(number, signal.SIG_IGN)
+    signal.default_int_handler(number, frame)
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -42,16 +49,17 @@ def main(
         raise click.UsageError(f"there is no activity {names[0]}; --list shows them")
     seed = secrets.randbelow(2**32) if seed is None else seed
     # As `timeout` ends it, and also where a shell has started it in the background: it is to leave nothing then either.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, _stop)
     progress = Progress()
     progress.tell(f"a soak of {minutes:g} minutes with {clients} clients and the seed {seed}")
     pairs = [setting.partition("=") for setting in settings]
     given = {name.lower().replace("-", "_"): value for name, _, value in pairs}
     report = Soak(Order(minutes, seed, clients, given, chosen), progress).run()
     path = path or _RESULTS / f"{report.started.replace(':', '')[:17]}.json"
+    print(text(report), flush=True)
     write(report, path)
-    print(text(report), f"numbers: {path}", sep="\n")
+    print(f"numbers: {path}")
     sys.exit(not report.passed)
 
 

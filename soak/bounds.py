@@ -16,21 +16,21 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Bytes. They may be `growth` above the first ones in the end, and grow by `slope` an hour."""
+    """Bytes. They may be `growth` above the first ones in the end, and grow by so many with each run."""
 
     growth: float
-    slope: float
+    a_run: float
 
 
 Bound = Count | Memory | None
 """None: shown, and not judged."""
 
 BOUNDS: dict[str, Bound] = {
-    "service memory": Memory(40 * MB, 20 * MB),
+    "service memory": Memory(40 * MB, 800),
     "service pss": None,
-    "warden memory": Memory(4 * MB, 6 * MB),
-    "zygote memory": Memory(8 * MB, 10 * MB),
-    "kernel memory": Memory(40 * MB, 20 * MB),
+    "warden memory": Memory(4 * MB, 200),
+    "zygote memory": Memory(8 * MB, 400),
+    "kernel memory": Memory(40 * MB, 1500),
     "service descriptors": Count(12),
     "service sockets": Count(2),
     "service pipes": Count(2),

@@ -12,30 +12,31 @@ from soak.bounds import Bound, Count, Memory
 _RISES = 3
 """A count that never falls and rises at so many looks grows, however little; once there was time enough for that."""
 
-_POINTS, _SECONDS = 6, 240.0
-"""A slope of fewer points, or over less time, says nothing."""
+_POINTS, _RUNS = 6, 2000
+"""A slope of fewer points, or over fewer runs, says nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What was seen at one quiet point, `at` seconds after the beginning; `values` by the names of bounds.BOUNDS.
-    `descriptors` are what the service has open, and how often."""
+    """What was seen at one quiet point, `at` seconds and so many `runs` of code and commands after the beginning;
+    `values` by the names of bounds.BOUNDS. `descriptors` are what the service has open, and how often."""
 
     at: float
-    operations: int
+    runs: int
     values: Mapping[str, float]
     descriptors: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What became of one resource. `slope` is that of the last two thirds, in units an hour, None where there is
-    too little to tell; `leak` says how it grows too much, empty when it does not."""
+    """What became of one resource. `a_run` and `an_hour` are how it grows over the last two thirds, None where
+    there is too little to tell; `leak` says how that is too much, empty when it is not."""
 
     resource: str
     bound: Bound
     values: tuple[float, ...]
-    slope: float | None
+    a_run: float | None
+    an_hour: float | None
     leak: str
 
     @property
@@ -60,7 +61,7 @@ def allowed(samples: Sequence[Sample], bounds: Mapping[str, Bound]) -> dict[str,
 
 def long_enough(samples: Sequence[Sample]) -> bool:
     """Whether slopes of these can be judged."""
-    return len(samples) >= _POINTS and samples[-1].at - samples[0].at >= _SECONDS
+    return len(samples) >= _POINTS and samples[-1].runs - samples[0].runs >= _RUNS
 
 
 def slope_of(points: Sequence[tuple[float, float]]) -> float:
@@ -70,22 +71,25 @@ def slope_of(points: Sequence[tuple[float, float]]) -> float:
 
 def _verdict(name: str, bound: Bound, samples: Sequence[Sample]) -> Verdict:
     values = tuple(sample.values[name] for sample in samples)
-    points = [(sample.at, sample.values[name]) for sample in samples]
-    slope = 3600 * slope_of(points[len(points) // 3 :]) if long_enough(samples) else None
-    return Verdict(name, bound, values, slope, _leak(bound, values, slope))
+    if not long_enough(samples):
+        return Verdict(name, bound, values, None, None, _leak(bound, values, None))
+    later = samples[len(samples) // 3 :]
+    a_run = slope_of([(sample.runs, sample.values[name]) for sample in later])
+    an_hour = 3600 * slope_of([(sample.at, sample.values[name]) for sample in later])
+    return Verdict(name, bound, values, a_run, an_hour, _leak(bound, values, a_run))
 
 
-def _leak(bound: Bound, values: Sequence[float], slope: float | None) -> str:
+def _leak(bound: Bound, values: Sequence[float], a_run: float | None) -> str:
     growth = values[-1] - values[0]
     match bound:
         case Count(slack) if growth > slack:
             return f"{growth:.0f} more"
-        case Count() if slope is not None and _always_grows(values):
+        case Count() if a_run is not None and _always_grows(values):
             return "grows at every look"
         case Memory(most) if growth > most:
             return "too much more"
-        case Memory(_, steepest) if slope is not None and slope > steepest:
-            return "grows too fast"
+        case Memory(_, most) if a_run is not None and a_run > most:
+            return f"{a_run:.0f} bytes a run"
     return ""
 
 

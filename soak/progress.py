@@ -30,7 +30,7 @@ class Progress:
         self._done = groups
         values = sample.values
         self.tell(
-            f"quiet after {sample.operations} operations, {tally.errors} failed; "
+            f"quiet after {tally.operations} operations and {sample.runs} runs, {tally.errors} failed; "
             f"service {values['service memory'] / 1e6:.1f} MB, {values['service descriptors']:.0f} descriptors, "
             f"{values['service threads']:.0f} threads, {values['processes']:.0f} processes; since: {since}"
         )

@@ -62,7 +62,7 @@ def _lines(report: Report) -> Iterator[str]:
     yield ""
     yield from aligned([("operation", "done", "failed", "p50", "p99"), *_operations(report.tally)])
     yield ""
-    heads = ("resource", "first", "last", "most", "an hour", "bound", "verdict")
+    heads = ("resource", "first", "last", "most", "a run", "an hour", "bound", "verdict")
     yield from aligned([heads, *map(_resource, report.verdicts)])
     yield ""
     yield from _new_descriptors(report)
@@ -85,9 +85,10 @@ def _resource(verdict: Verdict) -> tuple[str, ...]:
     first, last, most = (
         f"{value / scale:.{digits}f}{unit}" for value in (verdict.values[0], verdict.values[-1], max(verdict.values))
     )
-    slope = "" if verdict.slope is None else f"{verdict.slope / scale:+.1f}{unit}"
+    a_run = "" if verdict.a_run is None else f"{verdict.a_run:+.0f} B" if unit else f"{verdict.a_run:+.4f}"
+    an_hour = "" if verdict.an_hour is None else f"{verdict.an_hour / scale:+.1f}{unit}"
     word = "" if verdict.bound is None else f"LEAKS: {verdict.leak}" if verdict.leak else "steady"
-    return (verdict.resource, first, last, most, slope, bound_of(verdict.bound), word)
+    return (verdict.resource, first, last, most, a_run, an_hour, bound_of(verdict.bound), word)
 
 
 def bound_of(bound: Bound) -> str:
@@ -95,8 +96,8 @@ def bound_of(bound: Bound) -> str:
     match bound:
         case Count(slack):
             return f"+{slack}"
-        case Memory(growth, slope):
-            return f"+{growth / MB:g} MB, {slope / MB:g} MB an hour"
+        case Memory(growth, a_run):
+            return f"+{growth / MB:g} MB, {a_run:g} B a run"
     return "not judged"
 
 
@@ -120,8 +121,10 @@ def _failures(report: Report) -> Iterator[str]:
 def _conclusion(report: Report) -> Iterator[str]:
     if report.early:
         yield "ended early: this is what was found so far"
-    if not long_enough(report.samples):
-        yield "too short to judge how memory grows with time: counts and the most growth are judged"
+    if len(report.samples) < 2:
+        yield "too short to compare anything: there were no two looks"
+    elif not long_enough(report.samples):
+        yield "too short to judge how memory grows with each run: counts and the most growth are judged"
     yield "PASSED" if report.passed else "FAILED"
 
 
@@ -161,7 +164,8 @@ def _encoded_verdict(verdict: Verdict) -> dict[str, Any]:
     return {
         "resource": verdict.resource,
         "values": verdict.values,
-        "slope": verdict.slope,
+        "a_run": verdict.a_run,
+        "an_hour": verdict.an_hour,
         "bound": bound,
         "leak": verdict.leak,
     }

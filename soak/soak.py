@@ -149,9 +149,10 @@ class Soak:
             time.sleep(min(1, max(until - time.monotonic(), 0)))
 
     def _look(self, state: ServiceState) -> None:
+        runs = state.runs()
         counts = settled(state.counts, allowed(self.samples, BOUNDS), self._order.rest)
-        descriptors = open_descriptors(state.service.process.pid)
-        sample = Sample(self._now(), self.tally.operations, {**counts, **state.memory()}, descriptors)
+        descriptors = dict(open_descriptors(state.service.process.pid))
+        sample = Sample(self._now(), runs, {**counts, **state.memory()}, descriptors)
         self.samples.append(sample)
         self._progress.sample(sample, self.tally)
 
