@@ -157,7 +157,8 @@ def test_an_interrupted_run_ends_and_the_state_is_kept(session: Session, what: s
         stream.until(says("on"))
         rung, state = interrupt(session.client, session.id if by == "session" else stream.execution_id)
         events = without_pings(stream.rest())
-    assert (rung in ("interrupt", "nudge"), state) == (True, "kept")
+    # A shell that is between two commands just then heeds the second one.
+    assert (rung in ("interrupt", "nudge", "interrupt_again"), state) == (True, "kept")
     assert code_of(events) != 0
     assert session.lines("echo $x") == ["5"]
 
