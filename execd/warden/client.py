@@ -212,6 +212,7 @@ class Warden:
         self._answers: dict[int, asyncio.Future[tuple[Message, list[int]]]] = {}
         self._children: dict[int, Child] = {}
         self._early: OrderedDict[int, Exit] = OrderedDict()
+        self._lost_early: set[str] = set()
         self._loop = asyncio.get_running_loop()
         listening.setblocking(False)
         self._loop.add_reader(listening.fileno(), self._read)
@@ -228,8 +229,15 @@ class Warden:
 
     async def open(self, plan: Plan) -> Enclosure:
         """Make a sandbox. Raises OSError."""
+        self._lost_early.discard(plan.id)
         await self.ask({"op": "open", "plan": asdict(plan)})
-        return await self._enclosure(plan, ())
+        try:
+            return await self._enclosure(plan, ())
+        except BaseException:
+            # It was lost just now. Nobody else ends it, and its name would be taken for ever.
+            with anyio.CancelScope(shield=True), contextlib.suppress(OSError):
+                await self.ask({"op": "close", "sandbox": plan.id})
+            raise
 
     async def probe(self, user: int | None) -> Facts:
         """What isolation this machine allows, for sandboxes of this user of it (None: the service's own)."""
@@ -359,6 +367,9 @@ class Warden:
     async def _enclosure(self, plan: Plan, children: Sequence[Child]) -> Enclosure:
         _, fds = await self.ask({"op": "root", "sandbox": plan.id})
         made = self.enclosures[plan.id] = Enclosure(self, plan, fds[0], children)
+        if plan.id in self._lost_early:
+            self._lost_early.discard(plan.id)
+            made.lost.set()
         return made
 
     def _child(self, told: Message, *, held: bool, kept: Sequence[str] | None) -> Child:
@@ -401,7 +412,7 @@ class Warden:
         if message.get("event") == "exit":
             self._exited(message)
         elif message.get("event") == "sandbox_lost":
-            self._lose(self.enclosures.get(message["sandbox"]))
+            self._lose(message["sandbox"])
         else:
             answer = self._answers.pop(message["id"], None)
             if answer is not None and not answer.done():
@@ -429,9 +440,12 @@ class Warden:
         if child is not None:
             child.ended(how)
 
-    def _lose(self, enclosure: Enclosure | None) -> None:
-        if enclosure is not None:
-            enclosure.lost.set()
+    def _lose(self, sandbox: str) -> None:
+        if sandbox in self.enclosures:
+            self.enclosures[sandbox].lost.set()
+        else:
+            # It is still on its way to us.
+            self._lost_early.add(sandbox)
 
     def _fail(self) -> None:
         self.lost.set()

@@ -174,6 +174,55 @@ def _inside(pid: int) -> list[int]:
     return found
 
 
+def _is_holder(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes() == b"sleep\0infinity\0"
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize("when", ["before it is asked for its root", "after that was told"])
+async def test_a_sandbox_that_is_lost_while_it_is_opened_is_lost_and_can_be_opened_again(
+    walled: tuple[Warden, Enclosure], when: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warden, enclosure = walled
+    await enclosure.close()
+    ask = warden.ask
+
+    async def lose() -> None:
+        await until(lambda: any(map(_is_holder, descendants(warden.pid))))
+        [holder] = [pid for pid in descendants(warden.pid) if _is_holder(pid)]
+        os.kill(holder, SIGKILL)
+        await until(lambda: not alive(holder))
+        # What the warden tells of it comes before the answer to this.
+        await ask({"op": "probe", "user": None, "bwrap": "bwrap"})
+
+    async def interrupted(request: Any, fds: Any = ()) -> Any:
+        if request["op"] != "root":
+            return await ask(request, fds)
+        if when.startswith("before"):
+            await lose()
+            return await ask(request, fds)
+        answer = await ask(request, fds)
+        await lose()
+        return answer
+
+    monkeypatch.setattr(warden, "ask", interrupted)
+    try:
+        made = await warden.open(enclosure.plan)
+    except OSError:
+        pass
+    else:
+        with anyio.fail_after(20):
+            await made.lost.wait()
+        await made.close()
+    monkeypatch.undo()
+    again = await warden.open(enclosure.plan)
+    with Cases(again, "/workspace") as cases:
+        assert (await ended(cases.start("true"))).code == 0
+    await again.close()
+
+
 @pytest.mark.parametrize("victim", ["holder", "warden"])
 async def test_a_killed_holder_or_warden_ends_everything_inside_and_is_told(
     walled: tuple[Warden, Enclosure], victim: str, folder: Path
