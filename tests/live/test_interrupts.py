@@ -62,7 +62,7 @@ def test_code_is_stopped_and_variables_survive(client: httpx.Client, context_id:
     with running(client, STOPPABLE[what], id=context_id) as stream:
         rung, state = stopped(client, stream, context_id if by == "context" else stream.execution_id)
     # IPython's `!` takes an interrupt for itself when it comes while the shell is being started.
-    # One in some thousands is heeded only the second time, and a shell by itself often.
+    # One in some thousands is heeded only the second time, and by IPython's `!` while it starts its shell.
     assert rung in (*SOFT, "interrupt_again")
     assert state == "kept"
     events = run(client, "print(kept)", id=context_id)
