@@ -6,35 +6,34 @@ A frame is taken for that only where it looks like what kernels send and each of
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pydantic_core import from_json
 
 _HEAD = re.compile(rb'\{"name": ?"(stdout|stderr)", ?"text": ?"')
 _TAIL = b'"}'
 _BACKSLASH = b"\\"
-# `\\uXXXX`
+# `\uXXXX`
 _LONGEST_ESCAPE = 6
 
 
-@dataclass(frozen=True, slots=True)
-class Passed:
-    """Text of one stream, in pieces: each as it is, and as JSON has it between quotes."""
+class Printed(NamedTuple):
+    """Text of one stream, in pieces: each as it is, and as JSON has it between quotes, where it came so."""
 
     name: str
-    pieces: list[tuple[str, bytes]]
+    pieces: list[tuple[str, bytes | None]]
 
 
-def passed_on(frame: bytes, most: int) -> Passed | None:
+def passed_on(frame: bytes, most: int) -> Printed | None:
     """The content of a `stream` message, in pieces of at most `most` bytes; None where it must be decoded."""
     head = _HEAD.match(frame)
     if head is None or not frame.endswith(_TAIL, head.end()) or not frame.isascii():
         return None
     try:
-        pieces = [(from_json(b'"%b"' % literal), literal) for literal in _cut(frame[head.end() : -len(_TAIL)], most)]
+        literals = _cut(frame[head.end() : -len(_TAIL)], most)
+        return Printed(head[1].decode(), [(from_json(b'"%b"' % literal), literal) for literal in literals])
     except ValueError:
         return None
-    return Passed(head[1].decode(), pieces)
 
 
 def _cut(literal: bytes, most: int) -> list[bytes]:

@@ -6,7 +6,7 @@ User code can make its kernel say anything, so nothing is taken to have the type
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from execd.events import (
@@ -25,7 +25,7 @@ from execd.events import (
     Stdout,
 )
 from execd.kernel.messages import MalformedMessage, Message
-from execd.kernel.passing import passed_on
+from execd.kernel.passing import Printed, passed_on
 
 Fields = dict[str, Any]
 
@@ -38,34 +38,34 @@ _CHECKPOINT = "\0execd_checkpoint:"
 
 def events_of(message: Message) -> list[Event]:
     """The events that a message stands for, in order; none for what clients need not know. Raises MalformedMessage."""
-    if message.type == "stream":
-        return list(_printed(message))
     translate = _TRANSLATIONS.get(message.type)
-    return translate(message.content) if translate else []
+    return translate(message) if translate else []
 
 
-def _printed(message: Message) -> Iterable[Event]:
-    passed = passed_on(message.content_frame, _OUTPUT_PIECE)
-    if passed is not None:
-        stream = Stderr if passed.name == "stderr" else Stdout
-        return (stream(text, literal) for text, literal in passed.pieces)
-    text = str(message.content.get("text", ""))
-    stream = Stderr if message.content.get("name") == "stderr" else Stdout
-    return (stream(text[start : start + _OUTPUT_PIECE]) for start in range(0, len(text), _OUTPUT_PIECE))
+def _stream(message: Message) -> list[Event]:
+    name, pieces = passed_on(message.content_frame, _OUTPUT_PIECE) or _decoded(message.content)
+    stream = Stderr if name == "stderr" else Stdout
+    return [stream(*piece) for piece in pieces]
 
 
-def _execute_result(content: Fields) -> list[Event]:
-    count = content.get("execution_count")
+def _decoded(content: Fields) -> Printed:
+    text = str(content.get("text", ""))
+    starts = range(0, len(text), _OUTPUT_PIECE)
+    return Printed(str(content.get("name")), [(text[start : start + _OUTPUT_PIECE], None) for start in starts])
+
+
+def _execute_result(message: Message) -> list[Event]:
+    count = message.content.get("execution_count")
     counted: list[Event] = [ExecutionCount(count)] if isinstance(count, int) else []
-    return [*counted, Result(*_bundle(content))]
+    return [*counted, Result(*_bundle(message.content))]
 
 
-def _display_data(content: Fields) -> list[Event]:
-    return [Display(*_bundle(content))]
+def _display_data(message: Message) -> list[Event]:
+    return [Display(*_bundle(message.content))]
 
 
-def _update_display_data(content: Fields) -> list[Event]:
-    return [DisplayUpdate(*_bundle(content))]
+def _update_display_data(message: Message) -> list[Event]:
+    return [DisplayUpdate(*_bundle(message.content))]
 
 
 def _bundle(content: Fields) -> tuple[Fields, Fields, str | None]:
@@ -80,12 +80,12 @@ def _object(content: Fields, name: str) -> Fields:
     return value
 
 
-def _clear_output(content: Fields) -> list[Event]:
-    return [ClearOutput(bool(content.get("wait")))]
+def _clear_output(message: Message) -> list[Event]:
+    return [ClearOutput(bool(message.content.get("wait")))]
 
 
-def _error(content: Fields) -> list[Event]:
-    return [StatusChanged("error"), error_of(content)]
+def _error(message: Message) -> list[Event]:
+    return [StatusChanged("error"), error_of(message.content)]
 
 
 def error_of(content: Fields) -> Error:
@@ -96,11 +96,11 @@ def error_of(content: Fields) -> Error:
     return Error(str(content.get("ename", "")), str(content.get("evalue", "")), tuple(map(str, traceback)))
 
 
-def _input_request(content: Fields) -> list[Event]:
-    prompt = str(content.get("prompt", ""))
+def _input_request(message: Message) -> list[Event]:
+    prompt = str(message.content.get("prompt", ""))
     if prompt.startswith(_CHECKPOINT):
         return [_checkpoint(prompt.removeprefix(_CHECKPOINT))]
-    return [InputRequest(prompt, bool(content.get("password")))]
+    return [InputRequest(prompt, bool(message.content.get("password")))]
 
 
 def _checkpoint(asked: str) -> Event:
@@ -111,14 +111,16 @@ def _checkpoint(asked: str) -> Event:
         raise MalformedMessage("no checkpoint") from error
 
 
-def _report(content: Fields) -> list[Event]:
+def _report(message: Message) -> list[Event]:
+    content = message.content
     kind = content.get("kind")
     if kind not in ("output", "usage", "tool_start", "tool_end"):
         return []
     return [Report(kind, {name: value for name, value in content.items() if name != "kind"})]
 
 
-_TRANSLATIONS: dict[str, Callable[[Fields], list[Event]]] = {
+_TRANSLATIONS: dict[str, Callable[[Message], list[Event]]] = {
+    "stream": _stream,
     "execute_result": _execute_result,
     "display_data": _display_data,
     "update_display_data": _update_display_data,

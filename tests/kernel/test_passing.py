@@ -21,7 +21,7 @@ def test_the_pieces_are_the_text_and_what_json_has_for_it(text: str, most: int) 
     assert passed is not None
     assert passed.name == "stderr"
     assert "".join(piece for piece, _ in passed.pieces) == text
-    assert all(0 < len(literal) <= most for _, literal in passed.pieces)
+    assert all(0 < len(literal or b"") <= most for _, literal in passed.pieces)
     for piece, literal in passed.pieces:
         assert json.loads(encode(Stdout(piece, literal), 7, 8)) == json.loads(encode(Stdout(piece), 7, 8))
 
