@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.service import Service, serving
-from execd.kernel.kernelspec import KernelSpec, Kernelspecs, bundled_kernels
+from execd.kernel.kernelspec import KernelSpec, Kernelspecs
 from execd.settings import Settings
 
 
@@ -35,7 +35,7 @@ class Workbench:
     def python_kernel(self) -> KernelSpec:
         """The kernelspec of the service's Python kernel."""
         settings = self.effective_settings()
-        return Kernelspecs.read(settings.kernels_dir or bundled_kernels(), settings.kernel_python).get("python")
+        return Kernelspecs.of(settings).get("python")
 
     def effective_settings(self) -> Settings:
         """The service's settings in every row. Raises pydantic's ValidationError."""

@@ -22,7 +22,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from execd.app import create_app
 from execd.errors import CannotServe
 from execd.isolation.plan import Mode
-from execd.kernel.kernelspec import Kernelspecs, bundled_kernels
+from execd.kernel.kernelspec import Kernelspecs
 from execd.service.ceilings import Ceiling, ceilings_here
 from execd.service.folders import Folders
 from execd.service.proxy import MOST_MESSAGE
@@ -217,7 +217,7 @@ def _check_folders(settings: Settings) -> None:
 
 def _check_kernels(settings: Settings) -> None:
     # Before a token is made and printed.
-    Kernelspecs.read(settings.kernels_dir or bundled_kernels(), settings.kernel_python)
+    Kernelspecs.of(settings)
 
 
 def _raise_descriptor_limit() -> int:

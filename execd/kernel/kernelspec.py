@@ -8,7 +8,7 @@ from pathlib import Path, PurePath
 
 import execd
 from execd.errors import CannotServe, UnknownLanguage
-from execd.settings import PythonKernel
+from execd.settings import PythonKernel, Settings
 
 # As execd_kernel.choice has it.
 _PYTHON_KERNEL = "EXECD_PYTHON_KERNEL"
@@ -73,6 +73,11 @@ class Kernelspecs:
         found = (_read(path) for path in sorted(folder.glob("*/kernel.json")))
         chosen = (_as_stock(spec) if python_kernel == "stock" else spec for spec in found)
         return cls({spec.language: _with_interpreter(spec, python) for spec in chosen})
+
+    @classmethod
+    def of(cls, settings: Settings) -> Kernelspecs:
+        """Those that a service with these settings has. Raises CannotServe."""
+        return cls.read(settings.kernels_dir or bundled_kernels(), settings.kernel_python, settings.python_kernel)
 
     @property
     def languages(self) -> list[str]:

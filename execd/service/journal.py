@@ -141,8 +141,9 @@ class Journal:
         return 0 if self._shelf is None or self.storage_failed else self._untaken_bytes + self._taken_bytes
 
     def when_room(self, call: Callable[[], None]) -> None:
-        """Call this, once, when it is not full any more, or cannot be kept anyway."""
-        self._room.append(call)
+        """Call this, once, when it is not full any more, or cannot be kept anyway; asking again changes nothing."""
+        if call not in self._room:
+            self._room.append(call)
 
     @property
     def safe_seq(self) -> int:

@@ -12,7 +12,7 @@ import anyio
 import anyio.abc
 import structlog
 
-from execd.kernel.kernelspec import Kernelspecs, bundled_kernels
+from execd.kernel.kernelspec import Kernelspecs
 from execd.service.adoption import Adoption
 from execd.service.artifacts import Artifacts
 from execd.service.egress import Egress
@@ -56,8 +56,7 @@ async def open_sandboxes(
 
     Raises CannotServe, or OSError when the data folder cannot be used.
     """
-    folder = settings.kernels_dir or bundled_kernels()
-    kernelspecs = Kernelspecs.read(folder, settings.kernel_python, settings.python_kernel)
+    kernelspecs = Kernelspecs.of(settings)
     url = database_url(settings.database_url, settings.data_dir)
     with Folders.claim(settings) as folders, Store.open(url, folders.node) as store:
         zmq = open_zmq()

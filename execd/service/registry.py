@@ -62,10 +62,7 @@ class Registry:
     def note(self, name: str, look: Look, within: float = SOON_SECONDS) -> None:
         """This has changed, and is to be kept within so many seconds."""
         self._noted[name] = look
-        due = anyio.current_time() + within
-        if due < self._due:
-            self._due = due
-            self._sooner.set()
+        self._be_due(within)
 
     async def flush(self) -> None:
         """Keep all that is noted; returns when that is committed. Raises StorageFull; then it is still noted."""
@@ -84,6 +81,12 @@ class Registry:
             except StorageFull as error:
                 log.warning("sandboxes_not_kept", why=str(error))
                 await anyio.sleep(RETRY_SECONDS)
+
+    def _be_due(self, within: float) -> None:
+        due = anyio.current_time() + within
+        if due < self._due:
+            self._due = due
+            self._sooner.set()
 
     async def _time_has_come(self) -> None:
         while (pause := self._due - anyio.current_time()) > 0:
@@ -104,6 +107,5 @@ class Registry:
                 await self.store.write(work)
         except StorageFull:
             self._noted = {**noted, **self._noted}
-            self._due = anyio.current_time()
-            self._sooner.set()
+            self._be_due(0)
             raise

@@ -148,11 +148,11 @@ class Run:
         """See what an adopted kernel may have been running through to its end. False: it has never got it, and nothing
         was done."""
         self._request = self._kernel.follow(self._emit, self._wake.set)
-        with anyio.move_on_after(_KNOWN_SECONDS):
-            while not (self._request.known or self._kernel.process.dead.is_set()):
+        dead = self._kernel.process.dead
+        with anyio.move_on_after(_KNOWN_SECONDS), dead.telling(self._wake.set):
+            while not (self._request.known or dead.is_set()):
                 self._wake.clear()
-                with self._kernel.process.dead.telling(self._wake.set):
-                    await self._wake.wait()
+                await self._wake.wait()
         if self._request.never:
             return False
         if self._execution.journal.ended:
