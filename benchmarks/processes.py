@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import psutil
@@ -13,6 +15,15 @@ def cpu_seconds(pid: int) -> float:
     """CPU time of a process's living threads, to the nanosecond (schedstat, proc(5))."""
     tasks = Path(f"/proc/{pid}/task").iterdir()
     return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
+
+
+def cpu_shares(groups: Mapping[str, Sequence[int]], seconds: float) -> dict[str, float]:
+    """What each group of processes takes of one processor in so many seconds, which pass meanwhile."""
+    before = {name: sum(map(cpu_seconds, pids)) for name, pids in groups.items()}
+    started = time.perf_counter()
+    time.sleep(seconds)
+    passed = time.perf_counter() - started
+    return {name: (sum(map(cpu_seconds, pids)) - before[name]) / passed for name, pids in groups.items()}
 
 
 def pss(pid: int) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 from benchmarks.measure import Samples, Take
-from benchmarks.processes import cpu_seconds
+from benchmarks.processes import cpu_seconds, cpu_shares
 from benchmarks.row import Claim, Row
 from benchmarks.service import Service
 from benchmarks.workbench import Workbench
@@ -45,15 +45,8 @@ def _open_idle(workbench: Workbench) -> Iterator[list[Take]]:
 
 
 def _idle(service: Service) -> Samples:
-    kernels = service.others()
-    started = time.perf_counter()
-    server_before, kernels_before = cpu_seconds(service.pid), sum(map(cpu_seconds, kernels))
-    time.sleep(_IDLE_SECONDS)
-    seconds = time.perf_counter() - started
-    return {
-        "server": [(cpu_seconds(service.pid) - server_before) / seconds],
-        "20 kernels": [(sum(map(cpu_seconds, kernels)) - kernels_before) / seconds],
-    }
+    shares = cpu_shares({"server": [service.pid], "20 kernels": service.others()}, _IDLE_SECONDS)
+    return {name: [share] for name, share in shares.items()}
 
 
 ROWS = (

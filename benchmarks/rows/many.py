@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 from benchmarks.measure import Samples, Take, percentile
-from benchmarks.processes import cpu_seconds, descriptors, pss, threads
+from benchmarks.processes import cpu_seconds, cpu_shares, descriptors, pss, threads
 from benchmarks.row import AtMost, Claim, Row
 from benchmarks.service import Interpreter, Service, check_success
 from benchmarks.workbench import Workbench
@@ -52,13 +51,8 @@ def _contexts(workbench: Workbench, count: int) -> Iterator[tuple[Service, Seque
 
 
 def _idle(service: Service) -> Samples:
-    others = service.others()
-    before, others_before = cpu_seconds(service.pid), sum(map(cpu_seconds, others))
-    time.sleep(_IDLE_SECONDS)
-    return {
-        "server": [(cpu_seconds(service.pid) - before) / _IDLE_SECONDS],
-        "100 kernels": [(sum(map(cpu_seconds, others)) - others_before) / _IDLE_SECONDS],
-    }
+    shares = cpu_shares({"server": [service.pid], "100 kernels": service.others()}, _IDLE_SECONDS)
+    return {name: [share] for name, share in shares.items()}
 
 
 def _use(service: Service) -> Samples:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from benchmarks.client import HttpClient
 from benchmarks.measure import Samples, Take
-from benchmarks.processes import cpu_seconds, descriptors, pss, threads, warden_in
+from benchmarks.processes import cpu_shares, descriptors, pss, threads, warden_in
 from benchmarks.row import AtMost, Claim, Row
 from benchmarks.service import Interpreter, SandboxOf, Service, check_success
 from benchmarks.workbench import Workbench
@@ -75,13 +75,8 @@ def _used(service: Service) -> Samples:
     time.sleep(_SETTLED_SECONDS)
     warden, others = warden_in(service.folder), service.others()
     pids = {"server": [service.pid], "warden": [warden], "kernels": [pid for pid in others if pid != warden]}
-    before = {name: sum(map(cpu_seconds, of)) for name, of in pids.items()}
-    started = time.perf_counter()
-    time.sleep(_IDLE_SECONDS)
-    seconds = time.perf_counter() - started
-    idle = {f"{name} at idle": [(sum(map(cpu_seconds, of)) - before[name]) / seconds] for name, of in pids.items()}
     return {
-        **idle,
+        **{f"{name} at idle": [share] for name, share in cpu_shares(pids, _IDLE_SECONDS).items()},
         "memory of each": [sum(map(pss, others)) / _CONTEXTS],
         "memory of the server": [pss(service.pid)],
         "memory of the warden": [pss(warden)],

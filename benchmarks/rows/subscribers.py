@@ -12,7 +12,7 @@ from benchmarks.crowd import Crowd, Member, begun, crowd, ended
 from benchmarks.errors import RowFailed
 from benchmarks.gate import Gate
 from benchmarks.measure import Samples, Take
-from benchmarks.processes import cpu_seconds, descriptors, forget_peak, peak_rss, rss, threads
+from benchmarks.processes import cpu_seconds, cpu_shares, descriptors, forget_peak, peak_rss, rss, threads
 from benchmarks.row import Claim, Row
 from benchmarks.service import Interpreter, Service, check_success
 from benchmarks.workbench import Workbench
@@ -47,7 +47,8 @@ def _followed(service: Service, interpreter: Interpreter, count: int) -> Samples
         followers.send("GET", [(path, None)] * count)
         followers.read_until_all(begun, _SECONDS)
         connected = time.perf_counter()
-        waiting = _cpu_at_rest(service)
+        # Nothing but pings: one every three seconds to each.
+        waiting = cpu_shares({"server": [service.pid]}, _REST_SECONDS)["server"]
         open_files, open_threads = descriptors(service.pid), threads(service.pid)
         cpu_before = cpu_seconds(service.pid)
         gate.open()
@@ -65,13 +66,6 @@ def _followed(service: Service, interpreter: Interpreter, count: int) -> Samples
             "descriptors of the server": [open_files],
             "threads of the server": [open_threads],
         }
-
-
-def _cpu_at_rest(service: Service) -> float:
-    # Nothing but pings: one every three seconds to each.
-    before, started = cpu_seconds(service.pid), time.perf_counter()
-    time.sleep(_REST_SECONDS)
-    return (cpu_seconds(service.pid) - before) / (time.perf_counter() - started)
 
 
 def _check(author: Member, followers: Crowd) -> None:
