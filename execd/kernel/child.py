@@ -48,33 +48,29 @@ class ChildSpec:
     keep: Mapping[str, int] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """Who is told of what a process does. `on_output` gets `stdout` or `stderr` and bytes, in the event loop; b"" at a
+    stream's end. `on_exit` is called once its output is in. What is kept for a process is kept until `close` for one
+    that is `lasting`, otherwise until it has ended and is silent."""
+
+    on_output: OnOutput
+    on_exit: Callable[[], None] | None = None
+    lasting: bool = False
+
+
 class ChildProcess:
-    """A running process: made by `start`, or by `adopt` for one that an earlier service has started.
+    """A running process: made by `start` or `begin`, or by `adopt` for one that an earlier service has started."""
 
-    `on_output` gets `stdout` or `stderr` and bytes, in the event loop; b"" at a stream's end. `on_exit` is called once
-    its output is in.
-    """
-
-    def __init__(
-        self,
-        started: Started,
-        streams: Mapping[int, str],
-        marker: str,
-        on_output: OnOutput,
-        on_exit: Callable[[], None] | None = None,
-        *,
-        lasting: bool = False,
-    ) -> None:
-        """`streams` are the descriptors to be read, by what they are; they are closed with it. What is kept for one
-        that is `lasting` is kept until `close`, otherwise until it has ended and is silent."""
+    def __init__(self, started: Started, streams: Mapping[int, str], marker: str, listener: Listener) -> None:
+        """`streams` are the descriptors to be read, by what they are; they are closed with it."""
         self.exited = Occasion()
         self.exit: Exit | None = None
         self.marker = marker
         self.pid = started.pid
         self._started = started
-        self._on_output = on_output
-        self._on_exit = on_exit
-        self._lasting = lasting
+        self._listener = listener
+        self._lasting = listener.lasting
         self._loop = asyncio.get_running_loop()
         self._streams = dict(streams)
         for fd in self._streams:
@@ -82,50 +78,25 @@ class ChildProcess:
         self._started.on_exit(self._leader_ended)
 
     @classmethod
-    def start(
-        cls,
-        launcher: Launcher,
-        spec: ChildSpec,
-        on_output: OnOutput,
-        on_exit: Callable[[], None] | None = None,
-        *,
-        lasting: bool = False,
-    ) -> ChildProcess:
+    def start(cls, launcher: Launcher, spec: ChildSpec, listener: Listener) -> ChildProcess:
         """Start one, in a session of its own; others wait meanwhile. Raises OSError."""
         with _laid_out(spec) as (ways, streams):
             started = launch_first(launcher, ways)
-        return cls(started, streams, spec.marker, on_output, on_exit, lasting=lasting)
+        return cls(started, streams, spec.marker, listener)
 
     @classmethod
-    async def begin(
-        cls,
-        launcher: Launcher,
-        spec: ChildSpec,
-        on_output: OnOutput,
-        on_exit: Callable[[], None] | None = None,
-        *,
-        lasting: bool = False,
-    ) -> ChildProcess:
+    async def begin(cls, launcher: Launcher, spec: ChildSpec, listener: Listener) -> ChildProcess:
         """The same, while others go on. Raises OSError."""
         with _laid_out(spec) as (ways, streams):
             started = await begin_first(launcher, ways)
-        return cls(started, streams, spec.marker, on_output, on_exit, lasting=lasting)
+        return cls(started, streams, spec.marker, listener)
 
     @classmethod
-    def adopt(
-        cls,
-        started: Started,
-        kept: dict[str, int],
-        marker: str,
-        on_output: OnOutput,
-        on_exit: Callable[[], None] | None = None,
-        *,
-        lasting: bool = False,
-    ) -> ChildProcess:
+    def adopt(cls, started: Started, kept: dict[str, int], marker: str, listener: Listener) -> ChildProcess:
         """One that an earlier service has started, with what was kept for it: the ends of its output are taken out of
         there, and belong to the process from now on. What it has written meanwhile is in them."""
         streams = {kept.pop(stream): stream for stream in _STREAMS if stream in kept}
-        return cls(started, streams, marker, on_output, on_exit, lasting=lasting)
+        return cls(started, streams, marker, listener)
 
     @property
     def silent(self) -> bool:
@@ -188,7 +159,7 @@ class ChildProcess:
         stream = self._streams[fd]
         if not data:
             self._close_stream(fd)
-        self._on_output(stream, data)
+        self._listener.on_output(stream, data)
         return bool(data)
 
     def _leader_ended(self, how: Exit) -> None:
@@ -196,8 +167,8 @@ class ChildProcess:
         self.drain()
         self.exited.set()
         self._release_if_over()
-        if self._on_exit is not None:
-            self._on_exit()
+        if self._listener.on_exit is not None:
+            self._listener.on_exit()
 
     def drain(self) -> None:
         """Pass on what is in the pipes now. Bounded by what a pipe holds, even when somebody keeps writing."""

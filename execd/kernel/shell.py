@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from execd.isolation.launch import Launcher, Started
-from execd.kernel.child import ChildProcess, ChildSpec
+from execd.kernel.child import ChildProcess, ChildSpec, Listener
 from execd.kernel.lines import LineAssembler
 
 # What a shell inherits has these numbers, which scripts do not use (`flock 200` is common).
@@ -86,6 +86,7 @@ class Shell:
     def __init__(self, hooks: ShellHooks, stdin: int, reports: int) -> None:
         """`stdin` and `reports` are our ends of pipes."""
         self._hooks = hooks
+        self._listener = Listener(self._output, self._ended, lasting=True)
         self._loop = asyncio.get_running_loop()
         self._tail = b""
         self._lines = {"stdout": LineAssembler(), "stderr": LineAssembler()}
@@ -104,7 +105,7 @@ class Shell:
         try:
             fcntl.fcntl(ours, fcntl.F_SETPIPE_SZ, _PAGE)
             child = ChildSpec(spec.argv, spec.cwd, spec.env, spec.marker, stdin=stdin, pass_fds=passed, keep=keep)
-            shell.child = ChildProcess.start(launcher, child, shell._output, shell._ended, lasting=True)
+            shell.child = ChildProcess.start(launcher, child, shell._listener)
         except BaseException:
             shell._close_pipes()
             raise
@@ -119,7 +120,7 @@ class Shell:
     def adopt(cls, started: Started, kept: dict[str, int], marker: str, hooks: ShellHooks) -> Shell:
         """One that an earlier service has started. What is its own of what was kept is taken out of there."""
         shell = cls(hooks, kept.pop("stdin", -1), kept.pop("reports", -1))
-        shell.child = ChildProcess.adopt(started, kept, marker, shell._output, shell._ended, lasting=True)
+        shell.child = ChildProcess.adopt(started, kept, marker, shell._listener)
         if shell._reports >= 0:
             shell._listen()
             # As after `say`: that it was told something, and has read all of it, may not have been seen.

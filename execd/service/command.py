@@ -15,7 +15,7 @@ from anyio import to_thread
 from execd.events import Complete, Error, Interruption, Reason, Status, Stderr, Stdout
 from execd.isolation.launch import Exit, Launcher, what_failed
 from execd.kernel.adopting import Adopted, close_all
-from execd.kernel.child import ChildProcess, ChildSpec
+from execd.kernel.child import ChildProcess, ChildSpec, Listener
 from execd.kernel.lines import LineAssembler
 from execd.service.context import SERVICE_ENDED
 from execd.service.execution import Execution
@@ -66,6 +66,7 @@ class Command:
         self.alone = bool(execution.origin.detail.get(ALONE))
         """Whether what it leaves running ends with it, and it is not asked before it is killed."""
         self._rung: Rung | None = None
+        self._listener = Listener(self._output, lasting=True)
         self._leaving = Occasion()
         self._left = anyio.Event()
         self._closing = Occasion()
@@ -81,7 +82,7 @@ class Command:
         if "stdin" in kept:
             command.input = InputPipe(kept.pop("stdin"))
             command.input.on_close = partial(started.drop, "stdin")
-        command._child = ChildProcess.adopt(started, kept, started.label, command._output, lasting=True)
+        command._child = ChildProcess.adopt(started, kept, started.label, command._listener)
         close_all(kept)
         command.spawned.set()
         if execution.journal.ended:
@@ -159,11 +160,11 @@ class Command:
 
     async def _spawn(self) -> ChildProcess:
         if not self._with_input:
-            return await ChildProcess.begin(self._launcher, self._spec, self._output, lasting=True)
+            return await ChildProcess.begin(self._launcher, self._spec, self._listener)
         self.input = InputPipe()
         try:
             spec = replace(self._spec, stdin=self.input.theirs, keep={"stdin": self.input.ours})
-            child = await ChildProcess.begin(self._launcher, spec, self._output, lasting=True)
+            child = await ChildProcess.begin(self._launcher, spec, self._listener)
             self.input.on_close = partial(child.drop, "stdin")
             return child
         finally:

@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from execd.isolation.launch import Launcher
-from execd.kernel.child import ChildProcess, ChildSpec
+from execd.kernel.child import ChildProcess, ChildSpec, Listener
 from execd.kernel.tree import MARKER, kill_marked
 from tests.live.waiting import eventually
 
@@ -70,7 +70,7 @@ class Starter:
         self, *argv: str, merge_stderr: bool = False, uid: int | None = None, gid: int | None = None
     ) -> ChildProcess:
         return ChildProcess.start(
-            self.launcher, self.spec(*argv, merge_stderr=merge_stderr, uid=uid, gid=gid), self.heard
+            self.launcher, self.spec(*argv, merge_stderr=merge_stderr, uid=uid, gid=gid), Listener(self.heard)
         )
 
     def spec(self, *argv: str, merge_stderr: bool = False, uid: int | None = None, gid: int | None = None) -> ChildSpec:
@@ -148,7 +148,9 @@ class TestTheEnd:
     async def test_on_exit_is_called_when_all_output_is_in(self, tmp_path: Path, start: Starter) -> None:
         seen: list[int] = []
         spec = ChildSpec(["sh", "-c", "head -c 500000 /dev/zero"], tmp_path, dict(os.environ), start.mark)
-        child = ChildProcess.start(start.launcher, spec, start.heard, lambda: seen.append(len(start.heard.stdout)))
+        child = ChildProcess.start(
+            start.launcher, spec, Listener(start.heard, lambda: seen.append(len(start.heard.stdout)))
+        )
         await child.exited.wait()
         assert seen == [500000]
 
@@ -309,23 +311,25 @@ class TestStarting:
         with pytest.raises(error):
             start(*argv)
         with pytest.raises(error):
-            await ChildProcess.begin(start.launcher, start.spec(*argv), start.heard)
+            await ChildProcess.begin(start.launcher, start.spec(*argv), Listener(start.heard))
         assert descriptors() == before
 
     async def test_one_that_is_begun_while_others_go_on(self, start: Starter) -> None:
-        child = await ChildProcess.begin(start.launcher, start.spec("sh", "-c", "echo begun; exit 3"), start.heard)
+        child = await ChildProcess.begin(
+            start.launcher, start.spec("sh", "-c", "echo begun; exit 3"), Listener(start.heard)
+        )
         await start.heard.until_ended()
         await child.exited.wait()
         assert (start.heard.stdout, child.exit_code) == (b"begun\n", 3)
 
     async def test_of_one_that_nobody_waits_for_any_more_nothing_is_left(self, start: Starter) -> None:
         async with anyio.create_task_group() as group:
-            group.start_soon(ChildProcess.begin, start.launcher, start.spec("sleep", "600"), start.heard)
+            group.start_soon(ChildProcess.begin, start.launcher, start.spec("sleep", "600"), Listener(start.heard))
             await anyio.lowlevel.checkpoint()
             await anyio.lowlevel.checkpoint()
             group.cancel_scope.cancel()
         # The warden answers in order: what it was asked before has been started by then.
-        await (await ChildProcess.begin(start.launcher, start.spec("true"), start.heard)).exited.wait()
+        await (await ChildProcess.begin(start.launcher, start.spec("true"), Listener(start.heard))).exited.wait()
         with anyio.fail_after(30):
             while left(start.mark):  # noqa: ASYNC110 - other processes tell nothing
                 await anyio.sleep(0.01)
@@ -375,7 +379,7 @@ async def test_what_it_is_given_to_read_it_reads_to_the_end_and_cannot_change(
     )
     heard = Heard()
     argv = (sys.executable, "-c", code)
-    child = ChildProcess.start(launcher, ChildSpec(argv, tmp_path, {}, uuid.uuid4().hex, stdin=given), heard)
+    child = ChildProcess.start(launcher, ChildSpec(argv, tmp_path, {}, uuid.uuid4().hex, stdin=given), Listener(heard))
     await child.exited.wait()
     await heard.until_ended()
     assert heard.stdout == b"%d %d\n" % (len(given), errno.EPERM)

@@ -100,17 +100,10 @@ def test_what_stands_for_a_byte_that_is_no_text_is_replaced(start_either: "Start
         assert kernel.run(code).text("stdout") == "\ufffd\n"
 
 
-def test_printed_text_comes_while_the_cell_runs(either: "Kernel", tmp_path: Path) -> None:
+@pytest.mark.parametrize("meanwhile", ["time.sleep(0.01)", "pass"], ids=["runs", "computes"])
+def test_printed_text_comes_while_the_cell(either: "Kernel", tmp_path: Path, meanwhile: str) -> None:
     gate = tmp_path / "gate"
-    message_id = either.send(f"import os, time\nprint('on')\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.01)")
-    either.read_text(message_id, "stdout", until="on\n")
-    gate.touch()
-    either.finish(message_id)
-
-
-def test_printed_text_comes_while_the_cell_computes(either: "Kernel", tmp_path: Path) -> None:
-    gate = tmp_path / "gate"
-    message_id = either.send(f"import os\nprint('on')\nwhile not os.path.exists({str(gate)!r}): pass")
+    message_id = either.send(f"import os, time\nprint('on')\nwhile not os.path.exists({str(gate)!r}): {meanwhile}")
     either.read_text(message_id, "stdout", until="on\n")
     gate.touch()
     either.finish(message_id)
